@@ -1,0 +1,25 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * role - the processes that chatd is made of.
+ */
+
+#ifndef COMMON_ROLE_H
+#define COMMON_ROLE_H
+
+enum role {
+	ROLE_MASTER,
+	ROLE_WORKER,
+	ROLE_SCRIBE,
+	ROLE__MAX,
+};
+
+/* The descriptor on which a child finds its connection to the master. */
+#define ROLE_IPC_FD 3
+
+/* What each role does from its start to its exit; returns the exit status. */
+int worker_main(void);
+int scribe_main(void);
+
+#endif /* COMMON_ROLE_H */

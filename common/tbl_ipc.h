@@ -1,0 +1,40 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * IPC(name, text, from) - all messages between the master and its children.
+ */
+/* clang-format off */
+
+/* The first message: who you are and everything that you hold.
+ * u8 role (enum role), u32 slot, u32 incarnation, u32 log arena, u32 live
+ * arena, u8 daemon just started (scribe: nobody can be present), then
+ * u32 n and n times (u32 slot, u32 incarnation) of the living workers;
+ * descriptors: configuration, tables, log ring, live ring, data directory,
+ * log target, then one eventfd a consumer (WAKE_CONSUMERS) */
+IPC(HELLO,		"hello",		IPC_FROM_MASTER)
+/* The child is ready to work; empty. */
+IPC(READY,		"ready",		IPC_FROM_CHILD)
+/* New clients: u32 n, n times (u32 client slot, u32 generation, u8 flags);
+ * n descriptors.  Flags: 1 refuse with 503, 2 the listener is a Unix socket */
+IPC(CLIENTS,		"clients",		IPC_FROM_MASTER)
+/* Reload, phase one: u64 serial; descriptor: configuration. */
+IPC(CONFIG_PREPARE,	"config prepare",	IPC_FROM_MASTER)
+/* u64 serial, u8 ok, string why not */
+IPC(CONFIG_PREPARED,	"config prepared",	IPC_FROM_CHILD)
+/* Reload, phase two: u64 serial, u8 switch (1) or forget (0) */
+IPC(CONFIG_SWITCH,	"config switch",	IPC_FROM_MASTER)
+/* u64 serial */
+IPC(CONFIG_SWITCHED,	"config switched",	IPC_FROM_CHILD)
+/* A new log target (SIGUSR1); descriptor */
+IPC(LOG_TARGET,		"log target",		IPC_FROM_MASTER)
+/* To the scribe: a worker has been reaped.  u32 slot, u32 incarnation,
+ * u64 the first position that it cannot have published */
+IPC(WORKER_DEAD,	"worker dead",		IPC_FROM_MASTER)
+/* To a worker: chatctl asks for what only a worker can tell.
+ * bytes: the request line (JSON); descriptor: chatctl's connection */
+IPC(CTL_REQUEST,	"ctl request",		IPC_FROM_MASTER)
+/* End in good order; u32 milliseconds that are left.  The child exits 0. */
+IPC(STOP,		"stop",			IPC_FROM_MASTER)
+#undef IPC
+/* clang-format on */

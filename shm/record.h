@@ -1,0 +1,109 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * record - what stands in an arena: a header of 64 bytes, then the body.
+ *
+ * The body is a sequence of fields, each a 32-bit length (native byte order,
+ * shared memory only) and its bytes, in the order given below for each type;
+ * all of them are always there, an absent one has length 0.
+ *
+ *   JOIN      workspace, session, user id, user name, socket id, agent id
+ *   LEAVE     socket id, user id, reason
+ *   PRESENCE  socket id, user id, user name, status
+ *   MESSAGE   message id, socket id, body
+ *   TYPING    socket id, user id, agent id
+ *
+ * MESSAGE's body is the inside of the ChatMessage's JSON object as every
+ * client and the history will see it, without what the scribe decides and
+ * what the reader knows: no "sessionId", "timestamp", "seq".  For example
+ *   "id":"m1","content":"hi","type":"user","userId":"ada","metadata":{...}
+ *
+ * A JOIN's header has room 0: the scribe's verdict tells room and user
+ * number.  All others carry the numbers that the verdict of a JOIN told.
+ */
+
+#ifndef SHM_RECORD_H
+#define SHM_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum record_type {
+	RECORD_NONE,
+	/* log ring: stored events */
+	RECORD_JOIN,
+	RECORD_LEAVE,
+	RECORD_PRESENCE,
+	RECORD_MESSAGE,
+	/* log ring: nothing but a position, for a self-test of the path */
+	RECORD_PROBE,
+	/* live ring: ephemeral events */
+	RECORD_TYPING,
+	RECORD__MAX,
+};
+
+/* flags */
+enum {
+	/* TYPING: is typing; absent: stopped */
+	RECORD_F_TYPING = 1 << 0,
+	/* TYPING: a renewal that is to be shown again */
+	RECORD_F_RENEW = 1 << 1,
+	/* LEAVE: written by the scribe for a dead worker's socket */
+	RECORD_F_ORPHAN = 1 << 2,
+};
+
+struct record {
+	/* the whole record, header included */
+	uint32_t len;
+	uint16_t type;
+	uint16_t flags;
+	uint64_t room;
+	uint64_t user;
+	/* MESSAGE: XXH3-128 of the message id; finds candidates only */
+	uint64_t id_hash[2];
+	/* who waits for the verdict: client table slot and its generation,
+	 * and the worker's own number for the request (0: nobody waits) */
+	uint32_t client;
+	uint32_t generation;
+	uint32_t request;
+	/* XXH3 (low 32 bits) of the record with this field 0 */
+	uint32_t sum;
+	/* CLOCK_MONOTONIC ns when the event was read from its client */
+	uint64_t received_ns;
+};
+
+_Static_assert(sizeof(struct record) == 64, "a record header is 64 bytes");
+
+/* One field of a body; points into the record. */
+struct record_field {
+	const char *p;
+	uint32_t len;
+};
+
+#define RECORD_MAX_FIELDS 6
+
+/* How many fields a type has; 0 for an unknown type. */
+unsigned record_nfields(unsigned type);
+
+/*
+ * Lay out a record in 'buf': header 'h' (len and sum are filled in) and 'n'
+ * fields.  Returns its length, or 0 if it does not fit or n is not what the
+ * type wants.
+ */
+size_t record_build(void *buf, size_t size, const struct record *h,
+    const struct record_field *fields, unsigned n);
+
+/* The length that record_build() would need. */
+size_t record_length(const struct record_field *fields, unsigned n);
+
+/*
+ * Check type, lengths and checksum of the record at 'rec' ('len' bytes,
+ * 8-aligned) and point 'fields' at its fields.  Returns their number, or -1
+ * if it makes no sense; then nothing of it may be used.
+ */
+int record_parse(const void *rec, size_t len,
+    struct record_field fields[RECORD_MAX_FIELDS]);
+
+#endif /* SHM_RECORD_H */
