@@ -52,6 +52,9 @@ enum {
 	RECORD_F_RENEW = 1 << 1,
 	/* LEAVE: written by the scribe for a dead worker's socket */
 	RECORD_F_ORPHAN = 1 << 2,
+	/* MESSAGE: over its rate: RING_DUPLICATE if it is one, else
+	 * RING_REJECTED; nothing is stored */
+	RECORD_F_ONLY_DUPLICATE = 1 << 3,
 };
 
 struct record {
