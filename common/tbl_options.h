@@ -1,0 +1,143 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * OPT(name, field, type, default, min, max, env, reloadable, help)
+ * - all options.  The reader, struct config, chatd -T, reload, the sample
+ * etc/chatd.conf and the manual come from these rows.
+ *
+ * Types: STRING, LIST, DURATION (ms), SIZE (bytes), COUNT, and the enums
+ * LOG_LEVEL, LOG_FORMAT, AUTH_MODE.  min and max bind numbers; a min of 0
+ * on a limit means that 0 switches it off.  A STRING or LIST with max > 0
+ * has at most that many bytes; with min > 0 it must not be empty.
+ */
+/* clang-format off */
+
+/* Where and as whom. */
+OPT("listen", listen, LIST, "127.0.0.1:3002", 1, 4096, "SOCKET_PORT", false,
+    "Where clients connect: a list of host:port, [v6 address]:port or "
+    "unix:/path.  The host is a numeric address, localhost, or * for all.")
+OPT("run_dir", run_dir, STRING, "/run/chatd", 1, 80, NULL, false,
+    "Directory of the PID file and of chatctl's socket; absolute.")
+OPT("data_dir", data_dir, STRING, "/var/lib/chatd", 1, 4000, NULL, false,
+    "Directory of the store; absolute.")
+OPT("user", user, STRING, "chatd", 1, 32, NULL, false,
+    "User that all processes run as when chatd is started by root.")
+OPT("group", group, STRING, "chatd", 1, 32, NULL, false,
+    "Group that all processes run as; its members may use chatctl.")
+OPT("workers", workers, COUNT, "0", 0, 32, NULL, false,
+    "Number of worker processes; 0 means one a core, at most 32.")
+OPT("max_connections", max_connections, COUNT, "100000", 1, 1000000, NULL,
+    false,
+    "Connections in all; the hard limit of descriptors may lower it.")
+OPT("path", path, STRING, "/socket.io/", 1, 200, NULL, true,
+    "Path of Socket.IO on the public listeners; begins and ends with /.")
+
+/* What is logged. */
+OPT("log.level", log_level, LOG_LEVEL, "info", 0, 0, NULL, true,
+    "Least important level that is logged: error, warn, notice, info or "
+    "debug.")
+OPT("log.target", log_target, STRING, "syslog", 1, 4000, NULL, true,
+    "stderr, syslog, journal, or the absolute path of a file.")
+OPT("log.format", log_format, LOG_FORMAT, "logfmt", 0, 0, NULL, true,
+    "text, logfmt or json.")
+
+/* Who may connect. */
+OPT("auth.mode", auth_mode, AUTH_MODE, "jwt", 0, 0, NULL, true,
+    "jwt: clients show a signed token.  none: they say who they are; for "
+    "development, and only on loopback listeners.")
+OPT("auth.secret_file", auth_secret_file, STRING, "", 0, 4000, NULL, true,
+    "File that holds the secret of HS256 tokens, at least 32 bytes; one "
+    "line end behind it does not count.")
+OPT("auth.issuer", auth_issuer, STRING, "", 0, 1000, NULL, true,
+    "What a token's iss must be; empty: not checked.")
+OPT("auth.audience", auth_audience, STRING, "", 0, 1000, NULL, true,
+    "What a token's aud must hold; empty: not checked.")
+
+/* Engine.IO. */
+OPT("engine.ping_interval", engine_ping_interval, DURATION, "25s", 1000,
+    3600000, NULL, true,
+    "Time between two pings to a client.")
+OPT("engine.ping_timeout", engine_ping_timeout, DURATION, "20s", 500,
+    3600000, NULL, true,
+    "How long a client may take to answer a ping.")
+OPT("engine.connect_timeout", engine_connect_timeout, DURATION, "45s", 1000,
+    600000, NULL, true,
+    "How long a client may take from its connection to its namespace.")
+OPT("engine.max_payload", engine_max_payload, SIZE, "1000000", 1024,
+    16777216, NULL, true,
+    "Largest message of a client, as told to it in the handshake.")
+
+/* Limits; 0 switches one off. */
+OPT("limits.message_rate", limits_message_rate, COUNT, "30", 0, 1000000,
+    "CHAT_MESSAGE_RATE_LIMIT", true,
+    "Messages a minute, a user.")
+OPT("limits.typing_rate", limits_typing_rate, COUNT, "60", 0, 1000000, NULL,
+    true,
+    "Typing notices a minute, a user.")
+OPT("limits.join_rate", limits_join_rate, COUNT, "10", 0, 1000000, NULL,
+    true,
+    "Joins a minute, a user.")
+OPT("limits.history_rate", limits_history_rate, COUNT, "30", 0, 1000000,
+    NULL, true,
+    "Requests for history a minute, a user.")
+OPT("limits.presence_rate", limits_presence_rate, COUNT, "30", 0, 1000000,
+    NULL, true,
+    "Presence updates a minute, a user.")
+OPT("limits.connections_per_user", limits_connections_per_user, COUNT, "5",
+    0, 1000000, "CHAT_CONNECTION_LIMIT", true,
+    "Connections that a user may have at one time.")
+OPT("limits.connect_rate", limits_connect_rate, COUNT, "600", 0, 1000000,
+    NULL, true,
+    "New connections a minute, an address.")
+OPT("limits.sessions_per_socket", limits_sessions_per_socket, COUNT, "20",
+    0, 100000, NULL, true,
+    "Chat sessions that one connection may have joined.")
+OPT("limits.members_per_session", limits_members_per_session, COUNT,
+    "100000", 0, 10000000, NULL, true,
+    "Connections that may have joined one chat session.")
+OPT("limits.message_length", limits_message_length, COUNT, "10000", 0,
+    4000000, "CHAT_MESSAGE_MAX_LENGTH", true,
+    "Length of a message's text in UTF-16 units.")
+OPT("limits.metadata_bytes", limits_metadata_bytes, SIZE, "8k", 0, 16777216,
+    NULL, true,
+    "Bytes of a message's metadata.")
+OPT("limits.event_bytes", limits_event_bytes, SIZE, "64k", 0, 16777216,
+    NULL, true,
+    "Bytes of one event of a client.")
+OPT("limits.send_queue", limits_send_queue, SIZE, "1m", 0, 1073741824, NULL,
+    true,
+    "Bytes that may wait for a client that reads too slowly; what it asked "
+    "for itself does not count.")
+OPT("limits.history_page", limits_history_page, COUNT, "200", 0, 10000,
+    NULL, true,
+    "Messages in one answer to a request for history.")
+
+/* The chat. */
+OPT("typing.coalesce", typing_coalesce, DURATION, "3s", 0, 60000, NULL,
+    true,
+    "Repeated typing notices within this time are told once.")
+OPT("typing.expiry", typing_expiry, DURATION, "6s", 100, 600000, NULL, true,
+    "Somebody who types is taken to have stopped after this time.")
+OPT("replay.max", replay_max, COUNT, "500", 0, 100000, NULL, true,
+    "Missed messages that a join with afterSeq may bring; 0: no bound.")
+
+/* The store. */
+OPT("store.min_commit_interval", store_min_commit_interval, DURATION, "0",
+    0, 10000, NULL, true,
+    "Time between two commits; 0: as fast as the disk is.")
+OPT("store.dedupe_window", store_dedupe_window, DURATION, "7d", 0,
+    31536000000, NULL, true,
+    "How long a message id is recognised when a client sends it again.")
+OPT("store.max_bytes", store_max_bytes, SIZE, "64g", 16777216,
+    1099511627776, NULL, false,
+    "Most that the store may take on the disk.")
+
+/* Shared memory. */
+OPT("ring.slots", ring_slots, COUNT, "65536", 64, 16777216, NULL, false,
+    "Records that may be under way; a power of two.")
+OPT("ring.arena_bytes", ring_arena_bytes, SIZE, "4m", 65536, 1073741824,
+    NULL, false,
+    "Bytes that the records of one worker may take; a power of two.")
+#undef OPT
+/* clang-format on */
