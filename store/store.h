@@ -1,0 +1,198 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * store - what is kept: sessions, users, messages, who is present.
+ *
+ * One LMDB environment in "db" below the current directory.  The scribe
+ * writes it (store/write.h); everybody else reads it through snapshots.
+ * A snapshot is a consistent view: it holds everything that was decided
+ * about the ring's positions below store_pos(), and nothing of what came
+ * later.  Text in what a snapshot gives points into the map: it is valid
+ * until the snapshot ends and is never written to.
+ *
+ * A snapshot must end before its process waits for anything: pages that it
+ * can see are not reused, so a forgotten one makes the file grow with each
+ * commit.  store_snapshot() and store_snapshot_end() cost about 0.2 us.
+ *
+ * Every value carries a version and a checksum over its key and itself.  A
+ * value that fails its check is never given out: it is counted
+ * (store_bad_values()) and, where one value was asked for, it is EBADMSG.
+ *
+ * Functions that return int: 0, or -1 with errno: ENOENT there is none,
+ * EBADMSG the value is damaged, EIO and others the store cannot be read.
+ */
+
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_SCHEMA 1
+#define STORE_MAX_READERS 256
+/* the longest id and name that a key holds */
+#define STORE_MAX_NAME 240
+
+enum store_mode {
+	/* wait up to two seconds for the writer to have made it */
+	STORE_READ,
+	/* make it if it is not there; one process only */
+	STORE_WRITE,
+};
+
+/* One process's environment; opaque. */
+struct store;
+/* A snapshot, or the scribe's transaction; opaque. */
+struct store_txn;
+
+/* Bytes in the map; not terminated. */
+struct store_text {
+	const char *p;
+	size_t len;
+};
+
+/*
+ * Open after fork and exec, once a process.  NULL with *why_r set to a
+ * sentence (valid until the next call) and errno set.
+ */
+struct store *store_open(enum store_mode mode, const char **why_r);
+void store_close(struct store **s);
+
+/* --- snapshots --------------------------------------------------------- */
+
+/* Begin a snapshot; one at a time a process.  NULL with errno. */
+struct store_txn *store_snapshot(struct store *s);
+void store_snapshot_end(struct store_txn **t);
+
+/* The first position of the ring that the snapshot does not cover. */
+uint64_t store_pos(const struct store_txn *t);
+
+/* How many values failed their check since store_open(). */
+uint64_t store_bad_values(const struct store *s);
+
+/* --- sessions and users ------------------------------------------------ */
+
+struct store_room {
+	uint64_t room;
+	struct store_text workspace;
+	struct store_text session;
+	uint64_t created_ms;
+};
+
+struct store_user {
+	uint64_t user;
+	struct store_text id;
+	/* the name that the user had last */
+	struct store_text name;
+	uint64_t last_seen_ms;
+};
+
+int store_room_find(struct store_txn *t, struct store_text workspace,
+    struct store_text session, uint64_t *room_r);
+int store_room_get(struct store_txn *t, uint64_t room,
+    struct store_room *room_r);
+int store_user_find(struct store_txn *t, struct store_text id,
+    uint64_t *user_r);
+int store_user_get(struct store_txn *t, uint64_t user,
+    struct store_user *user_r);
+
+/* Called with each; returns whether to go on. */
+typedef bool store_room_fn(const struct store_room *room, void *arg);
+/* All rooms with a number of at least 'from', ascending. */
+int store_room_each(struct store_txn *t, uint64_t from, store_room_fn *fn,
+    void *arg);
+
+/* --- messages ---------------------------------------------------------- */
+
+struct store_message {
+	uint64_t room;
+	uint64_t seq;
+	uint64_t gseq;
+	uint64_t time_ms;
+	uint64_t user;
+	/* enum record_type */
+	unsigned type;
+	struct store_text id;
+	/* the inside of the JSON object, as in the record */
+	struct store_text body;
+};
+
+struct store_query {
+	uint64_t room;
+	/* the first seq that is wanted; backward: the last, UINT64_MAX newest */
+	uint64_t from;
+	bool backward;
+	/* at most so many messages, and so many bytes of bodies (but always
+	 * one message); 0 bytes: no bound */
+	unsigned count;
+	size_t bytes;
+};
+
+/*
+ * One page of a room's messages into 'm', which holds q->count.  They are
+ * ascending by seq, whichever way they were looked for.  *more_r tells
+ * whether there are further ones in the direction of the query.  An empty
+ * page is a success.
+ */
+int store_page(struct store_txn *t, const struct store_query *q,
+    struct store_message *m, unsigned *n_r, bool *more_r);
+
+int store_message_get(struct store_txn *t, uint64_t room, uint64_t seq,
+    struct store_message *m_r);
+
+/* The newest seq of a room; 0 when it has no message (or is unknown). */
+int store_last_seq(struct store_txn *t, uint64_t room, uint64_t *seq_r);
+
+/* What is known of a stored event by its position in the ring. */
+struct store_log {
+	uint64_t room;
+	uint64_t gseq;
+	uint64_t seq;
+	uint64_t time_ms;
+	uint64_t user;
+	uint64_t id_hash[2];
+	unsigned type;
+};
+
+/*
+ * Was the message that was published at 'gseq' stored?  For one's own
+ * records after an eviction, when gseq < store_pos(): ENOENT means that it
+ * was not stored as a new message (send it again: duplicates are known).
+ */
+int store_log_get(struct store_txn *t, uint64_t room, uint64_t gseq,
+    struct store_log *log_r);
+
+/* --- presence ---------------------------------------------------------- */
+
+struct store_presence {
+	uint64_t room;
+	uint64_t user;
+	struct store_text socket;
+	struct store_text user_id;
+	struct store_text user_name;
+	/* "active", "idle", "away" */
+	struct store_text status;
+	/* empty when the socket joined without one */
+	struct store_text agent;
+	uint64_t joined_ms;
+	uint64_t activity_ms;
+	/* position of the last change of this row */
+	uint64_t gseq;
+	/* whose it is: the worker's incarnation and the client table's entry */
+	uint32_t incarnation;
+	uint32_t client;
+	uint32_t generation;
+};
+
+typedef bool store_presence_fn(const struct store_presence *p, void *arg);
+
+/* Everybody in the room, by user number and then by socket id. */
+int store_roster(struct store_txn *t, uint64_t room, store_presence_fn *fn,
+    void *arg);
+
+int store_presence_get(struct store_txn *t, uint64_t room, uint64_t user,
+    struct store_text socket, struct store_presence *p_r);
+
+#endif /* STORE_STORE_H */
