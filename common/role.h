@@ -18,6 +18,13 @@ enum role {
 /* The descriptor on which a child finds its connection to the master. */
 #define ROLE_IPC_FD 3
 
+/*
+ * The scribe's exit status when the log ring begins below a position that
+ * the store has seen (the clock was set back): start again with a higher
+ * base.
+ */
+#define ROLE_EXIT_BASE 3
+
 /* What each role does from its start to its exit; returns the exit status. */
 int worker_main(void);
 int scribe_main(void);
