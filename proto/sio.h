@@ -1,0 +1,92 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * sio - Socket.IO, revision 5: packets, without the Engine.IO type.
+ *
+ * Decoding is pure: spans point into the text.  Whether a packet is due in
+ * the state of its connection is the caller's affair.
+ */
+
+#ifndef PROTO_SIO_H
+#define PROTO_SIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/span.h"
+
+enum sio_type {
+	SIO_CONNECT,
+	SIO_DISCONNECT,
+	SIO_EVENT,
+	SIO_ACK,
+	SIO_CONNECT_ERROR,
+	SIO_BINARY_EVENT,
+	SIO_BINARY_ACK,
+	SIO_TYPE__MAX,
+};
+
+/* attachments of one packet */
+#define SIO_ATTACHMENTS_MAX 10
+/* the largest acknowledgement id: what JavaScript counts exactly */
+#define SIO_ID_MAX ((UINT64_C(1) << 53) - 1)
+
+struct sio_packet {
+	enum sio_type type;
+	/* binary messages that follow; 0 unless BINARY_* */
+	unsigned nattach;
+	/* "/" when the packet names none */
+	struct span nsp;
+	bool has_id;
+	uint64_t id;
+	/* the JSON text as it came; empty if there is none */
+	struct span payload;
+	/*
+	 * Of events: the first element.  A string's inside, still with its
+	 * escapes, or a number's text.
+	 */
+	struct span name;
+	bool name_is_number;
+	/*
+	 * Of events and acknowledgements: the elements (behind the name), as
+	 * JSON text without the brackets; empty if there are none.
+	 */
+	struct span args;
+};
+
+/*
+ * Read the text of one Engine.IO message, which is valid UTF-8.
+ * False with a sentence if it is no packet: the connection is closed.
+ */
+bool sio_decode(const char *p, size_t len, struct sio_packet *pkt_r,
+    const char **why_r);
+
+/* Is it the event of that name, whatever escapes it was written with? */
+bool sio_name_is(const struct sio_packet *pkt, const char *name);
+
+/*
+ * Encoders.  'nsp' is NULL for "/".  Each returns the length of the packet
+ * without a terminator; with 'size' too small (0 with buf NULL is fine)
+ * nothing is written: so the same call tells the exact size.
+ * Names, sids and messages are ours and need no JSON escapes; 'json' is
+ * passed through as it is.
+ */
+
+/* 0{"sid":"..."} or, with pid, 0{"sid":"...","pid":"..."} */
+size_t sio_connect(char *buf, size_t size, const struct span *nsp,
+    const char *sid, const char *pid);
+/* 4{"message":"...","data":<json>}; without data if 'json' is NULL */
+size_t sio_connect_error(char *buf, size_t size, const struct span *nsp,
+    const char *message, const char *json, size_t len);
+/* 2["name",<json>]; 'json' holds the arguments, with commas between */
+size_t sio_event(char *buf, size_t size, const struct span *nsp,
+    const char *name, const char *json, size_t len);
+/* 3<id>[<json>] */
+size_t sio_ack(char *buf, size_t size, const struct span *nsp, uint64_t id,
+    const char *json, size_t len);
+/* 1 */
+size_t sio_disconnect(char *buf, size_t size, const struct span *nsp);
+
+#endif /* PROTO_SIO_H */
