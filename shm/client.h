@@ -1,0 +1,204 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * client - the table of all connections, one record of 512 bytes each.
+ *
+ * A record holds what is needed to go on with a connection in another
+ * process; there is no pointer in it.  Everywhere a client is referred to
+ * by slot and generation, never by slot alone.
+ *
+ * Who writes: the worker that owns the record, except for the state.
+ *
+ *            pass (master)            open (worker)
+ *     FREE ----------------> PASSED ----------------> OPEN
+ *       ^                      |                        |
+ *       | release (master)     v   mark_closed (worker) v
+ *       +------------------- CLOSED <-------------------+
+ *       +--- release (master), from any state, once the owner is reaped
+ *
+ * The worker closes its descriptor before it marks the client closed; the
+ * master closes its duplicate before it releases the slot.  So a slot is
+ * free when no descriptor of the connection is left.
+ */
+
+#ifndef SHM_CLIENT_H
+#define SHM_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shm/iobuf.h"
+
+struct tables;
+
+#define CLIENT_ROOMS 4
+/* Engine.IO's and Socket.IO's ids are 20 characters, without a NUL */
+#define CLIENT_SID 20
+
+enum client_state {
+	CLIENT_FREE,
+	/* given to a worker, not yet taken by it */
+	CLIENT_PASSED,
+	/* served by its worker */
+	CLIENT_OPEN,
+	/* its worker is done with it; the master closes its duplicate */
+	CLIENT_CLOSED,
+};
+
+/* flags, set by the master when it passes the client */
+enum {
+	/* over max_connections: answer 503 and close */
+	CLIENT_F_REFUSED = 1 << 0,
+	/* came in on a Unix socket: no kernel counts, no address */
+	CLIENT_F_UNIX = 1 << 1,
+};
+
+/* A session that the client has joined. */
+struct client_room {
+	/* room number; 0: this place is empty */
+	uint64_t room;
+	/* the last seq delivered */
+	uint64_t seq;
+	/* position of the JOIN in the log ring */
+	uint64_t joined;
+	/* the worker's */
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+struct client {
+	/* --- line 0: touched by each event --- */
+
+	/* enum client_state; stored with release, last */
+	_Atomic uint32_t state;
+	/* counts the uses of this slot, never 0; master, while FREE */
+	uint32_t generation;
+	/* who owns it, and which one of those that lived in that slot */
+	uint16_t worker;
+	uint16_t flags;
+	uint32_t incarnation;
+	/* bytes given to the kernel; bytes read and dealt with */
+	uint64_t out_off;
+	uint64_t in_off;
+	/* the last position of the log ring encoded for this client */
+	uint64_t cursor;
+	/* the unsent rest; the partial input */
+	struct chain out;
+	struct chain in;
+	/* CLOCK_MONOTONIC ms, absolute; 0: none */
+	uint64_t ping_due;
+	uint64_t pong_due;
+	uint64_t connect_due;
+	/* the worker's: which transport speaks, where it and the heartbeat
+	 * are, why it is being closed */
+	uint8_t transport;
+	uint8_t phase;
+	uint8_t heartbeat;
+	uint8_t close_why;
+	uint32_t reserved0;
+	uint64_t reserved1[2];
+
+	/* --- line 1: the protocols --- */
+
+	/* the WebSocket parser's state, opaque here */
+	uint8_t ws[64];
+	char engine_sid[CLIENT_SID];
+	char socket_sid[CLIENT_SID];
+	/* CLOCK_MONOTONIC ms */
+	uint64_t opened_ms;
+	/* IPv4 in the first 4 bytes; network byte order, as the port */
+	uint8_t peer[16];
+
+	/* --- line 2: who --- */
+
+	uint16_t peer_port;
+	/* AF_INET, AF_INET6, AF_UNIX */
+	uint16_t peer_family;
+	/* the row of the user table in which this connection is counted */
+	uint32_t user_row;
+	uint64_t user_key;
+	/* the user's number in the store; 0: not known */
+	uint64_t user;
+	/* how many rooms it has joined; where those that do not fit are */
+	uint32_t nrooms;
+	uint32_t more_rooms;
+	/* for connection state recovery */
+	char recovery_pid[CLIENT_SID];
+	/* blocks for identity and rights */
+	uint32_t identity;
+	uint64_t reserved2[8];
+
+	/* --- line 3 --- */
+
+	struct client_room rooms[CLIENT_ROOMS];
+} __attribute__((aligned(128)));
+
+_Static_assert(sizeof(struct client) == 512, "a client record is 512 bytes");
+
+/* The record of a slot (below max_clients; checked). */
+struct client *client_at(const struct tables *t, uint32_t slot);
+
+/* The record if it still is this generation and not FREE, or NULL. */
+struct client *client_find(const struct tables *t, uint32_t slot,
+    uint32_t generation);
+
+/* --- worker ------------------------------------------------------------ */
+
+/*
+ * Take a client that the master has passed to this worker: PASSED to OPEN.
+ * NULL if the slot does not say so (it was released meanwhile).
+ */
+struct client *client_open(const struct tables *t, uint32_t slot,
+    uint32_t generation, unsigned worker, uint32_t incarnation);
+
+/*
+ * This worker's descriptor is closed and the record is not used any more:
+ * the master shall close its duplicate.  The record is not to be touched
+ * afterwards.
+ */
+void client_mark_closed(const struct tables *t, uint32_t slot);
+
+/* --- master ------------------------------------------------------------ */
+
+/* The master's list of free slots; opaque. */
+struct client_pool;
+
+/*
+ * Build the list from the states in the table (a new table: without
+ * touching it).  NULL with errno ENOMEM.
+ */
+struct client_pool *client_pool_new(struct tables *t);
+void client_pool_free(struct client_pool **pool);
+uint32_t client_pool_available(const struct client_pool *pool);
+
+/*
+ * Take a free slot, clear its record, give it a new generation and to this
+ * worker: FREE to PASSED.  The rest of the record (address, flags) may be
+ * filled in until the descriptor is sent.  Returns the slot, or -1 if all
+ * are in use.
+ */
+int64_t client_pass(struct client_pool *pool, unsigned worker,
+    uint32_t incarnation);
+
+/* The master's duplicate is closed: the slot is free. */
+void client_release(struct client_pool *pool, uint32_t slot);
+
+typedef void (*client_fn)(void *arg, uint32_t slot, uint32_t generation);
+
+/*
+ * Call 'fn' for each client marked closed since the last call, once; it
+ * closes the duplicate and releases the slot.  Cheap when there is none.
+ * Returns how many.
+ */
+uint32_t client_collect_closed(const struct tables *t, client_fn fn, void *arg);
+
+/*
+ * Call 'fn' for each client that belongs to this worker in whatever state
+ * (not FREE): after the worker was reaped.  Returns how many.
+ */
+uint32_t client_each_of(const struct tables *t, unsigned worker,
+    uint32_t incarnation, client_fn fn, void *arg);
+
+#endif /* SHM_CLIENT_H */

@@ -1,0 +1,181 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * tables - everything that the processes share, except for the rings.
+ *
+ * One segment (shm/segment.h), made by the master before the first child:
+ *
+ *   header | wake area | state | client table, closed bitmap | users
+ *   | addresses | counters || I/O area of worker 0 | 1 | ... | 63
+ *
+ * What is before the double line is backed by memory at once, but for the
+ * users' columns of workers that never ran.  Those and the I/O areas are
+ * address space until tables_open_slot().
+ *
+ * Every field names its writer; a field with more than one is an atomic
+ * whose protocol stands with it.
+ */
+
+#ifndef SHM_TABLES_H
+#define SHM_TABLES_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/segment.h"
+
+#define TABLES_WORKERS 64
+/* the place of the scribe among the children */
+#define TABLES_SCRIBE 64
+#define TABLES_CHILDREN 65
+#define TABLES_STORES 16
+
+struct client;
+struct counter_row;
+struct users;
+
+struct tables_geometry {
+	/* connections at the same time */
+	uint32_t max_clients;
+	/* rows of the user table: a power of two, >= 4 * max_clients */
+	uint32_t users;
+	/* addresses remembered: a power of two, >= ADDRESS_WAYS */
+	uint32_t addresses;
+	/* of each worker: read buffer, encode arena, chunk pool; multiples
+	 * of 4096, the pool one of IOBUF_SLAB */
+	size_t read_bytes;
+	size_t encode_bytes;
+	size_t chunk_bytes;
+};
+
+/* --- the state page ---------------------------------------------------- */
+
+enum tables_store_state {
+	TABLES_STORE_STARTING,
+	TABLES_STORE_OK,
+	/* disk full: messages are refused, the rest goes on */
+	TABLES_STORE_FULL,
+	/* cannot be written, or no scribe stays alive */
+	TABLES_STORE_FAILED,
+};
+
+enum tables_child_state {
+	TABLES_CHILD_NONE,
+	TABLES_CHILD_STARTING,
+	TABLES_CHILD_READY,
+	TABLES_CHILD_STOPPING,
+	/* died; to be replaced when its back-off is over */
+	TABLES_CHILD_DEAD,
+};
+
+/* Written by the master, words that may be read at any time. */
+struct tables_child {
+	_Atomic uint32_t pid;
+	_Atomic uint32_t incarnation;
+	/* enum tables_child_state */
+	_Atomic uint32_t state;
+	_Atomic uint32_t restarts;
+	/* ms since the epoch */
+	_Atomic uint64_t started_ms;
+	_Atomic uint64_t reserved;
+};
+
+/* A table of the store, and how much is in it. */
+struct tables_store_table {
+	/* set before tables_store.ntables counts it, never changed */
+	char name[16];
+	_Atomic uint64_t entries;
+};
+
+/* Written by the scribe, words that may be read at any time. */
+struct tables_store {
+	/* enum tables_store_state; FAILED also by the master, when it gives
+	 * up on scribes */
+	_Atomic uint32_t state;
+	/* stored with release after the names */
+	_Atomic uint32_t ntables;
+	/* bytes of the file that are in use, and it may use at most */
+	_Atomic uint64_t map_used;
+	_Atomic uint64_t map_max;
+	_Atomic uint64_t last_txn;
+	/* ms since the epoch of the last commit */
+	_Atomic uint64_t last_commit_ms;
+	/* records in the last batch, and in the largest */
+	_Atomic uint64_t batch_last;
+	_Atomic uint64_t batch_max;
+	_Atomic uint64_t reserved[8];
+	struct tables_store_table table[TABLES_STORES];
+};
+
+struct tables_state {
+	/* written by the master before the first child starts */
+	uint64_t daemon_started_ms;
+	uint64_t daemon_started_ns;
+	uint32_t daemon_pid;
+	uint32_t reserved0;
+	uint64_t reserved1[13];
+	struct tables_store store __attribute__((aligned(128)));
+	struct tables_child child[TABLES_CHILDREN]
+	    __attribute__((aligned(128)));
+};
+
+/* --- one process's view ------------------------------------------------ */
+
+struct tables {
+	struct segment seg;
+	struct tables_geometry geometry;
+	/* for wake_attach() */
+	void *wake;
+	struct tables_state *state;
+	struct client *clients;
+	_Atomic uint64_t *closed;
+	_Atomic uint32_t *clients_used;
+	struct users *users;
+	_Atomic uint64_t *addresses;
+	struct counter_row *counters;
+	/* offset of worker 0's I/O area, and the bytes of each */
+	size_t io_at;
+	size_t io_stride;
+	/* the key of all hashes */
+	const uint8_t *secret;
+};
+
+/*
+ * Sizes for so many connections when events are at most 'max_payload'
+ * bytes: what chatd uses.
+ */
+void tables_geometry_init(struct tables_geometry *g, uint32_t max_clients,
+    size_t max_payload);
+
+/* Bytes of the segment, or 0 if the geometry is not acceptable. */
+size_t tables_size(const struct tables_geometry *g);
+
+/* A hash over the layout of everything in the tables. */
+uint64_t tables_abi(void);
+
+/*
+ * Make the tables.  NULL with errno and *why_r set to a sentence.  Master;
+ * t->seg.fd goes to the children.
+ */
+struct tables *tables_create(const struct tables_geometry *g,
+    const char **why_r);
+
+/*
+ * Attach to the tables behind 'fd', which then belongs to them.  NULL with
+ * errno and *why_r; then the descriptor stays the caller's.
+ */
+struct tables *tables_attach(int fd, const char **why_r);
+
+/* Unmap and close; the tables live on in other processes. */
+void tables_free(struct tables **t);
+
+/*
+ * Back what the worker in 'slot' needs with memory: its column of the user
+ * table, read buffer, encode arena.  Master, before it starts the worker;
+ * again is harmless.  0 or -1 with errno: there is no memory.
+ */
+int tables_open_slot(struct tables *t, unsigned slot);
+
+#endif /* SHM_TABLES_H */

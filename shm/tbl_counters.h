@@ -1,0 +1,125 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * COUNTER(NAME, name, help) - only grow; survive the worker
+ * GAUGE(NAME, name, help) - go up and down; 0 once the worker is dead
+ * HISTOGRAM(NAME, name, unit, help) - how often which value
+ *
+ * Whoever includes this file defines those that it wants.
+ */
+/* clang-format off */
+
+#ifndef COUNTER
+#define COUNTER(NAME, name, help)
+#endif
+#ifndef GAUGE
+#define GAUGE(NAME, name, help)
+#endif
+#ifndef HISTOGRAM
+#define HISTOGRAM(NAME, name, unit, help)
+#endif
+
+/* connections */
+COUNTER(ACCEPTED,	"accepted",	"connections accepted")
+COUNTER(REFUSED,	"refused",	"connections refused: max_connections")
+COUNTER(CONNECT_LIMITED, "connect_limited", "connections refused: limits.connect_rate")
+COUNTER(ACCEPT_PAUSED,	"accept_paused",	"pauses of accept: no descriptors left")
+COUNTER(CLOSED,		"closed",	"connections closed, for whatever reason")
+COUNTER(CLOSED_PEER,	"closed_peer",	"connections closed by the client")
+COUNTER(CLOSED_SERVER,	"closed_server", "connections closed in good order by the server")
+COUNTER(CLOSED_TIMEOUT,	"closed_timeout", "connections closed: no pong, no CONNECT in time")
+COUNTER(CLOSED_PROTOCOL, "closed_protocol", "connections closed: protocol error")
+COUNTER(CLOSED_SLOW,	"closed_slow",	"connections closed: the client reads too slowly")
+COUNTER(CLOSED_OVERLOAD, "closed_overload", "connections closed: out of memory for them")
+COUNTER(CLOSED_ERROR,	"closed_error",	"connections closed: error of the socket")
+COUNTER(CLOSED_WORKER,	"closed_worker", "connections lost with their worker")
+
+/* bytes */
+COUNTER(BYTES_IN,	"bytes_in",	"bytes read from clients")
+COUNTER(BYTES_OUT,	"bytes_out",	"bytes written to clients")
+COUNTER(READS,		"reads",	"read calls")
+COUNTER(WRITES,		"writes",	"write calls")
+COUNTER(FRAMES_IN,	"frames_in",	"WebSocket frames read")
+COUNTER(FRAMES_OUT,	"frames_out",	"WebSocket frames written")
+COUNTER(REQUESTS,	"requests",	"HTTP requests")
+COUNTER(REQUESTS_BAD,	"requests_bad",	"HTTP requests refused")
+COUNTER(UPGRADES,	"upgrades",	"WebSocket handshakes done")
+COUNTER(PROTOCOL_ERRORS, "protocol_errors", "frames and packets that break the rules")
+COUNTER(PINGS,		"pings",	"heartbeats sent")
+
+/* who */
+COUNTER(AUTHENTICATED,	"authenticated", "Socket.IO connections admitted")
+COUNTER(AUTH_FAILED,	"auth_failed",	"Socket.IO connections refused: identity")
+COUNTER(USER_LIMITED,	"user_limited",	"Socket.IO connections refused: limits.connections_per_user")
+COUNTER(USERS_FULL,	"users_full",	"users for whom the user table had no row")
+
+/* events of clients */
+COUNTER(EVENT_JOIN,	"event_join",	"chat:join-session received")
+COUNTER(EVENT_LEAVE,	"event_leave",	"chat:leave-session received")
+COUNTER(EVENT_MESSAGE,	"event_message", "chat:send-message received")
+COUNTER(EVENT_TYPING,	"event_typing",	"chat:typing received")
+COUNTER(EVENT_PRESENCE,	"event_presence", "chat:update-presence received")
+COUNTER(EVENT_HISTORY,	"event_history", "chat:request-history received")
+COUNTER(EVENT_OTHER,	"event_other",	"other events received")
+COUNTER(EVENT_BAD,	"event_bad",	"events refused: payload")
+COUNTER(EVENT_DENIED,	"event_denied",	"events refused: not a member, no access")
+COUNTER(LIMITED_MESSAGE, "limited_message", "messages refused: limits.message_rate")
+COUNTER(LIMITED_TYPING,	"limited_typing", "typing refused: limits.typing_rate")
+COUNTER(LIMITED_JOIN,	"limited_join",	"joins refused: limits.join_rate")
+COUNTER(LIMITED_HISTORY, "limited_history", "history refused: limits.history_rate")
+COUNTER(LIMITED_PRESENCE, "limited_presence", "presence refused: limits.presence_rate")
+
+/* messages */
+COUNTER(MESSAGES_STORED, "messages_stored", "messages stored")
+COUNTER(MESSAGES_DUPLICATE, "messages_duplicate", "messages recognised as sent before")
+COUNTER(MESSAGES_REFUSED, "messages_refused", "messages refused by the scribe")
+COUNTER(DELIVERIES,	"deliveries",	"events delivered to clients")
+COUNTER(DROPPED,	"dropped",	"ephemeral events dropped for slow clients")
+COUNTER(JOINS,		"joins",	"sessions joined")
+COUNTER(LEAVES,		"leaves",	"sessions left")
+COUNTER(HISTORY_PAGES,	"history_pages", "history pages served")
+COUNTER(REPLAYED,	"replayed",	"messages replayed to members who came back")
+
+/* rings */
+COUNTER(PUBLISHED_LOG,	"published_log", "records published to the log ring")
+COUNTER(PUBLISHED_LIVE,	"published_live", "records published to the live ring")
+COUNTER(RING_FULL,	"ring_full",	"times that a ring was full")
+COUNTER(RING_BAD,	"ring_bad",	"records that made no sense")
+COUNTER(EVICTIONS,	"evictions",	"times that this worker was too slow for a ring")
+COUNTER(RESYNCS,	"resyncs",	"refills from the store")
+COUNTER(WAKES,		"wakes",	"wake-ups written")
+COUNTER(TURNS,		"turns",	"turns of the event loop")
+COUNTER(ENCODE_FULL,	"encode_full",	"flushes because the encode arena was full")
+COUNTER(CHUNKS_EMPTY,	"chunks_empty",	"times that the chunk pool was empty")
+
+/* scribe */
+COUNTER(SEQUENCED,	"sequenced",	"records sequenced")
+COUNTER(BATCHES,	"batches",	"batches sequenced")
+COUNTER(COMMITS,	"commits",	"transactions committed")
+COUNTER(COMMITS_FAILED,	"commits_failed", "transactions that failed")
+COUNTER(ORPHANS,	"orphans",	"members removed because their worker died")
+
+/* master */
+COUNTER(WORKER_RESTARTS, "worker_restarts", "workers replaced after their death")
+COUNTER(SCRIBE_RESTARTS, "scribe_restarts", "scribes replaced after their death")
+COUNTER(RELOADS,	"reloads",	"configurations switched to")
+COUNTER(RELOADS_REFUSED, "reloads_refused", "configurations refused")
+COUNTER(USERS_FREED,	"users_freed",	"rows of the user table reused")
+
+GAUGE(CONNECTIONS,	"connections",	"open connections")
+GAUGE(SOCKETS,		"sockets",	"connected Socket.IO sockets")
+GAUGE(ROOMS,		"rooms",	"sessions with members at this worker")
+GAUGE(MEMBERS,		"members",	"memberships at this worker")
+GAUGE(DEFERRED,		"deferred",	"events that wait for space in a ring")
+GAUGE(CHUNKS,		"chunks",	"chunks in use")
+
+HISTOGRAM(DURABLE,	"durable",	"us",	"from reading an event to its being durable")
+HISTOGRAM(COMMIT,	"commit",	"us",	"time of a commit")
+HISTOGRAM(BATCH,	"batch",	"records", "records in a batch")
+HISTOGRAM(TURN,		"turn",		"us",	"time of one turn of the event loop")
+
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+/* clang-format on */

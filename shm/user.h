@@ -1,0 +1,100 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * user - how often a user is connected and how fast it talks, for all
+ * workers together.
+ *
+ * For limits only: a user is found by a keyed 64-bit hash of its id, and
+ * the key is made anew at each start, so nobody can choose ids that meet.
+ * The table has a fixed number of rows; a row belongs to a user while it
+ * is connected or still under the effect of a rate.
+ *
+ * Memory is by column, not by row, so that a user costs no page of its
+ * own and a dead worker's counts are one memset:
+ *
+ *   keys u64[N] | seen u32[N] | rate 0 u64[N] | ... | rate 4 u64[N]
+ *   | counts of worker 0 u16[N] | ... | counts of worker 63 u16[N]
+ *
+ * Connections: only worker w writes column w, so nothing can drift; the sum
+ * is made when it is asked for.  Rates: one word a user and kind, changed by
+ * a compare-and-swap, so that a process killed anywhere leaves no trace.
+ */
+
+#ifndef SHM_USER_H
+#define SHM_USER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tables;
+
+/* A user as the table knows it; may be kept while it is connected. */
+struct user_ref {
+	uint64_t key;
+	/* where this connection is counted, see user_connect() */
+	uint32_t row;
+};
+
+enum user_rate {
+	USER_RATE_MESSAGE,
+	USER_RATE_TYPING,
+	USER_RATE_JOIN,
+	USER_RATE_HISTORY,
+	USER_RATE_PRESENCE,
+	USER_RATE__MAX,
+};
+
+/*
+ * Find the user with this id, or make it a row.  0; -1 with errno ENOSPC:
+ * the table is full around its place.
+ */
+int user_find_or_add(struct tables *t, const void *id, size_t len,
+    struct user_ref *u_r);
+
+/* Find only.  0 or -1 with errno ENOENT. */
+int user_find(const struct tables *t, const void *id, size_t len,
+    struct user_ref *u_r);
+
+/*
+ * Count one more connection of this user at the worker 'slot', unless it
+ * has 'limit' already (0: no limit).  u->row may change: it is what
+ * user_disconnect() wants.  0; -1 with errno EDQUOT: over the limit, ENOSPC:
+ * no row.  Never lets in more than 'limit' of all workers together; of
+ * several at the same instant it may refuse one too many.
+ */
+int user_connect(struct tables *t, struct user_ref *u, unsigned slot,
+    uint32_t limit, uint64_t now_ns);
+void user_disconnect(struct tables *t, const struct user_ref *u, unsigned slot,
+    uint64_t now_ns);
+
+/* How many connections the user has at all workers. */
+uint32_t user_connections(const struct tables *t, const struct user_ref *u);
+
+/*
+ * Charge one event of this kind: 'per_minute' at once, then one each
+ * 60 / per_minute seconds.  Returns 0, or how many ns to wait; then nothing
+ * was charged.  per_minute 0: no limit.  'now_ns' is CLOCK_MONOTONIC.
+ */
+uint64_t user_rate(struct tables *t, const struct user_ref *u,
+    enum user_rate kind, uint32_t per_minute, uint64_t now_ns);
+
+/* An event that was charged turned out not to count. */
+void user_rate_give_back(struct tables *t, const struct user_ref *u,
+    enum user_rate kind, uint32_t per_minute);
+
+/* --- master ------------------------------------------------------------ */
+
+/* The worker in 'slot' has been reaped: none of its connections is left. */
+void users_clear_column(struct tables *t, unsigned slot);
+
+/*
+ * Look at the next 'budget' rows and free those of users who are neither
+ * connected nor limited.  Returns how many were freed.
+ */
+uint32_t users_sweep(struct tables *t, uint64_t now_ns, uint32_t budget);
+
+/* How many rows are in use; looks at all of them. */
+uint32_t users_count(const struct tables *t);
+
+#endif /* SHM_USER_H */
