@@ -84,7 +84,7 @@ struct client {
 	uint64_t in_off;
 	/* the last position of the log ring encoded for this client */
 	uint64_t cursor;
-	/* the unsent rest; the partial input */
+	/* the unsent rest; what is there of an unfinished message */
 	struct chain out;
 	struct chain in;
 	/* CLOCK_MONOTONIC ms, absolute; 0: none */
@@ -98,7 +98,8 @@ struct client {
 	uint8_t heartbeat;
 	uint8_t close_why;
 	uint32_t reserved0;
-	uint64_t reserved1[2];
+	/* bytes read and not parsed yet: part of a head, of a header */
+	struct chain raw;
 
 	/* --- line 1: the protocols --- */
 
