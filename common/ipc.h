@@ -88,8 +88,10 @@ bool ipc_pending(const struct ipc *ipc);
 /*
  * Receive one message into *m.  1 a message; 0 nothing there now; -1 the
  * peer has gone (errno 0) or broke the rules (errno EPROTO: unknown type,
- * wrong version, wrong direction, truncated).  Descriptors in it belong to
- * the caller once taken with ipc_get_fd(); ipc_end() closes the others.
+ * wrong version, wrong direction, truncated), or descriptors were lost
+ * because this process has no room for them (EMFILE).  Descriptors in it
+ * belong to the caller once taken with ipc_get_fd(); ipc_end() closes the
+ * others.
  */
 int ipc_recv(struct ipc *ipc, struct ipc_msg *m);
 
@@ -102,7 +104,10 @@ const void *ipc_get_bytes(struct ipc_msg *m, size_t *len_r);
 void ipc_get_str(struct ipc_msg *m, char *buf, size_t size);
 /* -1 when there is none. */
 int ipc_get_fd(struct ipc_msg *m);
-/* Everything was read and nothing was missing.  0 or -1 (EPROTO). */
+/*
+ * Everything was read, descriptors too, and nothing was missing.  0 or -1
+ * (EPROTO).  Every message that was received has to be ended.
+ */
 int ipc_end(struct ipc_msg *m);
 
 #endif /* COMMON_IPC_H */

@@ -74,7 +74,8 @@ enum log_kind {
 /*
  * Who is talking; slot -1 means there is only one of this role.  Call it
  * before the sandbox closes.  Until log_set() lines go to stderr as text.
- * 'ident' is not copied.
+ * 'ident' is not copied.  Also ignores SIGPIPE: a log that nobody reads any
+ * more must not end a daemon.
  */
 void log_init(const char *ident, enum role role, int slot);
 
@@ -97,6 +98,11 @@ enum log_kind log_kind_of(int fd);
 
 /* Lines that the target did not take, since the start. */
 uint64_t log_dropped(void);
+/*
+ * Whoever read at the other end has gone (the syslog daemon was restarted):
+ * the master opens the target anew and sends it to all.
+ */
+bool log_target_lost(void);
 
 /* "error", ...; NULL when there is no such thing. */
 const char *log_level_name(enum log_level level);
@@ -121,6 +127,12 @@ void log_error_errno(const char *fmt, ...) LOG_PRINTF;
  */
 void fatal(const char *fmt, ...) LOG_PRINTF __attribute__((noreturn));
 void fatalx(const char *fmt, ...) LOG_PRINTF __attribute__((noreturn));
+
+/*
+ * For what may happen thousands of times: true at most once a minute for
+ * each *last, which is 0 at first.
+ */
+bool log_due(uint64_t *last);
 
 /*
  * Text that somebody else chose, as one safe value for a %s: at most 200

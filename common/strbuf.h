@@ -46,7 +46,7 @@ void sb_addf(struct strbuf *sb, const char *fmt, ...)
 void sb_addv(struct strbuf *sb, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 
-/* Room for 'len' more bytes, to be filled by the caller, who adds to len. */
+/* Room for 'len' bytes and a NUL; the caller adds both, and adds to len. */
 void *sb_reserve(struct strbuf *sb, size_t len);
 /* The bytes as a string of malloc(); sb is empty afterwards. */
 char *sb_steal(struct strbuf *sb);
