@@ -19,6 +19,13 @@ enum role {
 #define ROLE_IPC_FD 3
 
 /*
+ * The scribe also inherits the lock of the data directory and never touches
+ * it: so the lock is held until the last writer has ended, even when the
+ * master was killed before.
+ */
+#define ROLE_LOCK_FD 4
+
+/*
  * The scribe's exit status when the log ring begins below a position that
  * the store has seen (the clock was set back): start again with a higher
  * base.

@@ -11,12 +11,16 @@
  * arena, u8 daemon just started (scribe: nobody can be present), then
  * u32 n and n times (u32 slot, u32 incarnation) of the living workers;
  * descriptors: configuration, tables, log ring, live ring, data directory,
- * log target, then one eventfd a consumer (WAKE_CONSUMERS) */
+ * log target, then one eventfd a consumer (WAKE_CONSUMERS).
+ * Incarnations are given out in ascending order, to workers and scribes
+ * alike: one above the receiver's own belongs to somebody started later. */
 IPC(HELLO,		"hello",		IPC_FROM_MASTER)
 /* The child is ready to work; empty. */
 IPC(READY,		"ready",		IPC_FROM_CHILD)
 /* New clients: u32 n, n times (u32 client slot, u32 generation, u8 flags);
- * n descriptors.  Flags: 1 refuse with 503, 2 the listener is a Unix socket */
+ * n descriptors.  Flags: 1 refuse with 503 (max_connections), 2 the listener
+ * is a Unix socket, 4 refuse with 429 (limits.connect_rate); both with
+ * Retry-After */
 IPC(CLIENTS,		"clients",		IPC_FROM_MASTER)
 /* Reload, phase one: u64 serial; descriptor: configuration. */
 IPC(CONFIG_PREPARE,	"config prepare",	IPC_FROM_MASTER)

@@ -53,6 +53,8 @@ enum {
 	CLIENT_F_REFUSED = 1 << 0,
 	/* came in on a Unix socket: no kernel counts, no address */
 	CLIENT_F_UNIX = 1 << 1,
+	/* over limits.connect_rate: answer 429 and close */
+	CLIENT_F_LIMITED = 1 << 2,
 };
 
 /* A session that the client has joined. */
