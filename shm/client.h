@@ -76,7 +76,7 @@ struct client {
 	/* enum client_state; stored with release, last */
 	_Atomic uint32_t state;
 	/* counts the uses of this slot, never 0; master, while FREE */
-	uint32_t generation;
+	_Atomic uint32_t generation;
 	/* who owns it, and which one of those that lived in that slot */
 	uint16_t worker;
 	uint16_t flags;
@@ -143,7 +143,10 @@ _Static_assert(sizeof(struct client) == 512, "a client record is 512 bytes");
 /* The record of a slot (below max_clients; checked). */
 struct client *client_at(const struct tables *t, uint32_t slot);
 
-/* The record if it still is this generation and not FREE, or NULL. */
+/*
+ * The record if it still is this generation and not FREE, or NULL.  Whether
+ * it is the caller's to use is told by worker and incarnation.
+ */
 struct client *client_find(const struct tables *t, uint32_t slot,
     uint32_t generation);
 

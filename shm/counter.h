@@ -44,8 +44,8 @@ enum hist {
 	HIST__MAX,
 };
 
-/* values from 0 to 2^30 - 1 and one bucket for all above */
-#define HIST_BUCKETS 118
+/* values from 0 to 2^30 - 1, and one bucket for all above */
+#define HIST_BUCKETS 117
 
 struct hist_row {
 	_Atomic uint64_t sum;
@@ -110,7 +110,8 @@ void hist_sum_row(const struct tables *t, unsigned row, enum hist h,
 
 /*
  * The value that 'percent' (0 to 100) of all values do not exceed: the
- * upper end of its bucket.  0 if there are none.
+ * upper end of its bucket (2^30 for all that is larger).  0 if there are
+ * none.
  */
 uint64_t hist_percentile(const struct hist_sum *s, double percent);
 

@@ -60,10 +60,9 @@ int segment_attach(struct segment *seg, int fd, uint64_t abi, unsigned flags,
 void segment_close(struct segment *seg);
 
 /*
- * Back a range of the payload with memory, or give its memory back (it
- * reads as zeroes then, and must be allocated again before it is used).
- * Both are rounded inwards or outwards to pages, to the safe side.
- * 0 or -1 with errno: there is no memory.
+ * Back a range of the payload with memory; what is in it stays.  Or give
+ * its memory back: it reads as zeroes then, and must be allocated again
+ * before it is used.  0 or -1 with errno: there is no memory.
  */
 int segment_allocate(const struct segment *seg, size_t off, size_t len);
 int segment_punch(const struct segment *seg, size_t off, size_t len);

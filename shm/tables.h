@@ -6,12 +6,11 @@
  *
  * One segment (shm/segment.h), made by the master before the first child:
  *
- *   header | wake area | state | client table, closed bitmap | users
- *   | addresses | counters || I/O area of worker 0 | 1 | ... | 63
+ *   head | wake area | state | closed bitmap | counters | addresses
+ *   | client table | users || users' columns | I/O area 0 | 1 | ... | 63
  *
- * What is before the double line is backed by memory at once, but for the
- * users' columns of workers that never ran.  Those and the I/O areas are
- * address space until tables_open_slot().
+ * What is before the double line is backed by memory at once; what is behind
+ * it is address space until tables_open_slot().
  *
  * Every field names its writer; a field with more than one is an atomic
  * whose protocol stands with it.
@@ -31,6 +30,7 @@
 #define TABLES_SCRIBE 64
 #define TABLES_CHILDREN 65
 #define TABLES_STORES 16
+#define TABLES_SECRET 192
 
 struct client;
 struct counter_row;
@@ -39,7 +39,8 @@ struct users;
 struct tables_geometry {
 	/* connections at the same time */
 	uint32_t max_clients;
-	/* rows of the user table: a power of two, >= 4 * max_clients */
+	/* rows of the user table: a power of two, >= 4 * max_clients; at
+	 * a quarter full, no user fails to find a row */
 	uint32_t users;
 	/* addresses remembered: a power of two, >= ADDRESS_WAYS */
 	uint32_t addresses;
@@ -140,6 +141,8 @@ struct tables {
 	size_t io_stride;
 	/* the key of all hashes */
 	const uint8_t *secret;
+	/* where users_sweep() goes on; this process's */
+	uint32_t sweep_at;
 };
 
 /*
@@ -177,5 +180,19 @@ void tables_free(struct tables **t);
  * again is harmless.  0 or -1 with errno: there is no memory.
  */
 int tables_open_slot(struct tables *t, unsigned slot);
+
+/*
+ * Give that memory back: the worker has been reaped and will not be
+ * replaced.  Its column of the user table is 0 afterwards.
+ */
+void tables_close_slot(struct tables *t, unsigned slot);
+
+/*
+ * Make read-only for this process what only others write: the head, and
+ * columns and I/O areas of the other workers ('slot' TABLES_SCRIBE: of all).
+ * A stray store kills its process then, and not its neighbours.  0 or -1
+ * with errno.
+ */
+int tables_protect(struct tables *t, unsigned slot);
 
 #endif /* SHM_TABLES_H */

@@ -36,6 +36,15 @@ struct user_ref {
 	uint32_t row;
 };
 
+/*
+ * Bytes of the table, what of it is backed by memory at once, and where the
+ * column of a worker is; for shm/tables.c.
+ */
+size_t users_size(uint32_t rows);
+size_t users_fixed_size(uint32_t rows);
+size_t users_column_at(uint32_t rows, unsigned slot);
+size_t users_column_size(uint32_t rows);
+
 enum user_rate {
 	USER_RATE_MESSAGE,
 	USER_RATE_TYPING,
