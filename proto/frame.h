@@ -7,8 +7,8 @@
  * A frame is encoded once and may then be sent to any number of clients.
  * All of the namespace "/".
  *
- * Each function returns the exact length of the frame; with 'size' too
- * small (0 with buf NULL is fine) nothing is written.
+ * Each function returns the exact length of the frame; if that is more than
+ * 'size' (0 with buf NULL is fine) nothing is written.
  */
 
 #ifndef PROTO_FRAME_H

@@ -97,7 +97,7 @@ struct http_error {
  * 'buf', which itself may have moved.  An empty line in front of the
  * request line is skipped and counts as part of the head.
  * On HTTP_OK *req_r is filled and 'scan' is reset for the next head; on
- * HTTP_BAD *err_r tells why.
+ * HTTP_BAD *err_r tells why, and *req_r is of no use.
  */
 enum http_result http_parse(const char *buf, size_t len, struct http_scan *scan,
     struct http_request *req_r, struct http_error *err_r);

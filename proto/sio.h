@@ -30,6 +30,8 @@ enum sio_type {
 
 /* attachments of one packet */
 #define SIO_ATTACHMENTS_MAX 10
+/* arrays and objects within an event's argument, itself counted */
+#define SIO_DEPTH_MAX 32
 /* the largest acknowledgement id: what JavaScript counts exactly */
 #define SIO_ID_MAX ((UINT64_C(1) << 53) - 1)
 
@@ -43,6 +45,13 @@ struct sio_packet {
 	uint64_t id;
 	/* the JSON text as it came; empty if there is none */
 	struct span payload;
+	/*
+	 * NULL, or why the payload is JSON, but none that we take: too deep,
+	 * a key twice, a NUL, half a surrogate pair.  No reason to close: say
+	 * so to the sender.  'args' is empty then, and so is a name that is
+	 * itself the reason.
+	 */
+	const char *refused;
 	/*
 	 * Of events: the first element.  A string's inside, still with its
 	 * escapes, or a number's text.
@@ -63,13 +72,16 @@ struct sio_packet {
 bool sio_decode(const char *p, size_t len, struct sio_packet *pkt_r,
     const char **why_r);
 
-/* Is it the event of that name, whatever escapes it was written with? */
+/*
+ * Is it the event of that name, whatever escapes it was written with?  Never
+ * true for a number.
+ */
 bool sio_name_is(const struct sio_packet *pkt, const char *name);
 
 /*
- * Encoders.  'nsp' is NULL for "/".  Each returns the length of the packet
- * without a terminator; with 'size' too small (0 with buf NULL is fine)
- * nothing is written: so the same call tells the exact size.
+ * Encoders.  'nsp' is NULL for "/".  Each returns the exact length of the
+ * packet; if that is more than 'size' (0 with buf NULL is fine) the buffer
+ * holds nothing of use.  There is no terminator.
  * Names, sids and messages are ours and need no JSON escapes; 'json' is
  * passed through as it is.
  */
@@ -86,6 +98,14 @@ size_t sio_event(char *buf, size_t size, const struct span *nsp,
 /* 3<id>[<json>] */
 size_t sio_ack(char *buf, size_t size, const struct span *nsp, uint64_t id,
     const char *json, size_t len);
+/*
+ * The same up to the place where the JSON begins, and without its "]";
+ * 'args': there will be some.
+ */
+size_t sio_event_head(char *buf, size_t size, const struct span *nsp,
+    const char *name, bool args);
+size_t sio_ack_head(char *buf, size_t size, const struct span *nsp,
+    uint64_t id);
 /* 1 */
 size_t sio_disconnect(char *buf, size_t size, const struct span *nsp);
 

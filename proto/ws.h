@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/utf8.h"
 #include "proto/http.h"
 #include "proto/span.h"
 
@@ -82,9 +83,8 @@ struct ws_parser {
 	uint8_t fin;
 	/* nothing of the message has been handed out yet */
 	uint8_t fresh;
-	/* a character that began in bytes already handed out */
-	uint8_t utf8_len;
-	uint8_t utf8[3];
+	/* of text: a character that began in bytes already handed out */
+	struct utf8 utf8;
 };
 
 struct ws_event {
@@ -122,7 +122,7 @@ enum ws_result ws_next(struct ws_parser *p, void *buf, size_t len,
 /* Nothing begun: no message, no frame. */
 bool ws_is_idle(const struct ws_parser *p);
 
-/* dst may be src: what is masked with 'key', its 'at'th byte first. */
+/* Mask or unmask in place; the first byte with the 'at'th of the key. */
 void ws_mask(char *data, size_t len, const uint8_t key[4], unsigned at);
 
 /* The header of a final frame with 'len' bytes of payload: 2, 4 or 10. */
@@ -138,6 +138,12 @@ size_t ws_close_frame(void *buf, unsigned code, const char *reason);
 
 /* May stand in a close frame (RFC 6455 7.4, and IANA's later ones). */
 bool ws_code_valid(unsigned code);
+
+/*
+ * Computes one accept value, so that libcrypto opens what it wants to open
+ * before the sandbox closes.  -1 if it cannot.
+ */
+int ws_prepare(void);
 
 /* What a handshake settled. */
 struct ws_handshake {
@@ -156,12 +162,11 @@ bool ws_handshake(const struct http_request *req, struct ws_handshake *hs_r,
 
 /*
  * The 101; 'headers' as in struct http_response.
- * ws_reject: a refusal that closes, the text as its body, as the reference
- * words it.  Both: bytes written, or 0 if they do not fit.
+ * ws_reject: what ws_handshake() refused; the text is the body, and the
+ * connection closes.  Both: bytes written, or 0 if they do not fit.
  */
 size_t ws_accept(char *buf, size_t size, const struct ws_handshake *hs,
     const char *headers);
-size_t ws_reject(char *buf, size_t size, int status, const char *text,
-    const char *headers);
+size_t ws_reject(char *buf, size_t size, const struct http_error *err);
 
 #endif /* PROTO_WS_H */

@@ -1,0 +1,157 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "proto/frame.h"
+
+#include "proto/sio.h"
+#include "proto/ws.h"
+
+/*
+ * The header and the '4' of a message in front of 'len' bytes that the
+ * caller writes at *at_r.  The whole length; *at_r is NULL if that is too
+ * much.
+ */
+static size_t
+begin(char *buf, size_t size, size_t len, char **at_r)
+{
+	size_t head = ws_header_size(len + 1);
+	size_t whole = head + 1 + len;
+
+	*at_r = NULL;
+	if (whole > size)
+		return whole;
+	(void)ws_header(buf, WS_TEXT, len + 1);
+	buf[head] = eio_type_char(EIO_MESSAGE);
+	*at_r = buf + head + 1;
+	return whole;
+}
+
+size_t
+frame_packet(char *buf, size_t size, enum eio_type type)
+{
+	if (size < FRAME_PACKET_SIZE)
+		return FRAME_PACKET_SIZE;
+	(void)ws_header(buf, WS_TEXT, 1);
+	buf[2] = eio_type_char(type);
+	return FRAME_PACKET_SIZE;
+}
+
+size_t
+frame_open(char *buf, size_t size, const struct eio_open *o)
+{
+	char text[EIO_OPEN_MAX];
+	size_t len = eio_open_encode(text, sizeof(text), o);
+	size_t head = ws_header_size(len);
+
+	if (head + len > size)
+		return head + len;
+	(void)ws_header(buf, WS_TEXT, len);
+	memcpy(buf + head, text, len);
+	return head + len;
+}
+
+size_t
+frame_message(char *buf, size_t size, const char *text, size_t len)
+{
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL && len > 0)
+		memcpy(at, text, len);
+	return whole;
+}
+
+size_t
+frame_connect(char *buf, size_t size, const char *sid, const char *pid)
+{
+	size_t len = sio_connect(NULL, 0, NULL, sid, pid);
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL)
+		(void)sio_connect(at, len, NULL, sid, pid);
+	return whole;
+}
+
+size_t
+frame_connect_error(char *buf, size_t size, const struct span *nsp,
+    const char *message, const char *json, size_t json_len)
+{
+	size_t len = sio_connect_error(NULL, 0, nsp, message, json, json_len);
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL)
+		(void)sio_connect_error(at, len, nsp, message, json, json_len);
+	return whole;
+}
+
+size_t
+frame_event(char *buf, size_t size, const char *name, const char *json,
+    size_t json_len)
+{
+	size_t len = sio_event(NULL, 0, NULL, name, json, json_len);
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL)
+		(void)sio_event(at, len, NULL, name, json, json_len);
+	return whole;
+}
+
+size_t
+frame_ack(char *buf, size_t size, uint64_t id, const char *json,
+    size_t json_len)
+{
+	size_t len = sio_ack(NULL, 0, NULL, id, json, json_len);
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL)
+		(void)sio_ack(at, len, NULL, id, json, json_len);
+	return whole;
+}
+
+size_t
+frame_disconnect(char *buf, size_t size)
+{
+	size_t len = sio_disconnect(NULL, 0, NULL);
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL)
+		(void)sio_disconnect(at, len, NULL);
+	return whole;
+}
+
+size_t
+frame_event_head(char *buf, size_t size, const char *name, size_t json_len)
+{
+	size_t head = sio_event_head(NULL, 0, NULL, name, json_len > 0);
+	size_t tail = json_len + strlen(FRAME_EVENT_TAIL);
+	size_t prefix = ws_header_size(1 + head + tail) + 1;
+
+	if (prefix + head > size)
+		return prefix + head;
+	(void)ws_header(buf, WS_TEXT, 1 + head + tail);
+	buf[prefix - 1] = eio_type_char(EIO_MESSAGE);
+	(void)sio_event_head(buf + prefix, head, NULL, name, json_len > 0);
+	return prefix + head;
+}
+
+size_t
+frame_ack_head(char *buf, size_t size, uint64_t id, size_t json_len)
+{
+	size_t head = sio_ack_head(NULL, 0, NULL, id);
+	size_t tail = json_len + strlen(FRAME_EVENT_TAIL);
+	size_t prefix = ws_header_size(1 + head + tail) + 1;
+
+	if (prefix + head > size)
+		return prefix + head;
+	(void)ws_header(buf, WS_TEXT, 1 + head + tail);
+	buf[prefix - 1] = eio_type_char(EIO_MESSAGE);
+	(void)sio_ack_head(buf + prefix, head, NULL, id);
+	return prefix + head;
+}
