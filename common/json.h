@@ -111,7 +111,7 @@ ssize_t json_decode(struct json_value string, char *buf, size_t size);
 bool json_next_char(struct json_value string, const char **at, uint32_t *c_r);
 
 /* A whole number between min and max, however it is written (5, 5.0, 5e0);
- * false if it is none.  max is at most 2^53. */
+ * false if it is none.  max is less than 2^53. */
 bool json_to_int(struct json_value v, int64_t min, int64_t max, int64_t *n_r);
 /* A finite number. */
 bool json_to_double(struct json_value v, double *d_r);
@@ -119,6 +119,8 @@ bool json_to_bool(struct json_value v, bool *b_r);
 
 /* Length of a value without the blanks between its tokens. */
 size_t json_compact_length(struct json_span text);
+/* Write it so into 'buf', which holds text.len bytes; returns the length. */
+size_t json_compact(struct json_span text, char *buf);
 
 /* --- writing ------------------------------------------------------------ */
 

@@ -1,0 +1,254 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The writer.
+ */
+
+#include "common/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_SIZE 256
+
+/* Room for 'n' more bytes; NULL if there is none to be had. */
+static char *
+room(struct json_out *o, size_t n)
+{
+	size_t size;
+	char *p;
+
+	if (o->failed)
+		return NULL;
+	if (n <= o->size - o->len)
+		return o->p + o->len;
+	size = o->size == 0 ? FIRST_SIZE : o->size;
+	while (size - o->len < n) {
+		if (size > SIZE_MAX / 2) {
+			o->failed = true;
+			return NULL;
+		}
+		size *= 2;
+	}
+	if ((p = realloc(o->p, size)) == NULL) {
+		o->failed = true;
+		return NULL;
+	}
+	o->p = p;
+	o->size = size;
+	return o->p + o->len;
+}
+
+static void
+put(struct json_out *o, const char *p, size_t len)
+{
+	char *to;
+
+	if (len > 0 && (to = room(o, len)) != NULL) {
+		memcpy(to, p, len);
+		o->len += len;
+	}
+}
+
+/* Before each value and key. */
+static void
+comma(struct json_out *o)
+{
+	if (o->comma)
+		put(o, ",", 1);
+	o->comma = true;
+}
+
+void
+json_out_reset(struct json_out *o)
+{
+	o->len = 0;
+	o->comma = false;
+	o->failed = false;
+}
+
+void
+json_out_clear(struct json_out *o)
+{
+	free(o->p);
+	memset(o, 0, sizeof(*o));
+}
+
+void
+json_out_object(struct json_out *o)
+{
+	comma(o);
+	put(o, "{", 1);
+	o->comma = false;
+}
+
+void
+json_out_object_end(struct json_out *o)
+{
+	put(o, "}", 1);
+	o->comma = true;
+}
+
+void
+json_out_array(struct json_out *o)
+{
+	comma(o);
+	put(o, "[", 1);
+	o->comma = false;
+}
+
+void
+json_out_array_end(struct json_out *o)
+{
+	put(o, "]", 1);
+	o->comma = true;
+}
+
+void
+json_out_key(struct json_out *o, const char *key)
+{
+	size_t len = strlen(key);
+	char *to;
+
+	if ((to = room(o, len + 4)) == NULL)
+		return;
+	if (o->comma)
+		*to++ = ',';
+	*to++ = '"';
+	memcpy(to, key, len);
+	to += len;
+	*to++ = '"';
+	*to++ = ':';
+	o->len = (size_t)(to - o->p);
+	o->comma = false;
+}
+
+static size_t
+escape(unsigned char c, char *to)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char from[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
+	const char *q;
+
+	to[0] = '\\';
+	if (c != '\0' && (q = strchr(from, c)) != NULL) {
+		to[1] = letter[q - from];
+		return 2;
+	}
+	to[1] = 'u';
+	to[2] = to[3] = '0';
+	to[4] = hex[c >> 4];
+	to[5] = hex[c & 15];
+	return 6;
+}
+
+void
+json_out_string(struct json_out *o, const char *p, size_t len)
+{
+	size_t from = 0, i;
+	char esc[6];
+
+	comma(o);
+	put(o, "\"", 1);
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
+			continue;
+		put(o, p + from, i - from);
+		put(o, esc, escape((unsigned char)p[i], esc));
+		from = i + 1;
+	}
+	put(o, p + from, len - from);
+	put(o, "\"", 1);
+}
+
+void
+json_out_cstring(struct json_out *o, const char *s)
+{
+	json_out_string(o, s, strlen(s));
+}
+
+void
+json_out_u64(struct json_out *o, uint64_t n)
+{
+	char buf[20], *p = buf + sizeof(buf);
+
+	do
+		*--p = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	json_out_raw(o, p, (size_t)(buf + sizeof(buf) - p));
+}
+
+void
+json_out_i64(struct json_out *o, int64_t n)
+{
+	comma(o);
+	if (n < 0)
+		put(o, "-", 1);
+	o->comma = false;
+	json_out_u64(o, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
+}
+
+void
+json_out_double(struct json_out *o, double d)
+{
+	char buf[40];
+	int digits, n;
+
+	if (!isfinite(d)) {
+		json_out_null(o);
+		return;
+	}
+	if (d == trunc(d) && fabs(d) < 1e15) {
+		json_out_i64(o, (int64_t)d);
+		return;
+	}
+	for (digits = 15; digits < 17; digits++) {
+		snprintf(buf, sizeof(buf), "%.*g", digits, d);
+		if (strtod(buf, NULL) == d)
+			break;
+	}
+	n = snprintf(buf, sizeof(buf), "%.*g", digits, d);
+	json_out_raw(o, buf, (size_t)n);
+}
+
+void
+json_out_bool(struct json_out *o, bool b)
+{
+	if (b)
+		json_out_raw(o, "true", 4);
+	else
+		json_out_raw(o, "false", 5);
+}
+
+void
+json_out_null(struct json_out *o)
+{
+	json_out_raw(o, "null", 4);
+}
+
+void
+json_out_raw(struct json_out *o, const char *p, size_t len)
+{
+	comma(o);
+	put(o, p, len);
+}
+
+void
+json_out_compact(struct json_out *o, struct json_span text)
+{
+	char *to;
+
+	comma(o);
+	if ((to = room(o, text.len)) != NULL)
+		o->len += json_compact(text, to);
+}
+
+void
+json_out_inside(struct json_out *o, const char *p, size_t len)
+{
+	if (len > 0)
+		json_out_raw(o, p, len);
+}
