@@ -1,0 +1,157 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The table 'meta':
+ *
+ *   "schema"  schema number 4, oldest program that may read it 4
+ *   "ring"    id 16, base 8, pos 8
+ *   "next"    room 8, user 8
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/env.h"
+
+static void
+meta_key(struct store_key *k, const char *name)
+{
+	store_key_begin(k);
+	(void)store_key_bytes(k, name, strlen(name));
+}
+
+/* The fields of one row: 0, or -1 with errno. */
+static int
+meta_get(struct store_txn *t, const char *name, struct store_fields *f)
+{
+	struct store_key k;
+	MDB_val key, val;
+
+	meta_key(&k, name);
+	if (store_get(t, STORE_META, &k, &val) == -1)
+		return -1;
+	key.mv_size = k.len;
+	key.mv_data = k.b;
+	if (!store_value_open(t->s, &key, &val, f, NULL)) {
+		errno = EBADMSG;
+		return -1;
+	}
+	return 0;
+}
+
+static int
+meta_done(struct store_txn *t, const struct store_fields *f)
+{
+	if (!store_value_done(t->s, f)) {
+		errno = EBADMSG;
+		return -1;
+	}
+	return 0;
+}
+
+int
+store_schema_check(struct store_txn *t, const char **why_r)
+{
+	static char why[200];
+	struct store_fields f;
+	uint32_t schema, oldest;
+
+	if (meta_get(t, "schema", &f) == -1)
+		return errno;
+	schema = store_take_u32(&f);
+	oldest = store_take_u32(&f);
+	if (meta_done(t, &f) == -1)
+		return EBADMSG;
+	if (oldest > STORE_SCHEMA) {
+		snprintf(why, sizeof(why),
+		    "the store has schema %u and wants "
+		    "a chatd that knows schema %u: this one knows %u; run the "
+		    "newer chatd again",
+		    schema, oldest, STORE_SCHEMA);
+		*why_r = why;
+		return ENOTSUP;
+	}
+	return 0;
+}
+
+void
+store_schema_put(struct store_txn *t)
+{
+	struct store_key k;
+	struct store_put put;
+
+	meta_key(&k, "schema");
+	store_put_begin(t, STORE_META, &k, 0, 8, true, &put);
+	store_add_u32(&put.f, STORE_SCHEMA);
+	store_add_u32(&put.f, STORE_SCHEMA);
+	store_put_end(&put);
+}
+
+int
+store_ring_get(struct store_txn *t, struct store_ring *ring_r)
+{
+	struct store_fields f;
+	struct store_ring ring;
+	const uint8_t *id;
+
+	if (meta_get(t, "ring", &f) == -1)
+		return -1;
+	if ((id = store_take_raw(&f, sizeof(ring.id))) != NULL)
+		memcpy(ring.id, id, sizeof(ring.id));
+	ring.base = store_take_u64(&f);
+	ring.pos = store_take_u64(&f);
+	if (meta_done(t, &f) == -1)
+		return -1;
+	*ring_r = ring;
+	return 0;
+}
+
+void
+store_ring_put(struct store_txn *t, const struct store_ring *ring)
+{
+	struct store_key k;
+	struct store_put put;
+
+	meta_key(&k, "ring");
+	store_put_begin(t, STORE_META, &k, 0, sizeof(ring->id) + 16, false,
+	    &put);
+	store_add_raw(&put.f, ring->id, sizeof(ring->id));
+	store_add_u64(&put.f, ring->base);
+	store_add_u64(&put.f, ring->pos);
+	store_put_end(&put);
+}
+
+int
+store_next_get(struct store_txn *t, struct store_next *next_r)
+{
+	struct store_fields f;
+	struct store_next next;
+
+	if (meta_get(t, "next", &f) == -1) {
+		if (errno != ENOENT)
+			return -1;
+		next_r->room = next_r->user = 1;
+		return 0;
+	}
+	next.room = store_take_u64(&f);
+	next.user = store_take_u64(&f);
+	if (meta_done(t, &f) == -1)
+		return -1;
+	*next_r = next;
+	return 0;
+}
+
+void
+store_next_put(struct store_txn *t, const struct store_next *next)
+{
+	struct store_key k;
+	struct store_put put;
+
+	meta_key(&k, "next");
+	store_put_begin(t, STORE_META, &k, 0, 16, false, &put);
+	store_add_u64(&put.f, next->room);
+	store_add_u64(&put.f, next->user);
+	store_put_end(&put);
+}

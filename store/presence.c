@@ -1,0 +1,215 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The table 'presence':
+ *
+ *   room 8, user 8, socket id
+ *       joined 8, activity 8, gseq 8, incarnation 4, client 4,
+ *       generation 4, user id, user name, status, agent
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "store/env.h"
+
+#define PRESENCE_FIXED (8 + 8 + 8 + 4 + 4 + 4)
+
+static bool
+presence_key(struct store_key *k, uint64_t room, uint64_t user,
+    struct store_text socket)
+{
+	if (socket.len > STORE_MAX_NAME)
+		return false;
+	store_key_begin(k);
+	store_key_u64(k, room);
+	store_key_u64(k, user);
+	return store_key_bytes(k, socket.p, socket.len);
+}
+
+static bool
+presence_row(struct store *s, const MDB_val *key, const MDB_val *val,
+    struct store_presence *p)
+{
+	struct store_fields f;
+
+	if (!store_value_open(s, key, val, &f, NULL))
+		return false;
+	p->room = store_key_get(key, 0);
+	p->user = store_key_get(key, 8);
+	p->socket.p = (const char *)key->mv_data + 16;
+	p->socket.len = key->mv_size - 16;
+	p->joined_ms = store_take_u64(&f);
+	p->activity_ms = store_take_u64(&f);
+	p->gseq = store_take_u64(&f);
+	p->incarnation = store_take_u32(&f);
+	p->client = store_take_u32(&f);
+	p->generation = store_take_u32(&f);
+	p->user_id = store_take_text(&f);
+	p->user_name = store_take_text(&f);
+	p->status = store_take_text(&f);
+	p->agent = store_take_text(&f);
+	return store_value_done(s, &f);
+}
+
+int
+store_roster(struct store_txn *t, uint64_t room, store_presence_fn *fn,
+    void *arg)
+{
+	struct store_presence p;
+	struct store_scan sc;
+	struct store_key k;
+	int rc;
+
+	store_key_begin(&k);
+	store_key_u64(&k, room);
+	if (store_scan_begin(&sc, t, STORE_PRESENCE, &k, 8, false) == -1)
+		return -1;
+	while ((rc = store_scan_next(&sc)) == 1)
+		if (presence_row(t->s, &sc.key, &sc.val, &p) && !fn(&p, arg))
+			break;
+	store_scan_end(&sc);
+	return rc == -1 ? -1 : 0;
+}
+
+/*
+ * The row of one socket.  In a transaction that writes, its text moves with
+ * the next put or delete.
+ */
+int
+store_presence_get(struct store_txn *t, uint64_t room, uint64_t user,
+    struct store_text socket, struct store_presence *p_r)
+{
+	struct store_presence p;
+	struct store_key k;
+	MDB_val key, val;
+
+	if (!presence_key(&k, room, user, socket)) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (store_get(t, STORE_PRESENCE, &k, &val) == -1)
+		return -1;
+	key.mv_data = k.b;
+	key.mv_size = k.len;
+	if (!presence_row(t->s, &key, &val, &p)) {
+		errno = EBADMSG;
+		return -1;
+	}
+	p.socket = socket;
+	*p_r = p;
+	return 0;
+}
+
+int
+store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
+    uint64_t *n_r)
+{
+	struct store_scan sc;
+	struct store_key k;
+	uint64_t n = 0;
+	int rc;
+
+	store_key_begin(&k);
+	store_key_u64(&k, room);
+	if (user != 0)
+		store_key_u64(&k, user);
+	if (store_scan_begin(&sc, t, STORE_PRESENCE, &k, k.len, false) == -1)
+		return -1;
+	while ((rc = store_scan_next(&sc)) == 1)
+		n++;
+	store_scan_end(&sc);
+	if (rc == -1)
+		return -1;
+	*n_r = n;
+	return 0;
+}
+
+void
+store_presence_put(struct store_txn *t, const struct store_presence *p)
+{
+	struct store_put put;
+	struct store_key k;
+
+	if (!presence_key(&k, p->room, p->user, p->socket)) {
+		store_fail(t, EINVAL);
+		return;
+	}
+	store_put_begin(t, STORE_PRESENCE, &k, 0,
+	    PRESENCE_FIXED + 2 + p->user_id.len + 2 + p->user_name.len + 2 +
+		p->status.len + 2 + p->agent.len,
+	    false, &put);
+	store_add_u64(&put.f, p->joined_ms);
+	store_add_u64(&put.f, p->activity_ms);
+	store_add_u64(&put.f, p->gseq);
+	store_add_u32(&put.f, p->incarnation);
+	store_add_u32(&put.f, p->client);
+	store_add_u32(&put.f, p->generation);
+	store_add_text(&put.f, p->user_id);
+	store_add_text(&put.f, p->user_name);
+	store_add_text(&put.f, p->status);
+	store_add_text(&put.f, p->agent);
+	store_put_end(&put);
+}
+
+void
+store_presence_del(struct store_txn *t, uint64_t room, uint64_t user,
+    struct store_text socket)
+{
+	struct store_key k;
+	MDB_val key;
+	int rc;
+
+	if (t->err != 0 || !presence_key(&k, room, user, socket))
+		return;
+	key.mv_data = k.b;
+	key.mv_size = k.len;
+	rc = mdb_del(t->txn, t->s->dbi[STORE_PRESENCE], &key, NULL);
+	if (rc != MDB_NOTFOUND)
+		store_fail(t, store_errno(rc));
+}
+
+void
+store_presence_clear(struct store_txn *t)
+{
+	if (t->err == 0)
+		store_fail(t,
+		    store_errno(
+			mdb_drop(t->txn, t->s->dbi[STORE_PRESENCE], 0)));
+}
+
+int
+store_presence_walk(struct store_txn *t, struct store_place *place,
+    unsigned max, store_presence_fn *fn, void *arg)
+{
+	struct store_presence p;
+	struct store_scan sc;
+	struct store_key k;
+	unsigned n = 0;
+	int rc;
+
+	store_key_begin(&k);
+	/* an empty key cannot be looked up; no row is below this one */
+	if (place->len == 0)
+		store_key_u8(&k, 0);
+	else
+		(void)store_key_bytes(&k, place->key, place->len);
+	if (store_scan_begin(&sc, t, STORE_PRESENCE, &k, 0, false) == -1)
+		return -1;
+	while ((rc = store_scan_next(&sc)) == 1) {
+		/* the place is the first row that is still to be seen */
+		if (sc.key.mv_size <= sizeof(place->key)) {
+			memcpy(place->key, sc.key.mv_data, sc.key.mv_size);
+			place->len = sc.key.mv_size;
+		}
+		if (n++ == max)
+			break;
+		if (presence_row(t->s, &sc.key, &sc.val, &p) && !fn(&p, arg))
+			break;
+	}
+	store_scan_end(&sc);
+	if (rc == 0)
+		place->done = true;
+	return rc == -1 ? -1 : 0;
+}
