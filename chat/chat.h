@@ -219,6 +219,8 @@ void chat_configure(struct chat *chat, const struct config *cfg);
 struct chat_socket *chat_connect(struct chat *chat, void *conn,
     struct identity **identity, const char *socket_id);
 const struct identity *chat_socket_identity(const struct chat_socket *s);
+/* What chat_connect() got as 'conn'. */
+void *chat_socket_conn(const struct chat_socket *s);
 /*
  * The socket is gone; 'reason' is Socket.IO's name for why.  Its sessions
  * are left (LEAVE is published for each), its typing ends.
