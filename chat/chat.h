@@ -228,6 +228,9 @@ void *chat_socket_conn(const struct chat_socket *s);
 void chat_disconnect(
     struct chat *chat, struct chat_socket **s, const char *reason);
 
+/* The same without telling anybody: the daemon ends, and all with it. */
+void chat_forget(struct chat *chat, struct chat_socket **s);
+
 /*
  * An event from a client: its name, the JSON text of the arguments after
  * the name (an array's inside: "" or "{...}" or "{...},2"), and the
