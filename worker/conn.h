@@ -78,6 +78,8 @@ struct conn {
 	/* in the queue of producers, of the paused */
 	bool producing;
 	bool paused;
+	/* paused while it was producing */
+	bool resume_producing;
 	/* too slow, or no memory for it: to be closed after the turn */
 	bool doomed;
 	/* has joined its namespace once */
@@ -105,6 +107,8 @@ void conn_close(struct conn *c, enum counter count, const char *reason,
 void conn_finish(struct conn *c);
 /* The connection is gone: forget it, tell the master. */
 void conn_drop(struct conn *c, enum counter count, const char *reason);
+/* The chat socket leaves (if there is one); the connection stays. */
+void conn_leave(struct conn *c, const char *reason);
 /* Free those that were dropped in this turn. */
 void conn_reap(struct worker *w);
 

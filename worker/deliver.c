@@ -1,0 +1,240 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * deliver - events out of the rings, to the chat.
+ *
+ * The order in one turn: durable_seq is read first, then the live ring is
+ * drained, then the log ring is delivered up to that durable_seq.  So what
+ * was published on the live ring before a stored event was published (a
+ * typist's last "false" before the message) is seen before it.
+ */
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/worker.h"
+
+/* events of a ring in one turn */
+#define EVENTS_A_TURN 256
+
+
+static enum chat_outcome
+outcome_of(uint8_t verdict)
+{
+	switch (verdict) {
+	case RING_STORED:
+		return CHAT_STORED;
+	case RING_DUPLICATE:
+		return CHAT_DUPLICATE;
+	case RING_ID_TAKEN:
+		return CHAT_ID_TAKEN;
+	case RING_SESSION_FULL:
+		return CHAT_SESSION_FULL;
+	case RING_STORE_UNAVAILABLE:
+		return CHAT_STORE_UNAVAILABLE;
+	default:
+		return CHAT_REJECTED;
+	}
+}
+
+/* Find who waits for a record of ours. */
+static void
+deliver_own(struct worker *w, const struct record *rec,
+    struct chat_delivery *d)
+{
+	struct publish_waiter who;
+	struct conn *c;
+
+	d->own = true;
+	if (rec->request == 0)
+		return;
+	if (!publisher_settle(w->publisher, rec->request, &who))
+		return;
+	hist_add(w->tables, w->slot, HIST_DURABLE,
+	    (clock_mono_ns() - rec->received_ns) / 1000);
+	if ((c = conn_find(w, who.client, who.generation)) == NULL)
+		return;
+	d->socket = c->chat;
+	d->request = who.request;
+}
+
+/* A record that was read whole. */
+static void
+deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
+    const void *bytes, size_t len, bool own)
+{
+	const struct record *rec = bytes;
+	struct record_field f[RECORD_MAX_FIELDS];
+	struct chat_delivery d = { .gseq = gseq };
+	int n;
+
+	if ((n = record_parse(bytes, len, f)) < 0) {
+		WORKER_COUNT(w, RING_BAD, 1);
+		return;
+	}
+	if (own)
+		deliver_own(w, rec, &d);
+	if (!publish_event(rec, f, n, &d.ev))
+		return;
+	if (ix != NULL) {
+		d.outcome = outcome_of(ix->verdict);
+		d.seq = ix->seq;
+		d.revision = ix->revision;
+		d.time_ms = ix->time_ms;
+		/* a JOIN carries names: its numbers are in the verdict */
+		d.ev.room = ix->room;
+		d.ev.user = ix->user;
+	}
+	chat_deliver(w->chat, &d);
+	if (inspect_watches(w, d.ev.room))
+		inspect_deliver(w, &d);
+}
+
+/* The numbers of a JOIN, a LEAVE, ... in the order of the contract. */
+static enum ring_result
+deliver_one(struct worker *w, uint64_t gseq)
+{
+	struct ring_index ix;
+	enum ring_result r;
+	size_t len;
+	bool own;
+
+	if ((r = ring_peek(w->log, w->slot, gseq, &ix)) != RING_OK)
+		return r;
+	own = ix.incarnation == w->incarnation && ix.arena != RING_SCRIBE_ARENA;
+	if (ix.type == RECORD_PROBE) {
+		w->probed = w->probed || (own && gseq == w->probe);
+		return RING_OK;
+	}
+	if (!own && !chat_has_room(w->chat, ix.room) &&
+	    !inspect_watches(w, ix.room))
+		return RING_OK;
+	r = ring_read(
+	    w->log, w->slot, gseq, w->record, w->record_size, &len);
+	if (r == RING_OK)
+		deliver_record(w, gseq, &ix, w->record, len, own);
+	else if (r == RING_BAD)
+		WORKER_COUNT(w, RING_BAD, 1);
+	return r;
+}
+
+/* Evicted from the log ring, or not admitted yet. */
+static void
+deliver_rejoin(struct worker *w)
+{
+	uint64_t pos;
+
+	switch (ring_state(w->log, w->slot)) {
+	case RING_EVICTED:
+		if (w->log_active) {
+			WORKER_COUNT(w, EVICTIONS, 1);
+			log_warn("evicted from the log ring cursor=%llu",
+			    (unsigned long long)w->log_cursor);
+		}
+		w->log_active = false;
+		ring_join(w->log, w->slot, w->incarnation);
+		break;
+	case RING_ACTIVE:
+		pos = ring_join_pos(w->log, w->slot);
+		w->log_cursor = pos;
+		w->log_active = true;
+		if (w->chat != NULL && w->phase != WORKER_STARTING) {
+			WORKER_COUNT(w, RESYNCS, 1);
+			chat_resync(w->chat, pos);
+			publisher_again(w->publisher, pos);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static bool
+deliver_log(struct worker *w, uint64_t limit)
+{
+	unsigned budget = EVENTS_A_TURN;
+	enum ring_result r;
+
+	while (w->log_cursor < limit && budget-- > 0 && !output_full(w)) {
+		r = deliver_one(w, w->log_cursor);
+		if (r == RING_GONE) {
+			deliver_rejoin(w);
+			return true;
+		}
+		w->log_cursor++;
+	}
+	ring_advance(w->log, w->slot, w->log_cursor);
+	return w->log_cursor < limit;
+}
+
+static bool
+deliver_live(struct worker *w)
+{
+	unsigned budget = EVENTS_A_TURN;
+	enum ring_result r;
+	uint64_t limit;
+	size_t len;
+
+	limit = ring_limit(w->live, w->live_cursor);
+	while (w->live_cursor < limit && budget-- > 0) {
+		r = ring_read(w->live, w->slot, w->live_cursor, w->record,
+		    w->record_size, &len);
+		if (r == RING_GONE) {
+			WORKER_COUNT(w, EVICTIONS, 1);
+			ring_join(w->live, w->slot, w->incarnation);
+			w->live_cursor = ring_join_pos(w->live, w->slot);
+			chat_resync_live(w->chat);
+			return true;
+		}
+		if (r == RING_OK)
+			deliver_record(w, w->live_cursor, NULL, w->record, len,
+			    false);
+		w->live_cursor++;
+	}
+	ring_advance(w->live, w->slot, w->live_cursor);
+	return w->live_cursor < limit;
+}
+
+bool
+worker_deliver(struct worker *w)
+{
+	uint64_t durable;
+	bool more;
+
+	if (!w->log_active || ring_state(w->log, w->slot) != RING_ACTIVE)
+		deliver_rejoin(w);
+	durable = w->log_active ? ring_limit(w->log, w->log_cursor) : 0;
+	more = deliver_live(w);
+	/* the rest of the live ring goes first */
+	if (w->log_active && !more)
+		more = deliver_log(w, durable);
+	return more;
+}
+
+bool
+worker_has_events(struct worker *w)
+{
+	if (ring_limit(w->live, w->live_cursor) > w->live_cursor)
+		return true;
+	if (!w->log_active || ring_state(w->log, w->slot) != RING_ACTIVE)
+		return ring_state(w->log, w->slot) != RING_JOINING;
+	return ring_limit(w->log, w->log_cursor) > w->log_cursor;
+}
+
+void
+worker_lost(void *arg, const struct chat_event *ev,
+    const struct publish_waiter *waiter)
+{
+	struct worker *w = arg;
+	struct chat_delivery d = { .ev = *ev, .own = true };
+	struct conn *c;
+
+	d.outcome = CHAT_STORE_UNAVAILABLE;
+	if ((c = conn_find(w, waiter->client, waiter->generation)) == NULL)
+		return;
+	d.socket = c->chat;
+	d.request = waiter->request;
+	chat_deliver(w->chat, &d);
+}

@@ -1,0 +1,140 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * loop - one turn after the other: what the rings hold, what clients asked
+ * for, what is due to them, and sleep when there is nothing.
+ */
+
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/worker.h"
+
+/* how often deadlines that are not a connection's are looked at */
+#define TICK_MS 100
+/* how often a worker with nothing to do gives memory back */
+#define IDLE_MS 5000
+
+/* Each gets one more piece of what it asked for, if its socket took all. */
+static bool
+loop_produce(struct worker *w)
+{
+	struct conn_queue queue = TAILQ_HEAD_INITIALIZER(queue);
+	struct conn *c;
+	bool more = false;
+
+	TAILQ_CONCAT(&queue, &w->producers, queue_entry);
+	while ((c = TAILQ_FIRST(&queue)) != NULL) {
+		TAILQ_REMOVE(&queue, c, queue_entry);
+		if (c->writing || output_full(w)) {
+			TAILQ_INSERT_TAIL(&w->producers, c, queue_entry);
+			more = more || !c->writing;
+			continue;
+		}
+		c->producing = false;
+		if (c->chat != NULL)
+			chat_produce(w->chat, c->chat, w->log_cursor);
+		more = more || c->producing;
+	}
+	return more;
+}
+
+static void
+loop_tick(struct worker *w)
+{
+	struct chat_totals totals;
+
+	wheel_run(&w->wheel, w->now_ms, conn_on_timer, w);
+	if (w->now_ms < w->last_tick_ms + TICK_MS)
+		return;
+	if (w->now_ms / IDLE_MS != w->last_tick_ms / IDLE_MS)
+		(void)iobuf_idle(&w->io);
+	w->last_tick_ms = w->now_ms;
+	chat_tick(w->chat);
+	publisher_expire(w->publisher, w->now_ms, worker_lost, w);
+	chat_totals(w->chat, &totals);
+	gauge_set(w->tables, w->slot, GAUGE_MEMBERS, (int64_t)totals.members);
+	gauge_set(w->tables, w->slot, GAUGE_CHUNKS,
+	    (int64_t)iobuf_chunks_used(&w->io));
+	gauge_set(w->tables, w->slot, GAUGE_DEFERRED,
+	    (int64_t)publisher_waiting(w->publisher));
+}
+
+/* Tell the clients and close them; they are to come back. */
+static void
+loop_say_goodbye(struct worker *w)
+{
+	struct conn *c, *next;
+
+	chat_announce(w->chat, "SERVER_SHUTDOWN", "Server is shutting down");
+	output_flush(w);
+	LIST_FOREACH_SAFE (c, &w->conns, entry, next) {
+		/* their memberships end with the daemon */
+		chat_forget(w->chat, &c->chat);
+		conn_close(c, COUNTER_CLOSED_SERVER, "server shutting down", 0,
+		    NULL);
+	}
+	output_flush(w);
+	w->phase = WORKER_CLOSING;
+}
+
+/* The steps of an orderly end; true when there is nothing left to do. */
+static bool
+loop_ending(struct worker *w)
+{
+	if (w->phase == WORKER_STOPPING &&
+	    ((publisher_waiting(w->publisher) == 0 &&
+	    publisher_idle(w->publisher)) ||
+	    w->now_ms + 1000 >= w->stop_by_ms))
+		loop_say_goodbye(w);
+	if (w->phase != WORKER_CLOSING)
+		return false;
+	return LIST_EMPTY(&w->conns) || w->now_ms >= w->stop_by_ms;
+}
+
+/* Wait for events, unless there is more to do at once. */
+static void
+loop_wait(struct worker *w, bool more)
+{
+	int flags = EVLOOP_NONBLOCK;
+
+	if (!more) {
+		wake_prepare(w->wake, w->slot);
+		if (!worker_has_events(w))
+			flags = EVLOOP_ONCE;
+	}
+	if (event_base_loop(w->base, flags) == -1)
+		fatalx("event loop");
+	if (!more)
+		wake_cancel(w->wake, w->slot);
+	w->now_ms = clock_mono_ms();
+}
+
+int
+worker_loop(struct worker *w)
+{
+	uint64_t began;
+	bool more;
+
+	for (;;) {
+		began = clock_mono_ns();
+		(void)publisher_flush(w->publisher);
+		if (!TAILQ_EMPTY(&w->paused))
+			conn_resume_all(w);
+		more = worker_deliver(w);
+		more = loop_produce(w) || more;
+		output_flush(w);
+		loop_tick(w);
+		output_flush(w);
+		if (loop_ending(w))
+			break;
+		conn_reap(w);
+		WORKER_COUNT(w, TURNS, 1);
+		hist_add(w->tables, w->slot, HIST_TURN,
+		    (clock_mono_ns() - began) / 1000);
+		loop_wait(w, more);
+	}
+	return 0;
+}

@@ -1,0 +1,340 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * ops - what the chat asks for, done with rings, store, tables and sockets.
+ */
+
+#include <string.h>
+
+#include "chat/count.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "proto/frame.h"
+#include "worker/worker.h"
+
+static void
+ops_publish(void *ctx, struct chat_socket *from, uint32_t request,
+    const struct chat_event *ev)
+{
+	struct worker *w = ctx;
+	struct publish_waiter waiter;
+	const struct conn *c;
+
+	if (from == NULL) {
+		publisher_put(w->publisher, NULL, ev, w->now_ms);
+		return;
+	}
+	c = chat_socket_conn(from);
+	waiter.client = c->slot;
+	waiter.generation = c->generation;
+	waiter.request = request;
+	publisher_put(w->publisher, &waiter, ev, w->now_ms);
+}
+
+static struct chat_frame
+ops_encode(void *ctx, const char *name, const char *json, size_t len)
+{
+	struct worker *w = ctx;
+	size_t n = frame_event(NULL, 0, name, json, len);
+
+	frame_event(output_reserve(w, n), n, name, json, len);
+	return output_commit(w);
+}
+
+static void
+ops_send(void *ctx, void *conn, struct chat_frame frame,
+    enum chat_priority prio)
+{
+	struct worker *w = ctx;
+
+	WORKER_COUNT(w, DELIVERIES, 1);
+	output_send(conn, frame, prio);
+}
+
+static void
+ops_ack(void *ctx, void *conn, uint64_t ack, const char *json, size_t len)
+{
+	struct worker *w = ctx;
+	size_t n = frame_ack(NULL, 0, ack, json, len);
+
+	frame_ack(output_reserve(w, n), n, ack, json, len);
+	output_send(conn, output_commit(w), CHAT_ANSWER);
+}
+
+static void
+ops_want_produce(void *ctx, void *conn)
+{
+	struct worker *w = ctx;
+	struct conn *c = conn;
+
+	if (c->client == NULL || c->producing)
+		return;
+	if (c->paused) {
+		c->resume_producing = true;
+		return;
+	}
+	c->producing = true;
+	TAILQ_INSERT_TAIL(&w->producers, c, queue_entry);
+}
+
+static uint32_t
+rate_limit(const struct config *cfg, enum chat_rate kind)
+{
+	switch (kind) {
+	case CHAT_RATE_MESSAGE:
+		return cfg->limits_message_rate;
+	case CHAT_RATE_TYPING:
+		return cfg->limits_typing_rate;
+	case CHAT_RATE_JOIN:
+		return cfg->limits_join_rate;
+	case CHAT_RATE_HISTORY:
+		return cfg->limits_history_rate;
+	case CHAT_RATE_PRESENCE:
+		return cfg->limits_presence_rate;
+	case CHAT_RATE__MAX:
+		break;
+	}
+	return 0;
+}
+
+static const enum user_rate rate_kinds[CHAT_RATE__MAX] = {
+	[CHAT_RATE_MESSAGE] = USER_RATE_MESSAGE,
+	[CHAT_RATE_TYPING] = USER_RATE_TYPING,
+	[CHAT_RATE_JOIN] = USER_RATE_JOIN,
+	[CHAT_RATE_HISTORY] = USER_RATE_HISTORY,
+	[CHAT_RATE_PRESENCE] = USER_RATE_PRESENCE,
+};
+
+static const enum counter rate_counters[CHAT_RATE__MAX] = {
+	[CHAT_RATE_MESSAGE] = COUNTER_LIMITED_MESSAGE,
+	[CHAT_RATE_TYPING] = COUNTER_LIMITED_TYPING,
+	[CHAT_RATE_JOIN] = COUNTER_LIMITED_JOIN,
+	[CHAT_RATE_HISTORY] = COUNTER_LIMITED_HISTORY,
+	[CHAT_RATE_PRESENCE] = COUNTER_LIMITED_PRESENCE,
+};
+
+static const enum counter event_counters[CHAT_RATE__MAX] = {
+	[CHAT_RATE_MESSAGE] = COUNTER_EVENT_MESSAGE,
+	[CHAT_RATE_TYPING] = COUNTER_EVENT_TYPING,
+	[CHAT_RATE_JOIN] = COUNTER_EVENT_JOIN,
+	[CHAT_RATE_HISTORY] = COUNTER_EVENT_HISTORY,
+	[CHAT_RATE_PRESENCE] = COUNTER_EVENT_PRESENCE,
+};
+
+static uint64_t
+ops_rate(void *ctx, void *conn, enum chat_rate kind)
+{
+	struct worker *w = ctx;
+	const struct conn *c = conn;
+	uint64_t wait;
+
+	counter_add(w->tables, w->slot, event_counters[kind], 1);
+	wait = user_rate(w->tables, &c->user, rate_kinds[kind],
+	    rate_limit(w->cfg, kind), clock_mono_ns());
+	if (wait > 0)
+		counter_add(w->tables, w->slot, rate_counters[kind], 1);
+	return wait;
+}
+
+static void
+ops_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
+{
+	struct worker *w = ctx;
+	const struct conn *c = conn;
+
+	user_rate_give_back(w->tables, &c->user, rate_kinds[kind],
+	    rate_limit(w->cfg, kind));
+}
+
+static void
+ops_interest(void *ctx, uint64_t room, bool on)
+{
+	struct worker *w = ctx;
+
+	ring_interest(w->log, w->slot, room, on);
+	gauge_add(w->tables, w->slot, GAUGE_ROOMS, on ? 1 : -1);
+}
+
+/* --- reading the store --------------------------------------------------- */
+
+struct roster_call {
+	chat_member_fn fn;
+	void *arg;
+};
+
+static struct chat_str
+chat_text(struct store_text t)
+{
+	return (struct chat_str){ t.p, t.len };
+}
+
+static bool
+on_presence(const struct store_presence *p, void *arg)
+{
+	const struct roster_call *call = arg;
+	struct chat_member m = {
+		.user = p->user,
+		.joined_ms = p->joined_ms,
+		.active_ms = p->activity_ms,
+		.gseq = p->gseq,
+		.user_id = chat_text(p->user_id),
+		.user_name = chat_text(p->user_name),
+		.socket_id = chat_text(p->socket),
+		.status = chat_text(p->status),
+	};
+
+	return call->fn(call->arg, &m);
+}
+
+static int
+ops_roster(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
+    uint64_t *pos_r)
+{
+	struct worker *w = ctx;
+	struct roster_call call = { fn, arg };
+	struct store_txn *t;
+	int rc;
+
+	if ((t = store_snapshot(w->store)) == NULL)
+		return -1;
+	*pos_r = store_pos(t);
+	rc = store_roster(t, room, on_presence, &call);
+	store_snapshot_end(&t);
+	return rc;
+}
+
+/* rows that are fetched at a time */
+#define PAGE 32
+
+static bool
+give_rows(const struct store_message *m, unsigned n, bool descending,
+    chat_row_fn fn, void *arg, uint64_t to)
+{
+	struct chat_row row;
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		const struct store_message *x = &m[descending ? n - 1 - i : i];
+
+		if (descending ? x->seq < to : x->seq > to)
+			return false;
+		row.seq = x->seq;
+		row.gseq = x->gseq;
+		row.time_ms = x->time_ms;
+		row.body = chat_text(x->body);
+		if (!fn(arg, &row))
+			return false;
+	}
+	return true;
+}
+
+static int
+ops_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
+    bool descending, chat_row_fn fn, void *arg)
+{
+	struct worker *w = ctx;
+	struct store_message m[PAGE];
+	struct store_query q = { .room = room, .count = PAGE };
+	struct store_txn *t;
+	unsigned n;
+	bool more = true;
+	int rc = 0;
+
+	if (from > to)
+		return 0;
+	if ((t = store_snapshot(w->store)) == NULL)
+		return -1;
+	q.backward = descending;
+	q.from = descending ? to : from;
+	while (more) {
+		if ((rc = store_page(t, &q, m, &n, &more)) == -1)
+			break;
+		if (n == 0 || !give_rows(m, n, descending, fn, arg,
+		    descending ? from : to))
+			break;
+		if (descending && m[0].seq <= 1)
+			break;
+		q.from = descending ? m[0].seq - 1 : m[n - 1].seq + 1;
+	}
+	store_snapshot_end(&t);
+	return rc;
+}
+
+static int
+ops_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
+{
+	struct worker *w = ctx;
+	struct store_txn *t;
+	int rc;
+
+	if ((t = store_snapshot(w->store)) == NULL)
+		return -1;
+	rc = store_last_seq(t, room, seq_r);
+	store_snapshot_end(&t);
+	return rc;
+}
+
+static uint64_t
+ops_mono_ms(void *ctx)
+{
+	struct worker *w = ctx;
+
+	return w->now_ms;
+}
+
+static uint64_t
+ops_real_ms(void *ctx)
+{
+	return clock_real_ms();
+}
+
+/* The worker's counter for each of chat's; COUNTER__MAX: counted elsewhere. */
+static const enum counter count_map[CHAT_COUNT__MAX] = {
+	[CHAT_COUNT_JOINS] = COUNTER_JOINS,
+	[CHAT_COUNT_LEAVES] = COUNTER_LEAVES,
+	[CHAT_COUNT_MESSAGES] = COUNTER_MESSAGES_STORED,
+	[CHAT_COUNT_DUPLICATES] = COUNTER_MESSAGES_DUPLICATE,
+	[CHAT_COUNT_TYPING] = COUNTER_PUBLISHED_LIVE,
+	[CHAT_COUNT_PRESENCE] = COUNTER__MAX,
+	[CHAT_COUNT_HISTORY] = COUNTER_HISTORY_PAGES,
+	[CHAT_COUNT_REPLAYS] = COUNTER__MAX,
+	[CHAT_COUNT_REPLAYED] = COUNTER_REPLAYED,
+	[CHAT_COUNT_JOIN_ERRORS] = COUNTER__MAX,
+	[CHAT_COUNT_MESSAGE_ERRORS] = COUNTER_MESSAGES_REFUSED,
+	[CHAT_COUNT_OTHER_ERRORS] = COUNTER__MAX,
+	[CHAT_COUNT_UNKNOWN_EVENTS] = COUNTER_EVENT_OTHER,
+	[CHAT_COUNT_INVALID_PAYLOADS] = COUNTER_EVENT_BAD,
+	[CHAT_COUNT_STORE_ERRORS] = COUNTER__MAX,
+	[CHAT_COUNT_MESSAGE_BLOCKED] = COUNTER__MAX,
+	[CHAT_COUNT_RATE_LIMIT_EXCEEDED] = COUNTER__MAX,
+	[CHAT_COUNT_SUSPICIOUS_ACTIVITY] = COUNTER__MAX,
+	[CHAT_COUNT_SESSION_VALIDATION_FAILED] = COUNTER_EVENT_DENIED,
+	[CHAT_COUNT_UNAUTHORIZED_ACCESS] = COUNTER_EVENT_DENIED,
+};
+
+static void
+ops_count(void *ctx, unsigned what)
+{
+	struct worker *w = ctx;
+
+	if (what < CHAT_COUNT__MAX && count_map[what] != COUNTER__MAX)
+		counter_add(w->tables, w->slot, count_map[what], 1);
+}
+
+const struct chat_ops worker_chat_ops = {
+	.publish = ops_publish,
+	.encode = ops_encode,
+	.send = ops_send,
+	.ack = ops_ack,
+	.want_produce = ops_want_produce,
+	.rate = ops_rate,
+	.rate_give_back = ops_rate_give_back,
+	.interest = ops_interest,
+	.roster = ops_roster,
+	.messages = ops_messages,
+	.last_seq = ops_last_seq,
+	.mono_ms = ops_mono_ms,
+	.real_ms = ops_real_ms,
+	.count = ops_count,
+};
