@@ -5,22 +5,20 @@
 
 #include "proto/query.h"
 
-#include <stdint.h>
+#include "common/utf8.h"
 
 /* longer than any key that is asked for */
 #define KEY_MAX 64
 
-/* Decoded bytes on their way into a buffer: the decoder of WHATWG's
- * Encoding standard, which knows how many U+FFFD stand for bad bytes. */
+/* Decoded bytes on their way into a buffer. */
 struct decoder {
 	char *buf;
 	size_t size;
 	size_t len;
-	/* a character begun, and what its next byte must lie between */
+	/* a character begun */
+	struct utf8 utf8;
 	char part[4];
 	unsigned have;
-	unsigned need;
-	uint8_t lo, hi;
 };
 
 static void
@@ -31,52 +29,34 @@ emit(struct decoder *d, const char *p, size_t len)
 	d->len += len;
 }
 
+/* One for each longest piece that could have become a character. */
 static void
 emit_replacement(struct decoder *d)
 {
 	emit(d, "\xef\xbf\xbd", 3);
+	d->utf8 = (struct utf8){ 0 };
+	d->have = 0;
 }
 
 static void
-begin_char(struct decoder *d, uint8_t c)
+feed(struct decoder *d, char c)
 {
-	d->part[0] = (char)c;
-	d->have = 1;
-	d->lo = 0x80;
-	d->hi = 0xbf;
-	if (c < 0x80) {
-		emit(d, d->part, 1);
-	} else if (c >= 0xc2 && c <= 0xdf) {
-		d->need = 1;
-	} else if (c >= 0xe0 && c <= 0xef) {
-		d->need = 2;
-		d->lo = c == 0xe0 ? 0xa0 : 0x80;
-		d->hi = c == 0xed ? 0x9f : 0xbf;
-	} else if (c >= 0xf0 && c <= 0xf4) {
-		d->need = 3;
-		d->lo = c == 0xf0 ? 0x90 : 0x80;
-		d->hi = c == 0xf4 ? 0x8f : 0xbf;
-	} else {
-		emit_replacement(d);
-	}
-}
+	if (!utf8_feed(&d->utf8, &c, 1)) {
+		bool begun = d->have > 0;
 
-static void
-feed(struct decoder *d, uint8_t c)
-{
-	if (d->need > 0 && (c < d->lo || c > d->hi)) {
-		d->need = 0;
 		emit_replacement(d);
+		/* what ends a character may begin the next */
+		if (!begun || !utf8_feed(&d->utf8, &c, 1)) {
+			if (begun)
+				emit_replacement(d);
+			return;
+		}
 	}
-	if (d->need == 0) {
-		begin_char(d, c);
-		return;
-	}
-	d->part[d->have++] = (char)c;
-	d->lo = 0x80;
-	d->hi = 0xbf;
-	if (--d->need == 0)
+	d->part[d->have++] = c;
+	if (utf8_complete(&d->utf8)) {
 		emit(d, d->part, d->have);
+		d->have = 0;
+	}
 }
 
 static int
@@ -98,19 +78,18 @@ query_decode(struct span raw, char *buf, size_t size)
 	size_t i;
 
 	for (i = 0; i < raw.len; i++) {
-		uint8_t c = (uint8_t)raw.p[i];
+		char c = raw.p[i];
 
 		if (c == '+') {
 			c = ' ';
 		} else if (c == '%' && raw.len - i > 2 &&
 		    hex(raw.p[i + 1]) >= 0 && hex(raw.p[i + 2]) >= 0) {
-			c = (uint8_t)(hex(raw.p[i + 1]) * 16 +
-			    hex(raw.p[i + 2]));
+			c = (char)(hex(raw.p[i + 1]) * 16 + hex(raw.p[i + 2]));
 			i += 2;
 		}
 		feed(&d, c);
 	}
-	if (d.need > 0)
+	if (d.have > 0)
 		emit_replacement(&d);
 	if (d.len >= size)
 		return -1;

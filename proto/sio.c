@@ -105,9 +105,8 @@ decode_id(struct span *rest, struct sio_packet *pkt, const char **why_r)
 /* --- the payload --------------------------------------------------------- */
 
 /*
- * The first element of an array whose grammar is known to be right as far
- * as this element's end.  Only strings and numbers are measured: nothing
- * else can be a name.
+ * Take the name off the elements of an array.  The grammar is known to be
+ * right, so that a string has its end.
  */
 static bool
 decode_name(struct span *elements, struct sio_packet *pkt, const char **why_r)
@@ -121,8 +120,6 @@ decode_name(struct span *elements, struct sio_packet *pkt, const char **why_r)
 		skip(&s, 1);
 		while (n < s.len && s.p[n] != '"')
 			n += s.p[n] == '\\' ? 2 : 1;
-		if (n >= s.len)
-			return bad(why_r, "event without a name");
 	} else if (is_digit(s.p[0]) || s.p[0] == '-') {
 		pkt->name_is_number = true;
 		while (n < s.len && s.p[n] != ',' && !is_blank(s.p[n]))
@@ -187,14 +184,12 @@ static bool
 decode_array(struct span text, struct sio_packet *pkt, const char **why_r)
 {
 	bool event = pkt->type == SIO_EVENT || pkt->type == SIO_BINARY_EVENT;
-	struct span elements;
+	struct span elements = text;
 
 	if (text.p[0] != '[')
 		return bad(why_r, "payload is no array");
-	elements = (struct span){ text.p + 1, text.len - 1 };
-	/* its last byte is the bracket, unless the scan ended before */
-	if (pkt->refused == NULL)
-		elements.len--;
+	skip(&elements, 1);
+	elements.len--;
 	elements = trim(elements);
 	if (event) {
 		if (!decode_name(&elements, pkt, why_r))
