@@ -71,7 +71,7 @@ struct record {
 	uint32_t client;
 	uint32_t generation;
 	uint32_t request;
-	/* XXH3 (low 32 bits) of the record with this field 0 */
+	/* 32 bits of XXH3 of the header with this field 0, and of the body */
 	uint32_t sum;
 	/* CLOCK_MONOTONIC ns when the event was read from its client */
 	uint64_t received_ns;
@@ -108,5 +108,8 @@ size_t record_length(const struct record_field *fields, unsigned n);
  */
 int record_parse(const void *rec, size_t len,
     struct record_field fields[RECORD_MAX_FIELDS]);
+
+/* Are length and checksum right?  ring_read() and ring_fetch() ask this. */
+bool record_intact(const void *rec, size_t len);
 
 #endif /* SHM_RECORD_H */

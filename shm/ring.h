@@ -155,8 +155,8 @@ int ring_create(void *mem, size_t size, const struct ring_geometry *g,
  * to a sentence.  'wake' may be NULL in tests.  The mapping stays the
  * caller's and must outlive the ring.
  */
-struct ring *ring_attach(
-    void *mem, size_t size, struct wake *wake, const char **why_r);
+struct ring *ring_attach(void *mem, size_t size, struct wake *wake,
+    const char **why_r);
 void ring_detach(struct ring **r);
 
 /* A hash over the layout of everything in the ring: the ring's ABI. */
@@ -196,14 +196,29 @@ void ring_scribe_dead(struct ring *r);
 void ring_producer_init(struct ring *r, unsigned arena);
 
 /*
+ * Make what this process never writes read-only for it: header, arena
+ * table, the index (unless 'arena' is the scribe's), and all arenas but its
+ * own; leave the arenas out of core dumps.  Optional, after
+ * ring_producer_init().  0, or -1 with errno.
+ */
+int ring_protect(struct ring *r, unsigned arena);
+
+/*
+ * A record published in the live ring wakes only those who said in the log
+ * ring that they want its room.  Without this call it wakes all sleepers.
+ * 'log' must outlive 'live'.
+ */
+void ring_follow_interest(struct ring *live, const struct ring *log);
+
+/*
  * Publish one record: 'rec' begins with a struct record (shm/record.h),
  * 'len' is its whole length.  On success *gseq_r is its position and the
  * consumer that must act (scribe, or the live ring's workers) is woken.
  * -1 with errno EAGAIN: ring or arena are full, keep the record, call
- * ring_want_space() and try again when woken; EMSGSIZE: can never fit.
+ * ring_want_space() and try again when woken; EMSGSIZE: can never fit;
+ * EINVAL: 'len' is not what the record says.
  */
-int ring_publish(
-    struct ring *r, const void *rec, size_t len, uint64_t *gseq_r);
+int ring_publish(struct ring *r, const void *rec, size_t len, uint64_t *gseq_r);
 
 /* Ask to be woken when there is space again; RING_LOG. */
 void ring_want_space(struct ring *r, unsigned slot);
@@ -231,8 +246,8 @@ uint64_t ring_join_pos(const struct ring *r, unsigned slot);
 uint64_t ring_limit(struct ring *r, uint64_t cursor);
 
 /* The index entry of a position below the limit (RING_LOG). */
-enum ring_result ring_peek(
-    struct ring *r, unsigned slot, uint64_t gseq, struct ring_index *ix_r);
+enum ring_result ring_peek(struct ring *r, unsigned slot, uint64_t gseq,
+    struct ring_index *ix_r);
 
 /*
  * Copy the record at 'gseq' into 'buf' and its length to *len_r.  The copy
@@ -258,6 +273,10 @@ void ring_interest(struct ring *r, unsigned slot, uint64_t room, bool on);
 
 /* --- the scribe (RING_LOG) --------------------------------------------- */
 
+/*
+ * Is there something to fetch at 'gseq'?  A scribbled slot counts, so that
+ * it is met (RING_BAD) and not waited for.  Sequentially consistent.
+ */
 bool ring_published(const struct ring *r, uint64_t gseq);
 
 /* As ring_read(), for the scribe, which is gated by itself. */
@@ -303,7 +322,7 @@ struct ring_consumer_info {
 };
 
 void ring_info(struct ring *r, struct ring_info *info_r);
-void ring_consumer_info(
-    struct ring *r, unsigned slot, struct ring_consumer_info *info_r);
+void ring_consumer_info(struct ring *r, unsigned slot,
+    struct ring_consumer_info *info_r);
 
 #endif /* SHM_RING_H */

@@ -1,0 +1,388 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * ring_core - the algorithms of the ring, without its surroundings.
+ *
+ * Everything here that touches shared memory goes through shm/atomic.h with
+ * an order from shm/order.h, so that the very same lines run in production
+ * and under Relacy (tests/model/ring_relacy.cc), which compiles them as C++.
+ * The prose of the argument is in HACKING.md.
+ */
+
+#ifndef SHM_RING_CORE_H
+#define SHM_RING_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "shm/atomic.h"
+#include "shm/fault.h"
+#include "shm/order.h"
+
+/* The arena of a word that refers to nothing. */
+#define RING_NO_ARENA 0xff
+
+/*
+ * A consumer's state word: incarnation:32 | session:24 | state:8.  Each join
+ * is another session, so that a compare-and-swap that was prepared for one
+ * session cannot hit the next.
+ */
+#define RING_STATE_MASK 0xffu
+#define RING_SESSION_ONE 0x100u
+#define RING_SESSION_MASK 0xffffff00u
+
+/* The numbers of enum ring_state, for the models, which have no ring.h. */
+#define RING_CORE_JOINING 1
+#define RING_CORE_ACTIVE 2
+#define RING_CORE_EVICTED 3
+
+struct ring_line {
+	a_u64 v;
+	char pad[A_LINE - sizeof(uint64_t)];
+};
+
+struct ring_consumer {
+	a_u64 state;
+	a_u64 cursor;
+	a_u64 join_pos;
+	char pad[A_LINE - 3 * sizeof(uint64_t)];
+};
+
+/* What the algorithms need of a ring; private to each process. */
+struct ring_core {
+	a_u64 *slot;
+	a_u64 *free_seq;
+	a_u64 *hint;
+	struct ring_consumer *consumer;
+	unsigned nconsumers;
+	unsigned log2_slots;
+	/* number of slots, and that less one */
+	uint64_t n, mask;
+};
+
+enum ring_core_result {
+	RING_CORE_PUBLISHED,
+	RING_CORE_FULL,
+	/* the words of the ring make no sense, or all luck is gone */
+	RING_CORE_STUCK,
+};
+
+static inline uint32_t
+ring_word_tag(uint64_t word)
+{
+	return (uint32_t)(word >> 32);
+}
+
+static inline uint32_t
+ring_lap(const struct ring_core *c, uint64_t pos)
+{
+	return (uint32_t)(pos >> c->log2_slots);
+}
+
+static inline uint64_t
+ring_word(uint32_t tag, unsigned arena, uint32_t granule)
+{
+	return (uint64_t)tag << 32 | (uint64_t)arena << 24 | granule;
+}
+
+static inline uint64_t
+ring_state_word(uint64_t word, unsigned state)
+{
+	return (word & ~(uint64_t)RING_STATE_MASK) | state;
+}
+
+static inline unsigned
+ring_state_of(uint64_t word)
+{
+	return (unsigned)(word & RING_STATE_MASK);
+}
+
+/* --- what is published ------------------------------------------------- */
+
+static inline bool
+ring_core_is_published(const struct ring_core *c, uint64_t pos)
+{
+	uint64_t w = A_LOAD(&c->slot[pos & c->mask], O_SLOT_SEEN);
+
+	return ring_word_tag(w) == ring_lap(c, pos) + 1;
+}
+
+/*
+ * Is there anything at 'pos', be it a record, a later lap, or nonsense?
+ * Consumers walk by this, so that a scribbled word is met and reported
+ * instead of being waited for.  Sequentially consistent.
+ */
+static inline bool
+ring_core_is_taken(const struct ring_core *c, uint64_t pos)
+{
+	uint64_t w = A_LOAD(&c->slot[pos & c->mask], O_SLOT_RECHECK);
+
+	return ring_word_tag(w) != ring_lap(c, pos);
+}
+
+/*
+ * The first position from 'pos' on where nothing is.  Never further than one
+ * round, which nobody can be behind.
+ */
+static inline uint64_t
+ring_core_end(const struct ring_core *c, uint64_t pos)
+{
+	uint64_t stop = pos + c->n;
+
+	while (pos < stop && ring_core_is_taken(c, pos))
+		pos++;
+	return pos;
+}
+
+/*
+ * The word at 'pos' seemed neither empty nor published in this lap.  If
+ * free_seq, loaded after the word, still allows only this lap here, then the
+ * word is scribbled: that of the next lap can stand here only after free_seq
+ * has passed 'pos', and whoever acquires that word sees that free_seq.  Make
+ * it a published nothing, which consumers report as RING_BAD and pass.
+ */
+static inline bool
+ring_core_repair(const struct ring_core *c, uint64_t pos)
+{
+	uint64_t w = A_LOAD(&c->slot[pos & c->mask], O_SLOT_SEEN);
+	uint32_t lap = ring_lap(c, pos);
+
+	if (ring_word_tag(w) == lap || ring_word_tag(w) == lap + 1)
+		return false;
+	if (pos < A_LOAD(c->free_seq, O_FREE_SEEN))
+		return false;
+	return A_CAS(&c->slot[pos & c->mask], &w,
+	    ring_word(lap + 1, RING_NO_ARENA, 0), O_SLOT_PUBLISH);
+}
+
+/* --- producers --------------------------------------------------------- */
+
+/*
+ * Where to begin looking for an empty slot.  The hint is anybody's last word
+ * and may be old or scribbled: never below free_seq, and never behind a
+ * position that is not published, which would leave a hole.
+ */
+static inline uint64_t
+ring_core_start(const struct ring_core *c, uint64_t pos, uint64_t free)
+{
+	if (pos < free)
+		return free;
+	if (pos > free && !ring_core_is_published(c, pos - 1))
+		return free;
+	return pos;
+}
+
+/*
+ * Publish what 'arena' and 'granule' refer to at the first empty position.
+ * 'from' is the caller's own last position or 0.  *pos_r is the position
+ * won; if the ring is full, the position that would have been next, all
+ * below which is published, and *free_r the free_seq that forbade it.
+ *
+ * No hole: 'pos' steps over a position only after it was seen published, or
+ * because it is below free_seq.  Lock-free: a CAS fails only because that of
+ * another succeeded.  The bound on the tries is for scribbled memory.
+ */
+static inline enum ring_core_result
+ring_core_publish(const struct ring_core *c, unsigned arena, uint32_t granule,
+    uint64_t from, uint64_t *pos_r, uint64_t *free_r)
+{
+	uint64_t pos = A_LOAD(c->hint, O_HINT);
+	uint64_t tries, free, w;
+	uint32_t lap;
+
+	if (pos < from)
+		pos = from;
+	for (tries = 0; tries < 8 * c->n + 64; tries++) {
+		free = A_LOAD(c->free_seq, O_FREE_SEEN);
+		pos = ring_core_start(c, pos, free);
+		if (pos - free >= c->n) {
+			*pos_r = pos;
+			*free_r = free;
+			return RING_CORE_FULL;
+		}
+		lap = ring_lap(c, pos);
+		w = A_LOAD(&c->slot[pos & c->mask], O_SLOT_SEEN);
+		if (ring_word_tag(w) == lap) {
+			FAULT(BEFORE_CAS);
+			if (A_CAS(&c->slot[pos & c->mask], &w,
+				ring_word(lap + 1, arena, granule),
+				O_SLOT_PUBLISH)) {
+				FAULT(AFTER_CAS);
+				A_STORE(c->hint, pos + 1, O_HINT);
+				*pos_r = pos;
+				return RING_CORE_PUBLISHED;
+			}
+		}
+		if (ring_word_tag(w) == lap + 1)
+			pos++;
+		else
+			(void)ring_core_repair(c, pos);
+	}
+	return RING_CORE_STUCK;
+}
+
+/* --- copies that may race with the next writer -------------------------- */
+
+/*
+ * 'n' words into an arena or the index.  O_WRITE_FENCE must stand between
+ * the load that showed the place to be free and the first call.
+ */
+static inline void
+ring_core_write(a_u64 *dst, const void *src, size_t n)
+{
+	const char *p = (const char *)src;
+	uint64_t w;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&w, p + i * sizeof(w), sizeof(w));
+		A_STORE(&dst[i], w, O_COPY);
+	}
+}
+
+static inline void
+ring_core_read(void *dst, a_u64 *src, size_t n)
+{
+	char *p = (char *)dst;
+	uint64_t w;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		w = A_LOAD(&src[i], O_COPY);
+		memcpy(p + i * sizeof(w), &w, sizeof(w));
+	}
+}
+
+/*
+ * After a copy: has the consumer been ACTIVE in session 'active' all the
+ * time?  If not, the copy may be of anything.
+ */
+static inline bool
+ring_core_still(struct ring_consumer *self, uint64_t active)
+{
+	A_FENCE(O_READ_FENCE);
+	return A_LOAD(&self->state, O_STATE_CHECK) == active;
+}
+
+/* --- gating ------------------------------------------------------------ */
+
+/* One CAS out of ACTIVE.  The caller raises free_seq afterwards, never
+ * before. */
+static inline bool
+ring_core_evict(struct ring_consumer *k, uint64_t active)
+{
+	uint64_t expected = active;
+
+	return A_CAS(&k->state, &expected,
+	    ring_state_word(active, RING_CORE_EVICTED), O_STATE_EVICT);
+}
+
+/* The scribe lets a JOINING consumer in at 'next'. */
+static inline bool
+ring_core_admit(struct ring_consumer *k, uint64_t joining, uint64_t next)
+{
+	uint64_t expected = joining;
+
+	A_STORE(&k->cursor, next, A_RELAXED);
+	A_STORE(&k->join_pos, next, A_RELAXED);
+	FAULT(ADMIT_CURSOR);
+	return A_CAS(&k->state, &expected,
+	    ring_state_word(joining, RING_CORE_ACTIVE), O_STATE_ADMIT);
+}
+
+/* --- the live ring ------------------------------------------------------ */
+
+/*
+ * The position that consumer 'k' holds, or UINT64_MAX if it holds nothing.
+ * If that is below 'laggard', it is evicted and holds nothing any more.
+ */
+static inline uint64_t
+ring_core_hold(struct ring_consumer *k, uint64_t laggard, unsigned *evicted_r)
+{
+	uint64_t v, cursor;
+
+	for (;;) {
+		v = A_LOAD(&k->state, O_STATE_SCAN);
+		if (ring_state_of(v) != RING_CORE_ACTIVE)
+			return UINT64_MAX;
+		cursor = A_LOAD(&k->cursor, O_CURSOR_SEEN);
+		if (cursor >= laggard)
+			return cursor;
+		if (ring_core_evict(k, v)) {
+			++*evicted_r;
+			FAULT(LIVE_EVICTED);
+		}
+	}
+}
+
+/*
+ * Raise free_seq from 'free' to the smallest cursor of an ACTIVE consumer,
+ * at most to 'end'; consumers whose cursor is below 'laggard' are evicted
+ * first.  The caller loaded 'free', then saw all below 'end' published, and
+ * only then calls this.  Returns whether free_seq has moved, by us or by
+ * another; *evicted_r counts.
+ *
+ * Against one who joins while we scan: if we do not see it ACTIVE, then its
+ * join comes after our look in the single order of these accesses, hence
+ * after all that we saw published, so that the end it then finds, and moves
+ * its cursor to, is not below 'end' and not below what we raise to.  If we do
+ * see it, its cursor holds us back.  And if we stall between scan and CAS,
+ * free_seq either still is 'free', and all of this holds, or the CAS fails.
+ */
+static inline bool
+ring_core_raise(const struct ring_core *c, uint64_t free, uint64_t end,
+    uint64_t laggard, unsigned *evicted_r)
+{
+	uint64_t hold, expected = free, min = end;
+	unsigned i;
+
+	for (i = 0; i < c->nconsumers; i++) {
+		hold = ring_core_hold(&c->consumer[i], laggard, evicted_r);
+		if (hold < min)
+			min = hold;
+	}
+	FAULT(LIVE_SCANNED);
+	if (min > free && A_CAS(c->free_seq, &expected, min, O_FREE_RAISE))
+		return true;
+	return A_LOAD(c->free_seq, O_FREE_SEEN) > free;
+}
+
+/*
+ * Become ACTIVE by oneself, in the session that the state word 'active'
+ * names.  Returns where to read from.
+ *
+ * First ACTIVE with a cursor that holds everybody back, then look for the
+ * end, then move there: see ring_core_raise().  Nothing may be read before
+ * the cursor stands at the end, since one who scanned before we were ACTIVE
+ * may still raise free_seq past our first cursor, to an end that we shall
+ * find as well.  The look ends at an empty slot and nowhere else: free_seq
+ * may have been raised between our load and our becoming ACTIVE, so a fixed
+ * number of steps from there need not reach the end that the other saw.
+ */
+static inline uint64_t
+ring_core_join(const struct ring_core *c, struct ring_consumer *self,
+    uint64_t active)
+{
+	uint64_t pos = A_LOAD(c->free_seq, O_FREE_SEEN);
+	uint64_t free;
+
+	A_STORE(&self->cursor, pos, A_RELAXED);
+	(void)A_SWAP(&self->state, active, O_STATE_JOIN);
+	FAULT(LIVE_JOINED);
+	for (;;) {
+		pos = ring_core_end(c, pos);
+		free = A_LOAD(c->free_seq, O_FREE_SEEN);
+		if (pos < free)
+			pos = free;
+		else if (!ring_core_is_taken(c, pos))
+			break;
+	}
+	A_STORE(&self->join_pos, pos, A_RELAXED);
+	A_STORE(&self->cursor, pos, O_CURSOR);
+	return pos;
+}
+
+#endif /* SHM_RING_CORE_H */
