@@ -44,7 +44,7 @@ void sb_addc(struct strbuf *sb, char c);
 void sb_addf(struct strbuf *sb, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void sb_addv(struct strbuf *sb, const char *fmt, va_list ap)
-    __attribute__((format(printf, 2, 0)));
+    __attribute__((format(printf, 2, 0), nonnull(2)));
 
 /* Room for 'len' bytes and a NUL; the caller adds both, and adds to len. */
 void *sb_reserve(struct strbuf *sb, size_t len);

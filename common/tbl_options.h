@@ -138,6 +138,6 @@ OPT("ring.slots", ring_slots, COUNT, "65536", 64, 16777216, NULL, false,
     "Records that may be under way; a power of two.")
 OPT("ring.arena_bytes", ring_arena_bytes, SIZE, "4m", 65536, 1073741824,
     NULL, false,
-    "Bytes that the records of one worker may take; a power of two.")
+    "Bytes that the records of one worker may take; a multiple of 4k.")
 #undef OPT
 /* clang-format on */

@@ -1,0 +1,397 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * config_check - what single values do not show.
+ */
+
+#include "common/config_table.h"
+
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_LISTENERS 64
+#define MAX_WORKERS 32
+/* RFC 7518 3.2: a key as long as the hash of HS256 */
+#define SECRET_MIN 32
+#define SECRET_MAX 65536
+
+struct check {
+	struct config *cfg;
+	struct config_errors *errors;
+};
+
+static void wrong(struct check *ck, enum config_option opt, const char *fmt,
+    ...) __attribute__((format(printf, 3, 4)));
+
+static void
+wrong(struct check *ck, enum config_option opt, const char *fmt, ...)
+{
+	struct strbuf sb = STRBUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	sb_addv(&sb, fmt, ap);
+	va_end(ap);
+	config_errors_add(ck->errors, "%s: %s: %s", ck->cfg->where[opt],
+	    config_rows[opt].name, sb.data);
+	sb_clear(&sb);
+}
+
+/* ------------------------------------------------------------------ */
+/* Listeners. */
+
+static const char *
+parse_port(const char *s, uint16_t *port_r)
+{
+	unsigned long v;
+	char *end;
+
+	if (*s < '1' || *s > '9')
+		return "a port is a number from 1 to 65535";
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (errno != 0 || *end != '\0' || v > 65535)
+		return "a port is a number from 1 to 65535";
+	*port_r = (uint16_t)v;
+	return NULL;
+}
+
+static const char *
+parse_unix(const char *path, struct listener *l)
+{
+	size_t len = strlen(path);
+
+	if (path[0] != '/')
+		return "the path behind unix: must begin with /";
+	if (len >= sizeof(l->path))
+		return "the path of a Unix socket has at most 107 bytes";
+	l->family = LISTENER_UNIX;
+	memcpy(l->path, path, len + 1);
+	return NULL;
+}
+
+static const char *
+parse_inet(const char *s, struct listener *l)
+{
+	static const char form[] = "it is host:port, [v6 address]:port or "
+				   "unix:/path";
+	const char *colon = strrchr(s, ':'), *host = s;
+	struct in6_addr addr;
+	size_t len;
+
+	if (colon == NULL)
+		return form;
+	len = (size_t)(colon - s);
+	l->family = LISTENER_TCP4;
+	if (*s == '[') {
+		if (len < 2 || s[len - 1] != ']')
+			return form;
+		l->family = LISTENER_TCP6;
+		host++;
+		len -= 2;
+	}
+	if (len >= sizeof(l->host))
+		return "the host is not a numeric address, localhost or *";
+	memcpy(l->host, host, len);
+	l->host[len] = '\0';
+	if (l->family == LISTENER_TCP6) {
+		if (inet_pton(AF_INET6, l->host, &addr) != 1)
+			return "that is not an IPv6 address";
+	} else if (strchr(l->host, ':') != NULL)
+		return "an IPv6 address stands in brackets: [::1]:3002";
+	else if (strcmp(l->host, "localhost") == 0)
+		memcpy(l->host, "127.0.0.1", sizeof("127.0.0.1"));
+	else if (strcmp(l->host, "*") == 0)
+		memcpy(l->host, "0.0.0.0", sizeof("0.0.0.0"));
+	else if (inet_pton(AF_INET, l->host, &addr) != 1)
+		return "the host is not a numeric address, localhost or *";
+	return parse_port(colon + 1, &l->port);
+}
+
+/* NULL, or what is wrong. */
+static const char *
+parse_listener(const char *s, struct listener *l)
+{
+	const char *mark = strchr(s, '?');
+
+	memset(l, 0, sizeof(*l));
+	if (mark != NULL && strcmp(mark, "?proxy") == 0)
+		return "?proxy is not available in this build";
+	if (mark != NULL)
+		return "what stands behind the ? is unknown";
+	if (strncmp(s, "unix:", 5) == 0)
+		return parse_unix(s + 5, l);
+	return parse_inet(s, l);
+}
+
+static bool
+same_listener(const struct listener *a, const struct listener *b)
+{
+	return a->family == b->family && a->port == b->port &&
+	    strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+static void
+add_listener(struct check *ck, const char *s)
+{
+	struct config *cfg = ck->cfg;
+	struct listener *l = &cfg->listeners[cfg->nlisteners];
+	const char *why;
+
+	if ((why = parse_listener(s, l)) != NULL) {
+		wrong(ck, CONFIG_listen, "%s: %s", log_text(s, strlen(s)), why);
+		return;
+	}
+	for (size_t i = 0; i < cfg->nlisteners; i++) {
+		if (!same_listener(&cfg->listeners[i], l))
+			continue;
+		wrong(ck, CONFIG_listen, "%s is there twice",
+		    log_text(s, strlen(s)));
+		return;
+	}
+	cfg->nlisteners++;
+}
+
+int
+config_parse_listeners(struct config *cfg, struct config_errors *errors)
+{
+	struct check ck = { cfg, errors };
+	size_t before = errors->n + errors->more;
+
+	free(cfg->listeners);
+	cfg->nlisteners = 0;
+	cfg->listeners = calloc(cfg->listen.n + 1, sizeof(*cfg->listeners));
+	if (cfg->listeners == NULL)
+		fatal("no memory for the configuration");
+	if (cfg->listen.n > MAX_LISTENERS)
+		wrong(&ck, CONFIG_listen, "%zu are too many; at most %d",
+		    cfg->listen.n, MAX_LISTENERS);
+	else
+		for (size_t i = 0; i < cfg->listen.n; i++)
+			add_listener(&ck, cfg->listen.v[i]);
+	return errors->n + errors->more == before ? 0 : -1;
+}
+
+static bool
+is_loopback(const struct listener *l)
+{
+	switch (l->family) {
+	case LISTENER_TCP4:
+		return strncmp(l->host, "127.", 4) == 0;
+	case LISTENER_TCP6:
+		return strcmp(l->host, "::1") == 0;
+	case LISTENER_UNIX:
+		return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------ */
+/* Identities. */
+
+static void
+check_auth_none(struct check *ck)
+{
+	const struct config *cfg = ck->cfg;
+
+	for (size_t i = 0; i < cfg->nlisteners; i++) {
+		if (is_loopback(&cfg->listeners[i]))
+			continue;
+		wrong(ck, CONFIG_auth_mode,
+		    "none would let anybody who reaches %s:%u (listen, %s) "
+		    "be anybody; use jwt, or listen on loopback only",
+		    cfg->listeners[i].host, cfg->listeners[i].port,
+		    cfg->where[CONFIG_listen]);
+		return;
+	}
+}
+
+/* The length, or -1 with errno. */
+static ssize_t
+read_secret(const char *path, uint8_t *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n = 0;
+	int fd, saved;
+
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
+		return -1;
+	while (len < size) {
+		n = read(fd, buf + len, size - len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return n == -1 ? -1 : (ssize_t)len;
+}
+
+static void
+load_secret(struct check *ck)
+{
+	struct config *cfg = ck->cfg;
+	uint8_t *buf;
+	ssize_t n;
+
+	if ((buf = malloc(SECRET_MAX + 1)) == NULL)
+		fatal("no memory for the configuration");
+	n = read_secret(cfg->auth_secret_file, buf, SECRET_MAX + 1);
+	if (n > 0 && buf[n - 1] == '\n')
+		n--;
+	if (n == -1)
+		wrong(ck, CONFIG_auth_secret_file, "%s: %s",
+		    cfg->auth_secret_file, strerror(errno));
+	else if (n > SECRET_MAX)
+		wrong(ck, CONFIG_auth_secret_file,
+		    "%s is too long for a secret; at most %d bytes",
+		    cfg->auth_secret_file, SECRET_MAX);
+	else if (n < SECRET_MIN)
+		wrong(ck, CONFIG_auth_secret_file,
+		    "%s holds %zd bytes; a secret has at least %d",
+		    cfg->auth_secret_file, n, SECRET_MIN);
+	else {
+		cfg->auth_secret = buf;
+		cfg->auth_secret_len = (size_t)n;
+		return;
+	}
+	explicit_bzero(buf, SECRET_MAX + 1);
+	free(buf);
+}
+
+static void
+check_auth(struct check *ck, bool without_files)
+{
+	const struct config *cfg = ck->cfg;
+	const char *file = cfg->auth_secret_file;
+
+	if (cfg->auth_mode == AUTH_MODE_NONE)
+		check_auth_none(ck);
+	if (*file != '\0' && *file != '/')
+		wrong(ck, CONFIG_auth_secret_file, "%s is not an absolute path",
+		    log_text(file, strlen(file)));
+	else if (without_files)
+		return;
+	else if (*file != '\0')
+		load_secret(ck);
+	else if (cfg->auth_mode == AUTH_MODE_JWT)
+		wrong(ck, CONFIG_auth_secret_file,
+		    "auth.mode jwt (%s) needs one; name a file that holds at "
+		    "least %d bytes",
+		    cfg->where[CONFIG_auth_mode], SECRET_MIN);
+}
+
+/* ------------------------------------------------------------------ */
+/* The rest. */
+
+static void
+check_absolute(struct check *ck, enum config_option opt, const char *path)
+{
+	if (path[0] != '/')
+		wrong(ck, opt, "%s is not an absolute path",
+		    log_text(path, strlen(path)));
+}
+
+static void
+check_path(struct check *ck)
+{
+	const char *p = ck->cfg->path;
+	size_t len = strlen(p);
+
+	if (len < 2 || p[0] != '/' || p[len - 1] != '/')
+		wrong(ck, CONFIG_path, "%s must begin and end with /",
+		    log_text(p, len));
+	else if (strstr(p, "//") != NULL)
+		wrong(ck, CONFIG_path, "%s holds an empty part", p);
+	else if (strspn(p,
+		     "abcdefghijklmnopqrstuvwxyz0123456789/-_.~"
+		     "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != len)
+		wrong(ck, CONFIG_path,
+		    "%s may hold letters, digits, - _ . ~ and / only",
+		    log_text(p, len));
+}
+
+static void
+check_log_target(struct check *ck)
+{
+	const char *s = ck->cfg->log_target;
+
+	if (*s == '/' || strcmp(s, "stderr") == 0 || strcmp(s, "syslog") == 0 ||
+	    strcmp(s, "journal") == 0)
+		return;
+	wrong(ck, CONFIG_log_target,
+	    "%s is unknown; it is stderr, syslog, journal or the absolute "
+	    "path of a file",
+	    log_text(s, strlen(s)));
+}
+
+static void
+check_numbers(struct check *ck)
+{
+	const struct config *cfg = ck->cfg;
+	uint64_t event = cfg->limits_event_bytes;
+
+	if ((cfg->ring_slots & (cfg->ring_slots - 1)) != 0)
+		wrong(ck, CONFIG_ring_slots,
+		    "%u is not a power of two; %u and %u are", cfg->ring_slots,
+		    1U << (31 - __builtin_clz(cfg->ring_slots)),
+		    2U << (31 - __builtin_clz(cfg->ring_slots)));
+	if (cfg->ring_arena_bytes % 4096 != 0)
+		wrong(ck, CONFIG_ring_arena_bytes,
+		    "%llu is not a multiple of 4k",
+		    (unsigned long long)cfg->ring_arena_bytes);
+	if (cfg->typing_expiry <= cfg->typing_coalesce)
+		wrong(ck, CONFIG_typing_expiry,
+		    "must be longer than typing.coalesce (%s), or somebody "
+		    "who goes on typing seems to stop",
+		    cfg->where[CONFIG_typing_coalesce]);
+	if (event == 0 || event > cfg->engine_max_payload)
+		event = cfg->engine_max_payload;
+	if (cfg->limits_send_queue != 0 && cfg->limits_send_queue < event)
+		wrong(ck, CONFIG_limits_send_queue,
+		    "must hold the largest event, %llu bytes "
+		    "(limits.event_bytes, engine.max_payload)",
+		    (unsigned long long)event);
+}
+
+static void
+find_workers(struct config *cfg)
+{
+	cpu_set_t set;
+	int n = 1;
+
+	if (cfg->workers != 0)
+		return;
+	/* the cores that we may use, not those that there are */
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	cfg->workers = n > MAX_WORKERS ? MAX_WORKERS : (uint32_t)n;
+}
+
+void
+config_check(struct config *cfg, bool without_files,
+    struct config_errors *errors)
+{
+	struct check ck = { cfg, errors };
+
+	find_workers(cfg);
+	(void)config_parse_listeners(cfg, errors);
+	check_absolute(&ck, CONFIG_run_dir, cfg->run_dir);
+	check_absolute(&ck, CONFIG_data_dir, cfg->data_dir);
+	check_path(&ck);
+	check_log_target(&ck);
+	check_auth(&ck, without_files);
+	check_numbers(&ck);
+}
