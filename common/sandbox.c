@@ -183,23 +183,26 @@ add_calls(scmp_filter_ctx ctx, const int *calls, size_t n)
 }
 
 static int
+add_rule(scmp_filter_ctx ctx, const struct rule *r)
+{
+	int rc;
+
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, r->call, 1,
+	    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
+	return rc == -EDOM ? 0 : rc;
+}
+
+static int
 add_rules(scmp_filter_ctx ctx)
 {
-	const struct rule *r;
-	int rc = 0;
+	/* abort() signals its own thread; nobody else may be signalled */
+	const struct rule self = { SCMP_SYS(tgkill), 0, UINT32_MAX,
+		(uint64_t)getpid() };
+	int rc = add_rule(ctx, &self);
 
 	for (size_t i = 0;
-	     rc == 0 && i < sizeof(basic_rules) / sizeof(basic_rules[0]); i++) {
-		r = &basic_rules[i];
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, r->call, 1,
-		    SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
-		if (rc == -EDOM)
-			rc = 0;
-	}
-	/* abort() signals its own thread; nobody else may be signalled */
-	if (rc == 0)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	     rc == 0 && i < sizeof(basic_rules) / sizeof(basic_rules[0]); i++)
+		rc = add_rule(ctx, &basic_rules[i]);
 	return rc;
 }
 
