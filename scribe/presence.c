@@ -1,0 +1,301 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * presence - joins, leaves and status: who is in a room.
+ *
+ * Text that comes out of a transaction moves with the next put, so what is
+ * written back is copied first.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "scribe/sequence_impl.h"
+
+/* how often a user's row is written again only for last_seen */
+#define SEEN_EVERY_MS 60000
+/* bytes of the text that a row may hold */
+#define MAX_TEXT 1024
+#define MAX_STATUS 16
+
+/* Texts that outlive a put. */
+struct kept {
+	size_t len;
+	char buf[4 * MAX_TEXT];
+};
+
+static struct store_text
+keep(struct kept *k, struct store_text text)
+{
+	struct store_text copy = { k->buf + k->len, text.len };
+
+	CHECK(text.len <= sizeof(k->buf) - k->len);
+	if (text.len > 0)
+		memcpy(k->buf + k->len, text.p, text.len);
+	k->len += text.len;
+	return copy;
+}
+
+static bool
+same(struct store_text a, struct store_text b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+static bool
+name_ok(struct store_text name)
+{
+	return name.len > 0 && name.len <= STORE_MAX_NAME &&
+	    memchr(name.p, '\0', name.len) == NULL;
+}
+
+/* --- numbers ----------------------------------------------------------- */
+
+/* The room of a JOIN, made if it is new; NULL with errno. */
+static struct room *
+find_room(struct sequence *q, const struct sequence_event *ev)
+{
+	struct store_room row = {
+		.workspace = event_text(ev, 0),
+		.session = event_text(ev, 1),
+		.created_ms = q->now_ms,
+	};
+
+	if (store_room_find(q->t, row.workspace, row.session, &row.room) == 0)
+		return rooms_get(q->rooms, q->t, row.room);
+	if (errno != ENOENT)
+		return NULL;
+	row.room = q->next.room++;
+	store_room_add(q->t, &row);
+	store_next_put(q->t, &q->next);
+	return rooms_create(q->rooms, row.room);
+}
+
+/* Its name may be new, and when it was seen last. */
+static int
+update_user(struct sequence *q, uint64_t user, struct store_text name)
+{
+	struct kept kept = { .len = 0 };
+	struct store_user row;
+
+	if (store_user_get(q->t, user, &row) == -1)
+		return errno == EBADMSG ? 0 : -1;
+	if (row.last_seen_ms + SEEN_EVERY_MS > q->now_ms &&
+	    (name.len == 0 || same(name, row.name)))
+		return 0;
+	row.id = keep(&kept, row.id);
+	row.name = name.len > 0 ? name : keep(&kept, row.name);
+	row.last_seen_ms = q->now_ms;
+	store_user_update(q->t, &row);
+	q->dirty = true;
+	return 0;
+}
+
+/* The user of a JOIN, made if it is new: 0, or -1 with errno. */
+static int
+find_user(struct sequence *q, const struct sequence_event *ev, uint64_t *user_r)
+{
+	struct store_user row = {
+		.id = event_text(ev, 2),
+		.name = event_text(ev, 3),
+		.last_seen_ms = q->now_ms,
+	};
+
+	if (store_user_find(q->t, row.id, user_r) == 0)
+		return update_user(q, *user_r, row.name);
+	if (errno != ENOENT)
+		return -1;
+	row.user = *user_r = q->next.user++;
+	store_user_add(q->t, &row);
+	store_next_put(q->t, &q->next);
+	return 0;
+}
+
+/* --- joins ------------------------------------------------------------- */
+
+static bool
+join_ok(const struct sequence_event *ev)
+{
+	return name_ok(event_text(ev, 0)) && name_ok(event_text(ev, 1)) &&
+	    name_ok(event_text(ev, 2)) && ev->f[3].len <= MAX_TEXT &&
+	    name_ok(event_text(ev, 4)) && ev->f[5].len <= MAX_TEXT;
+}
+
+static bool
+room_is_full(const struct sequence *q, const struct room *room)
+{
+	return q->limits.members_per_session > 0 &&
+	    room->now.members >= q->limits.members_per_session;
+}
+
+static enum ring_verdict
+put_member(struct sequence *q, const struct sequence_event *ev,
+    struct room *room, uint64_t user)
+{
+	struct store_presence p = {
+		.room = room->room,
+		.user = user,
+		.socket = event_text(ev, 4),
+		.user_id = event_text(ev, 2),
+		.user_name = event_text(ev, 3),
+		.status = { "active", 6 },
+		.agent = event_text(ev, 5),
+		.gseq = ev->gseq,
+		.incarnation = ev->ix->incarnation,
+		.client = ev->h->client,
+		.generation = ev->h->generation,
+	};
+	struct store_presence old;
+	bool again;
+
+	if (rooms_count_members(q->t, room) == -1)
+		return sequence_failed(q);
+	again = store_presence_get(q->t, p.room, user, p.socket, &old) == 0;
+	/* a damaged row is there, and is replaced */
+	if (!again && errno != ENOENT && errno != EBADMSG)
+		return sequence_failed(q);
+	if (!again && errno == ENOENT) {
+		if (room_is_full(q, room))
+			return RING_SESSION_FULL;
+		room->now.members++;
+	}
+	p.activity_ms = sequence_time(q, room);
+	p.joined_ms = again ? old.joined_ms : p.activity_ms;
+	store_presence_put(q->t, &p);
+	q->dirty = true;
+	q->counts.joins += !again;
+	ev->ix->time_ms = p.activity_ms;
+	return again ? RING_DUPLICATE : RING_STORED;
+}
+
+enum ring_verdict
+presence_join(struct sequence *q, const struct sequence_event *ev)
+{
+	enum ring_verdict verdict;
+	struct room *room;
+	uint64_t user;
+
+	if (!join_ok(ev))
+		return RING_REJECTED;
+	if (q->refuse)
+		return RING_STORE_UNAVAILABLE;
+	if ((room = find_room(q, ev)) == NULL || find_user(q, ev, &user) == -1)
+		return sequence_failed(q);
+	verdict = put_member(q, ev, room, user);
+	ev->ix->room = room->room;
+	ev->ix->user = user;
+	ev->ix->seq = room->now.last_seq;
+	return verdict;
+}
+
+/* --- leaves ------------------------------------------------------------ */
+
+/* While the store cannot be written: to be done later. */
+static int
+defer_leave(struct sequence *q, const struct sequence_event *ev)
+{
+	struct store_text socket = event_text(ev, 0);
+	struct sequence_leave *l;
+	size_t cap;
+
+	if (q->nleaves == q->leaves_cap) {
+		cap = q->leaves_cap == 0 ? 64 : q->leaves_cap * 2;
+		l = reallocarray(q->leaves, cap, sizeof(*l));
+		if (l == NULL)
+			return -1;
+		q->leaves = l;
+		q->leaves_cap = cap;
+	}
+	l = &q->leaves[q->nleaves++];
+	l->room = ev->h->room;
+	l->user = ev->h->user;
+	l->socket_len = (uint8_t)socket.len;
+	memcpy(l->socket, socket.p, socket.len);
+	return 0;
+}
+
+/*
+ * Is the row still the one that this leave is about?  A socket that was
+ * orphaned may have joined again with another worker meanwhile.
+ */
+static bool
+leaves_row(const struct sequence_event *ev, const struct store_presence *row)
+{
+	return (ev->h->flags & RECORD_F_ORPHAN) == 0 ||
+	    row->incarnation == ev->h->id_hash[0];
+}
+
+enum ring_verdict
+presence_leave(struct sequence *q, const struct sequence_event *ev)
+{
+	struct store_text socket = event_text(ev, 0), nobody = { "", 0 };
+	struct store_presence row;
+	struct room *room;
+	uint64_t left;
+
+	if (!name_ok(socket) || ev->h->user == 0)
+		return RING_REJECTED;
+	if ((room = rooms_get(q->rooms, q->t, ev->h->room)) == NULL)
+		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
+	if (store_presence_get(q->t, room->room, ev->h->user, socket, &row) ==
+	    -1) {
+		if (errno == ENOENT)
+			return RING_REJECTED;
+		/* what is damaged can be removed all the same */
+		if (errno != EBADMSG)
+			return sequence_failed(q);
+	} else if (!leaves_row(ev, &row)) {
+		return RING_REJECTED;
+	}
+	store_presence_del(q->t, room->room, ev->h->user, socket);
+	if (room->now.members != ROOM_UNCOUNTED)
+		room->now.members--;
+	if (update_user(q, ev->h->user, nobody) == -1 && errno != ENOENT)
+		return sequence_failed(q);
+	if (q->refuse && defer_leave(q, ev) == -1)
+		return sequence_failed(q);
+	if (store_presence_count(q->t, room->room, ev->h->user, &left) == -1)
+		return sequence_failed(q);
+	q->dirty = true;
+	q->counts.leaves++;
+	ev->ix->seq = left;
+	ev->ix->time_ms = sequence_time(q, room);
+	return RING_STORED;
+}
+
+/* --- status ------------------------------------------------------------ */
+
+enum ring_verdict
+presence_update(struct sequence *q, const struct sequence_event *ev)
+{
+	struct store_text socket = event_text(ev, 0);
+	struct store_text name = event_text(ev, 2), status = event_text(ev, 3);
+	struct kept kept = { .len = 0 };
+	struct store_presence row;
+	struct room *room;
+
+	if (!name_ok(socket) || ev->h->user == 0 || name.len > MAX_TEXT ||
+	    status.len == 0 || status.len > MAX_STATUS)
+		return RING_REJECTED;
+	if (q->refuse)
+		return RING_STORE_UNAVAILABLE;
+	if ((room = rooms_get(q->rooms, q->t, ev->h->room)) == NULL)
+		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
+	if (store_presence_get(q->t, room->room, ev->h->user, socket, &row) ==
+	    -1)
+		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
+	row.user_id = keep(&kept, row.user_id);
+	row.user_name = name.len > 0 ? name : keep(&kept, row.user_name);
+	row.agent = keep(&kept, row.agent);
+	row.status = status;
+	row.activity_ms = sequence_time(q, room);
+	row.gseq = ev->gseq;
+	store_presence_put(q->t, &row);
+	q->dirty = true;
+	ev->ix->seq = room->now.last_seq;
+	ev->ix->time_ms = row.activity_ms;
+	return RING_STORED;
+}

@@ -1,0 +1,277 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "scribe/rooms.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+struct added_id {
+	struct room *room;
+	uint64_t hash;
+	uint64_t seq;
+};
+
+TAILQ_HEAD(room_lru, room);
+SLIST_HEAD(room_touched, room);
+
+struct rooms {
+	struct room *by_number;
+	/* used last at the end */
+	struct room_lru lru;
+	size_t n;
+	size_t max_rooms;
+	size_t bytes;
+	size_t max_bytes;
+	/* the batch under way */
+	uint64_t batch;
+	struct room_touched touched;
+	struct added_id *added;
+	size_t nadded;
+	size_t added_cap;
+};
+
+struct rooms *
+rooms_new(size_t max_rooms, size_t max_bytes)
+{
+	struct rooms *rs;
+
+	if ((rs = calloc(1, sizeof(*rs))) == NULL)
+		return NULL;
+	TAILQ_INIT(&rs->lru);
+	SLIST_INIT(&rs->touched);
+	rs->max_rooms = max_rooms;
+	rs->max_bytes = max_bytes;
+	rs->batch = 1;
+	return rs;
+}
+
+/* The size of its table may have changed. */
+static void
+count_bytes(struct rooms *rs, struct room *room)
+{
+	rs->bytes -= room->counted_bytes;
+	room->counted_bytes = dedupe_bytes(&room->ids);
+	rs->bytes += room->counted_bytes;
+}
+
+static void
+forget_ids(struct rooms *rs, struct room *room)
+{
+	dedupe_clear(&room->ids);
+	count_bytes(rs, room);
+}
+
+static void
+forget(struct rooms *rs, struct room *room)
+{
+	forget_ids(rs, room);
+	HASH_DEL(rs->by_number, room);
+	TAILQ_REMOVE(&rs->lru, room, lru);
+	rs->n--;
+	free(room);
+}
+
+void
+rooms_free(struct rooms **rs)
+{
+	struct room *room;
+
+	if (*rs == NULL)
+		return;
+	while ((room = TAILQ_FIRST(&(*rs)->lru)) != NULL)
+		forget(*rs, room);
+	free((*rs)->added);
+	free(*rs);
+	*rs = NULL;
+}
+
+size_t
+rooms_count(const struct rooms *rs)
+{
+	return rs->n;
+}
+
+size_t
+rooms_bytes(const struct rooms *rs)
+{
+	return rs->bytes;
+}
+
+/* It is used in this batch: remember how it was before. */
+static struct room *
+touch(struct rooms *rs, struct room *room)
+{
+	if (room->batch == rs->batch)
+		return room;
+	room->batch = rs->batch;
+	room->before = room->now;
+	SLIST_INSERT_HEAD(&rs->touched, room, touched);
+	TAILQ_REMOVE(&rs->lru, room, lru);
+	TAILQ_INSERT_TAIL(&rs->lru, room, lru);
+	return room;
+}
+
+static struct room *
+insert(struct rooms *rs, uint64_t number)
+{
+	struct room *room;
+
+	if ((room = calloc(1, sizeof(*room))) == NULL)
+		return NULL;
+	room->room = number;
+	room->now.members = ROOM_UNCOUNTED;
+	dedupe_init(&room->ids);
+	HASH_ADD(hh, rs->by_number, room, sizeof(room->room), room);
+	TAILQ_INSERT_TAIL(&rs->lru, room, lru);
+	rs->n++;
+	return room;
+}
+
+struct room *
+rooms_get(struct rooms *rs, struct store_txn *t, uint64_t number)
+{
+	struct store_message last;
+	struct store_room row;
+	struct room *room;
+	uint64_t seq;
+
+	HASH_FIND(hh, rs->by_number, &number, sizeof(number), room);
+	if (room != NULL)
+		return touch(rs, room);
+	/* a name that is damaged does not make its room unusable */
+	if (store_room_get(t, number, &row) == -1 && errno != EBADMSG)
+		return NULL;
+	if (store_last_seq(t, number, &seq) == -1)
+		return NULL;
+	if ((room = insert(rs, number)) == NULL)
+		return NULL;
+	room->now.last_seq = seq;
+	if (seq > 0 && store_message_get(t, number, seq, &last) == 0)
+		room->now.last_ms = last.time_ms;
+	return touch(rs, room);
+}
+
+struct room *
+rooms_create(struct rooms *rs, uint64_t number)
+{
+	struct room *room;
+
+	if ((room = insert(rs, number)) == NULL)
+		return NULL;
+	room->now.members = 0;
+	room->ids.loaded = true;
+	room->created = true;
+	return touch(rs, room);
+}
+
+int
+rooms_load_ids(struct rooms *rs, struct store_txn *t, struct room *room,
+    uint64_t since_ms)
+{
+	int rc;
+
+	if (room->ids.loaded)
+		return 0;
+	rc = dedupe_load(&room->ids, t, room->room, since_ms);
+	count_bytes(rs, room);
+	return rc;
+}
+
+int
+rooms_add_id(struct rooms *rs, struct room *room, uint64_t hash, uint64_t seq)
+{
+	struct added_id *added;
+	size_t cap;
+
+	CHECK(room->ids.loaded && room->batch == rs->batch);
+	if (rs->nadded == rs->added_cap) {
+		cap = rs->added_cap == 0 ? 512 : rs->added_cap * 2;
+		added = reallocarray(rs->added, cap, sizeof(*added));
+		if (added == NULL)
+			return -1;
+		rs->added = added;
+		rs->added_cap = cap;
+	}
+	if (dedupe_add(&room->ids, hash, seq) == -1)
+		return -1;
+	count_bytes(rs, room);
+	rs->added[rs->nadded].room = room;
+	rs->added[rs->nadded].hash = hash;
+	rs->added[rs->nadded].seq = seq;
+	rs->nadded++;
+	return 0;
+}
+
+int
+rooms_count_members(struct store_txn *t, struct room *room)
+{
+	uint64_t n;
+
+	if (room->now.members != ROOM_UNCOUNTED)
+		return 0;
+	if (store_presence_count(t, room->room, 0, &n) == -1)
+		return -1;
+	room->now.members = n;
+	return 0;
+}
+
+/* Nobody holds a room now: keep within bounds, the oldest go first. */
+static void
+shrink(struct rooms *rs)
+{
+	struct room *room, *next;
+
+	while (rs->n > rs->max_rooms)
+		forget(rs, TAILQ_FIRST(&rs->lru));
+	for (room = TAILQ_FIRST(&rs->lru);
+	     room != NULL && rs->bytes > rs->max_bytes; room = next) {
+		next = TAILQ_NEXT(room, lru);
+		if (room->counted_bytes > 0)
+			forget_ids(rs, room);
+	}
+}
+
+static void
+end_batch(struct rooms *rs)
+{
+	SLIST_INIT(&rs->touched);
+	rs->nadded = 0;
+	rs->batch++;
+	shrink(rs);
+}
+
+void
+rooms_commit(struct rooms *rs)
+{
+	struct room *room;
+
+	SLIST_FOREACH (room, &rs->touched, touched)
+		room->created = false;
+	end_batch(rs);
+}
+
+void
+rooms_rollback(struct rooms *rs)
+{
+	struct added_id *a;
+	struct room *room;
+
+	while (rs->nadded > 0) {
+		a = &rs->added[--rs->nadded];
+		dedupe_del(&a->room->ids, a->hash, a->seq);
+	}
+	while ((room = SLIST_FIRST(&rs->touched)) != NULL) {
+		SLIST_REMOVE_HEAD(&rs->touched, touched);
+		if (room->created)
+			forget(rs, room);
+		else
+			room->now = room->before;
+	}
+	end_batch(rs);
+}

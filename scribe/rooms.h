@@ -1,0 +1,81 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * rooms - what the scribe remembers of rooms while it writes.
+ *
+ * A cache: everything in it can be read from the store again, and the rooms
+ * that were not used for longest are forgotten when it grows.  What a batch
+ * changed can be taken back exactly, for the batch whose commit failed.
+ */
+
+#ifndef SCRIBE_ROOMS_H
+#define SCRIBE_ROOMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sys/queue.h>
+
+#include <uthash.h>
+
+#include "scribe/dedupe.h"
+#include "store/write.h"
+
+/* members: not counted yet */
+#define ROOM_UNCOUNTED UINT64_MAX
+
+struct room_state {
+	uint64_t last_seq;
+	/* the last time that was given to an event */
+	uint64_t last_ms;
+	/* presence rows, or ROOM_UNCOUNTED */
+	uint64_t members;
+};
+
+struct room {
+	uint64_t room;
+	struct room_state now;
+	struct dedupe ids;
+
+	/* of rooms.c: the state before the batch that touched it last */
+	struct room_state before;
+	uint64_t batch;
+	bool created;
+	size_t counted_bytes;
+	UT_hash_handle hh;
+	TAILQ_ENTRY(room) lru;
+	SLIST_ENTRY(room) touched;
+};
+
+struct rooms;
+
+/* How much to remember: so many rooms, so many bytes of message ids. */
+struct rooms *rooms_new(size_t max_rooms, size_t max_bytes);
+void rooms_free(struct rooms **rs);
+size_t rooms_count(const struct rooms *rs);
+size_t rooms_bytes(const struct rooms *rs);
+
+/*
+ * A room of the store, or NULL with errno: ENOENT there is no such room.
+ * It stays valid until rooms_commit() or rooms_rollback().
+ */
+struct room *rooms_get(struct rooms *rs, struct store_txn *t, uint64_t room);
+/* A room that this batch creates.  NULL with errno ENOMEM. */
+struct room *rooms_create(struct rooms *rs, uint64_t room);
+
+/* Fill room->ids if they are not there: 0, or -1 with errno. */
+int rooms_load_ids(struct rooms *rs, struct store_txn *t, struct room *room,
+    uint64_t since_ms);
+/* Remember the id of a message of this batch: 0, or -1 with errno. */
+int rooms_add_id(struct rooms *rs, struct room *room, uint64_t hash,
+    uint64_t seq);
+/* Count room->now.members if that was not done: 0, or -1 with errno. */
+int rooms_count_members(struct store_txn *t, struct room *room);
+
+/* The batch is in the store, or it is as if it had never been. */
+void rooms_commit(struct rooms *rs);
+void rooms_rollback(struct rooms *rs);
+
+#endif /* SCRIBE_ROOMS_H */

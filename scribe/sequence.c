@@ -1,0 +1,278 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "scribe/sequence.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "scribe/sequence_impl.h"
+
+/* what is remembered: about 15 MiB of rooms, 64 MiB of message ids */
+#define MAX_ROOMS 65536
+#define MAX_ID_BYTES ((size_t)64 << 20)
+/* ids with the same hash: by chance never two, so somebody makes them */
+#define MAX_CANDIDATES 16
+
+struct sequence *
+sequence_new(const struct sequence_limits *limits)
+{
+	struct sequence *q;
+
+	if ((q = calloc(1, sizeof(*q))) == NULL)
+		return NULL;
+	q->limits = *limits;
+	if ((q->rooms = rooms_new(MAX_ROOMS, MAX_ID_BYTES)) == NULL) {
+		free(q);
+		return NULL;
+	}
+	return q;
+}
+
+void
+sequence_free(struct sequence **q)
+{
+	if (*q == NULL)
+		return;
+	rooms_free(&(*q)->rooms);
+	free((*q)->leaves);
+	free(*q);
+	*q = NULL;
+}
+
+void
+sequence_configure(struct sequence *q, const struct sequence_limits *limits)
+{
+	q->limits = *limits;
+}
+
+const struct sequence_counts *
+sequence_counts(const struct sequence *q)
+{
+	return &q->counts;
+}
+
+/* --- batches ----------------------------------------------------------- */
+
+int
+sequence_begin(struct sequence *q, struct store_txn *t, uint64_t now_ms,
+    bool refuse)
+{
+	CHECK(q->t == NULL);
+	if (q->next.room == 0 && store_next_get(t, &q->next) == -1)
+		return -1;
+	q->t = t;
+	q->now_ms = now_ms;
+	q->refuse = refuse;
+	q->dirty = false;
+	q->err = 0;
+	q->next_before = q->next;
+	q->counts_before = q->counts;
+	q->nleaves = 0;
+	return 0;
+}
+
+bool
+sequence_dirty(const struct sequence *q)
+{
+	return q->dirty;
+}
+
+int
+sequence_error(const struct sequence *q)
+{
+	return q->err != 0 ? q->err : store_error(q->t);
+}
+
+void
+sequence_commit(struct sequence *q)
+{
+	rooms_commit(q->rooms);
+	q->t = NULL;
+}
+
+void
+sequence_rollback(struct sequence *q)
+{
+	rooms_rollback(q->rooms);
+	q->next = q->next_before;
+	q->counts = q->counts_before;
+	q->nleaves = 0;
+	q->t = NULL;
+}
+
+const struct sequence_leave *
+sequence_leaves(const struct sequence *q, size_t *n_r)
+{
+	*n_r = q->nleaves;
+	return q->leaves;
+}
+
+uint64_t
+sequence_time(struct sequence *q, struct room *room)
+{
+	if (q->now_ms > room->now.last_ms)
+		room->now.last_ms = q->now_ms;
+	return room->now.last_ms;
+}
+
+enum ring_verdict
+sequence_failed(struct sequence *q)
+{
+	if (errno != EBADMSG && q->err == 0)
+		q->err = errno;
+	return RING_STORE_UNAVAILABLE;
+}
+
+/* --- messages ---------------------------------------------------------- */
+
+/*
+ * Was this id seen in the room, within the window?  1 and the first message
+ * in *first_r, 0 no, -1 with errno; EMLINK: too many candidates.
+ */
+static int
+find_duplicate(struct sequence *q, struct room *room, struct store_text id,
+    uint64_t hash, struct store_message *first_r)
+{
+	uint64_t seq, since = 0;
+	uint32_t place = 0;
+	int candidates = 0;
+
+	if (q->limits.dedupe_window_ms == 0)
+		return 0;
+	if (q->now_ms > q->limits.dedupe_window_ms)
+		since = q->now_ms - q->limits.dedupe_window_ms;
+	if (rooms_load_ids(q->rooms, q->t, room, since) == -1)
+		return -1;
+	while ((seq = dedupe_next(&room->ids, hash, &place)) != 0) {
+		if (++candidates > MAX_CANDIDATES) {
+			errno = EMLINK;
+			return -1;
+		}
+		if (store_message_get(q->t, room->room, seq, first_r) == -1) {
+			/* deleted since: its id is free again */
+			if (errno == ENOENT)
+				continue;
+			return -1;
+		}
+		if (first_r->time_ms >= since && first_r->id.len == id.len &&
+		    memcmp(first_r->id.p, id.p, id.len) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static enum ring_verdict
+duplicate(struct sequence *q, const struct sequence_event *ev,
+    const struct store_message *first)
+{
+	if (first->user != ev->h->user)
+		return RING_ID_TAKEN;
+	ev->ix->seq = first->seq;
+	ev->ix->time_ms = first->time_ms;
+	q->counts.duplicates++;
+	return RING_DUPLICATE;
+}
+
+static enum ring_verdict
+store_new(struct sequence *q, const struct sequence_event *ev,
+    struct room *room, struct store_text id)
+{
+	struct store_message m = {
+		.room = room->room,
+		.seq = room->now.last_seq + 1,
+		.gseq = ev->gseq,
+		.time_ms = sequence_time(q, room),
+		.user = ev->h->user,
+		.type = RECORD_MESSAGE,
+		.id = id,
+		.body = event_text(ev, 2),
+	};
+
+	store_message_add(q->t, &m, ev->h->id_hash);
+	if (q->limits.dedupe_window_ms > 0 &&
+	    rooms_add_id(q->rooms, room, ev->h->id_hash[0], m.seq) == -1)
+		return sequence_failed(q);
+	room->now.last_seq = m.seq;
+	q->dirty = true;
+	q->counts.stored++;
+	ev->ix->seq = m.seq;
+	ev->ix->time_ms = m.time_ms;
+	return RING_STORED;
+}
+
+static enum ring_verdict
+decide_message(struct sequence *q, const struct sequence_event *ev)
+{
+	struct store_text id = event_text(ev, 0);
+	struct store_message first;
+	struct room *room;
+	int rc;
+
+	if (id.len == 0 || id.len > STORE_MAX_NAME || ev->h->user == 0)
+		return RING_REJECTED;
+	if ((room = rooms_get(q->rooms, q->t, ev->h->room)) == NULL)
+		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
+	rc = find_duplicate(q, room, id, ev->h->id_hash[0], &first);
+	if (rc == -1)
+		return errno == EMLINK ? RING_REJECTED : sequence_failed(q);
+	if (rc == 1)
+		return duplicate(q, ev, &first);
+	if (ev->h->flags & RECORD_F_ONLY_DUPLICATE)
+		return RING_REJECTED;
+	if (q->refuse)
+		return RING_STORE_UNAVAILABLE;
+	return store_new(q, ev, room, id);
+}
+
+/* --- records ----------------------------------------------------------- */
+
+static enum ring_verdict
+decide(struct sequence *q, const struct sequence_event *ev)
+{
+	switch ((enum record_type)ev->h->type) {
+	case RECORD_JOIN:
+		return presence_join(q, ev);
+	case RECORD_LEAVE:
+		return presence_leave(q, ev);
+	case RECORD_PRESENCE:
+		return presence_update(q, ev);
+	case RECORD_MESSAGE:
+		return decide_message(q, ev);
+	case RECORD_PROBE:
+		return RING_STORED;
+	case RECORD_NONE:
+	case RECORD_TYPING:
+	case RECORD__MAX:
+		break;
+	}
+	q->counts.bad++;
+	return RING_REJECTED;
+}
+
+void
+sequence_decide(struct sequence *q, uint64_t gseq, const void *rec, size_t len,
+    struct ring_index *ix)
+{
+	struct sequence_event ev = { .gseq = gseq, .h = rec, .ix = ix };
+
+	q->counts.records++;
+	ix->room = ix->seq = ix->user = ix->revision = 0;
+	ix->time_ms = q->now_ms;
+	if (rec == NULL || record_parse(rec, len, ev.f) == -1) {
+		ix->type = RECORD_NONE;
+		ix->verdict = RING_REJECTED;
+		q->counts.bad++;
+		return;
+	}
+	ix->type = ev.h->type;
+	ix->room = ev.h->room;
+	ix->user = ev.h->user;
+	ix->verdict = (uint8_t)decide(q, &ev);
+	if (ix->verdict != RING_STORED && ix->verdict != RING_DUPLICATE)
+		q->counts.refused++;
+}

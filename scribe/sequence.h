@@ -1,0 +1,92 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * sequence - what becomes of a record: its verdict, its place in its room.
+ *
+ * A message gets the next seq of its room and a time that never runs back;
+ * one that was there before is recognised by its id.  A join finds or makes
+ * the numbers of room and user.  All of it is written to a transaction of
+ * the store, batch by batch; when the transaction is lost, so is everything
+ * that was remembered of it.
+ *
+ * The same records on the same store get the same verdicts, except for the
+ * times.
+ */
+
+#ifndef SCRIBE_SEQUENCE_H
+#define SCRIBE_SEQUENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/ring.h"
+#include "store/write.h"
+
+struct sequence;
+
+/* What the operator may change. */
+struct sequence_limits {
+	/* 0: any number */
+	uint64_t members_per_session;
+	/* 0: message ids are not looked at */
+	uint64_t dedupe_window_ms;
+};
+
+struct sequence_counts {
+	uint64_t records;
+	uint64_t stored;
+	uint64_t duplicates;
+	uint64_t refused;
+	uint64_t joins;
+	uint64_t leaves;
+	/* records that made no sense */
+	uint64_t bad;
+};
+
+/* NULL with errno ENOMEM. */
+struct sequence *sequence_new(const struct sequence_limits *limits);
+void sequence_free(struct sequence **q);
+void sequence_configure(struct sequence *q,
+    const struct sequence_limits *limits);
+
+/*
+ * Begin a batch.  'refuse': the store cannot be written for long: messages
+ * and joins are refused, leaves take effect.  0, or -1 with errno.
+ */
+int sequence_begin(struct sequence *q, struct store_txn *t, uint64_t now_ms,
+    bool refuse);
+
+/*
+ * Decide about one record ('rec' may be scribbled: it is checked; NULL: it
+ * could not even be copied).  'ix' comes with what the log knows and gets
+ * type, verdict and numbers.
+ */
+void sequence_decide(struct sequence *q, uint64_t gseq, const void *rec,
+    size_t len, struct ring_index *ix);
+
+/* Has the batch changed anything in the transaction? */
+bool sequence_dirty(const struct sequence *q);
+/* The first error of the batch: it must be rolled back; 0 if there is none. */
+int sequence_error(const struct sequence *q);
+
+void sequence_commit(struct sequence *q);
+void sequence_rollback(struct sequence *q);
+
+/* A leave decided while refusing, to be written when that is possible. */
+struct sequence_leave {
+	uint64_t room;
+	uint64_t user;
+	uint8_t socket_len;
+	char socket[STORE_MAX_NAME];
+};
+
+/* The leaves of this batch, in order. */
+const struct sequence_leave *sequence_leaves(const struct sequence *q,
+    size_t *n_r);
+
+/* What committed batches added up to. */
+const struct sequence_counts *sequence_counts(const struct sequence *q);
+
+#endif /* SCRIBE_SEQUENCE_H */
