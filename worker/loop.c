@@ -70,7 +70,7 @@ loop_say_goodbye(struct worker *w)
 
 	chat_announce(w->chat, "SERVER_SHUTDOWN", "Server is shutting down");
 	output_flush(w);
-	LIST_FOREACH_SAFE (c, &w->conns, entry, next) {
+	LIST_FOREACH_SAFE(c, &w->conns, entry, next) {
 		/* their memberships end with the daemon */
 		chat_forget(w->chat, &c->chat);
 		conn_close(c, COUNTER_CLOSED_SERVER, "server shutting down", 0,

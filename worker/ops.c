@@ -152,7 +152,9 @@ ops_interest(void *ctx, uint64_t room, bool on)
 {
 	struct worker *w = ctx;
 
-	ring_interest(w->log, w->slot, room, on);
+	/* chatctl may watch what no client here is in */
+	if (!inspect_watches(w, room))
+		ring_interest(w->log, w->slot, room, on);
 	gauge_add(w->tables, w->slot, GAUGE_ROOMS, on ? 1 : -1);
 }
 

@@ -194,9 +194,8 @@ request_upgrade(struct conn *c, const struct http_request *req)
 
 	if (!ws_handshake(req, &hs, &err)) {
 		WORKER_COUNT(c->worker, REQUESTS_BAD, 1);
-		request_answer(c, answer,
-		    ws_reject(
-			answer, sizeof(answer), err.status, err.why, NULL));
+		request_answer(
+		    c, answer, ws_reject(answer, sizeof(answer), &err));
 		return;
 	}
 	if ((len = ws_accept(answer, sizeof(answer), &hs, NULL)) == 0) {
