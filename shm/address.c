@@ -8,12 +8,12 @@
 #include <sys/socket.h>
 
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
 #include <xxhash.h>
 
+#include "shm/atomic.h"
 #include "shm/gcra.h"
 #include "shm/tables.h"
 

@@ -25,10 +25,10 @@
 #ifndef SHM_CLIENT_H
 #define SHM_CLIENT_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shm/atomic.h"
 #include "shm/iobuf.h"
 
 struct tables;

@@ -16,9 +16,9 @@
 #ifndef SHM_COUNTER_H
 #define SHM_COUNTER_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 
+#include "shm/atomic.h"
 #include "shm/tables.h"
 
 /* Rows 0..63 are the workers by slot. */

@@ -19,10 +19,10 @@
 #ifndef SHM_TABLES_H
 #define SHM_TABLES_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shm/atomic.h"
 #include "shm/segment.h"
 
 #define TABLES_WORKERS 64

@@ -24,13 +24,13 @@
 #include "shm/user.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include <xxhash.h>
 
 #include "common/log.h"
+#include "shm/atomic.h"
 #include "shm/gcra.h"
 #include "shm/tables.h"
 
