@@ -1,0 +1,8 @@
+#!/bin/sh
+# system.sh - the tests with stock clients against the real daemon.
+# CHATD, CHATCTL: which build.  Arguments: test files; default: all.
+set -eu
+cd "$(dirname "$0")"
+sh clients.sh
+[ $# -gt 0 ] || set -- *.test.mjs
+exec node --test --test-reporter=tap --test-concurrency=1 "$@"
