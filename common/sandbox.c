@@ -114,6 +114,9 @@ static const int basic_calls[] = {
 	SCMP_SYS(getegid),
 	SCMP_SYS(getrusage),
 	SCMP_SYS(getcpu),
+	SCMP_SYS(uname),
+	/* qsort() wants to know how much memory there is */
+	SCMP_SYS(sysinfo),
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(rseq),
