@@ -1,0 +1,29 @@
+# bench.mk - the benchmark: its programs, its own test, and `make bench'.
+#
+#   make bench-tools    $(O)/bench/load and $(O)/bench/floor
+#   make bench          the table (BENCH=quick: within a minute)
+#   make bench-test     planted faults: does the verifier see each of them?
+
+BENCH_LIB := util hist scan frame
+BENCH_LOAD := load client answer pace history report verify $(BENCH_LIB)
+BENCH_FLOOR := floor floor_http util
+bench_obj = $(patsubst %,$(O)/obj/tests/bench/%.o,$(1))
+ALL_OBJ += $(call bench_obj,$(BENCH_LOAD) $(BENCH_FLOOR))
+
+.PHONY: bench bench-tools bench-test
+
+bench-tools: $(O)/bench/load $(O)/bench/floor
+
+$(O)/bench/load: $(call bench_obj,$(BENCH_LOAD))
+	@mkdir -p $(@D)
+	$(CC) $(OPT) -o $@ $^ $(LDSAN) -lm
+
+$(O)/bench/floor: $(call bench_obj,$(BENCH_FLOOR))
+	@mkdir -p $(@D)
+	$(CC) $(OPT) -o $@ $^ $(LDSAN) -lcrypto
+
+bench-test: bench-tools
+	/usr/bin/python3 tests/bench/test_load.py $(O)
+
+bench: all bench-tools
+	/usr/bin/python3 tests/bench/run.py $(O) $(BENCH)
