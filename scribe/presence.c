@@ -71,6 +71,7 @@ find_room(struct sequence *q, const struct sequence_event *ev)
 	row.room = q->next.room++;
 	store_room_add(q->t, &row);
 	store_next_put(q->t, &q->next);
+	q->dirty = true;
 	return rooms_create(q->rooms, row.room);
 }
 
@@ -111,6 +112,7 @@ find_user(struct sequence *q, const struct sequence_event *ev, uint64_t *user_r)
 	row.user = *user_r = q->next.user++;
 	store_user_add(q->t, &row);
 	store_next_put(q->t, &q->next);
+	q->dirty = true;
 	return 0;
 }
 

@@ -251,7 +251,7 @@ rooms_commit(struct rooms *rs)
 {
 	struct room *room;
 
-	SLIST_FOREACH (room, &rs->touched, touched)
+	SLIST_FOREACH(room, &rs->touched, touched)
 		room->created = false;
 	end_batch(rs);
 }

@@ -1,0 +1,430 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "scribe/commit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "shm/record.h"
+
+/* waiting for the disk, before senders are told */
+#define REFUSE_AFTER_NS (5 * CLOCK_S_NS)
+#define RETRY_FIRST_NS (20 * CLOCK_MS_NS)
+#define RETRY_MAX_NS (1 * CLOCK_S_NS)
+/* while refusing there is no commit that would make batches */
+#define REFUSE_EVERY_NS (10 * CLOCK_MS_NS)
+
+struct commit {
+	struct scribe_log log;
+	struct store *store;
+	struct sequence *seq;
+	commit_done_fn *done;
+	void *arg;
+	uint64_t min_interval_ns;
+
+	struct store_ring ring;
+	uint64_t next;
+	uint64_t last_begin_ns;
+
+	enum commit_state state;
+	int err;
+	uint64_t failures;
+	uint64_t failed_ns;
+	uint64_t retry_ns;
+	uint64_t retry_wait_ns;
+	uint64_t refused_ns;
+	struct sequence_leave *leaves;
+	size_t nleaves;
+
+	struct commit_batch batch;
+	uint8_t *buf;
+};
+
+struct commit *
+commit_new(const struct scribe_log *log, struct store *s, struct sequence *q,
+    commit_done_fn *done, void *arg)
+{
+	struct commit *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return NULL;
+	c->log = *log;
+	c->store = s;
+	c->seq = q;
+	c->done = done;
+	c->arg = arg;
+	c->buf = malloc(log->max_record);
+	c->leaves = calloc(COMMIT_LEAVES, sizeof(*c->leaves));
+	if (c->buf == NULL || c->leaves == NULL) {
+		commit_free(&c);
+		errno = ENOMEM;
+	}
+	return c;
+}
+
+void
+commit_free(struct commit **c)
+{
+	if (*c == NULL)
+		return;
+	free((*c)->buf);
+	free((*c)->leaves);
+	free(*c);
+	*c = NULL;
+}
+
+void
+commit_set_interval(struct commit *c, uint64_t min_interval_ns)
+{
+	c->min_interval_ns = min_interval_ns;
+}
+
+uint64_t
+commit_next(const struct commit *c)
+{
+	return c->next;
+}
+
+enum commit_state
+commit_state(const struct commit *c)
+{
+	return c->state;
+}
+
+int
+commit_error(const struct commit *c)
+{
+	return c->err;
+}
+
+uint64_t
+commit_failures(const struct commit *c)
+{
+	return c->failures;
+}
+
+/* --- resuming ---------------------------------------------------------- */
+
+/* A log that the store has not seen: nobody is present in it. */
+static int
+begin_log(struct commit *c, const uint8_t id[16], uint64_t base)
+{
+	struct store_txn *t;
+
+	memcpy(c->ring.id, id, sizeof(c->ring.id));
+	c->ring.base = c->ring.pos = base;
+	if ((t = store_begin(c->store)) == NULL)
+		return -1;
+	store_presence_clear(t);
+	store_ring_put(t, &c->ring);
+	return store_commit(&t);
+}
+
+int
+commit_resume(struct commit *c, const uint8_t log_id[16], uint64_t base,
+    const char **why_r)
+{
+	struct store_txn *t;
+	uint64_t durable;
+	int err = 0;
+
+	*why_r = "the store cannot be read";
+	/* what a predecessor committed while it was killed may not be on the
+	 * disk yet, and is about to be acknowledged */
+	if (store_sync(c->store) == -1 ||
+	    (t = store_snapshot(c->store)) == NULL)
+		return -1;
+	memset(&c->ring, 0, sizeof(c->ring));
+	if (store_ring_get(t, &c->ring) == -1)
+		err = errno;
+	store_snapshot_end(&t);
+	if (err != 0 && err != ENOENT) {
+		errno = err;
+		return -1;
+	}
+	durable = c->log.durable_pos(c->log.ctx);
+	if (err == ENOENT || memcmp(c->ring.id, log_id, 16) != 0) {
+		if (base < c->ring.pos) {
+			*why_r = "the log begins below what the store holds: "
+				 "the clock was set back";
+			errno = ERANGE;
+			return -1;
+		}
+		*why_r = "the store cannot be written";
+		if (begin_log(c, log_id, base) == -1)
+			return -1;
+	}
+	/* pos > durable: killed between commit and telling.  durable > pos:
+	 * what was decided last changed nothing. */
+	c->next = c->ring.pos > durable ? c->ring.pos : durable;
+	if (c->next > durable)
+		c->log.durable(c->log.ctx, durable, c->next);
+	return 0;
+}
+
+/* --- failing and recovering -------------------------------------------- */
+
+static bool
+needs_new_process(int err)
+{
+	/* EEXIST: what we remember is not what the store holds */
+	return err == ENOTRECOVERABLE || err == EEXIST;
+}
+
+static enum commit_result
+failed(struct commit *c, int err, uint64_t *again_ns_r)
+{
+	uint64_t now = clock_mono_ns();
+
+	c->failures++;
+	c->err = errno = err;
+	if (needs_new_process(err)) {
+		log_error_errno("the store cannot be used by this process");
+		return COMMIT_DEAD;
+	}
+	if (c->state == COMMIT_OK) {
+		log_error_errno("the store cannot be written, trying again");
+		c->state = COMMIT_RETRYING;
+		c->failed_ns = now;
+		c->retry_wait_ns = RETRY_FIRST_NS;
+	} else if (c->retry_wait_ns < RETRY_MAX_NS) {
+		c->retry_wait_ns *= 2;
+	}
+	c->retry_ns = *again_ns_r = now + c->retry_wait_ns;
+	return COMMIT_WAIT;
+}
+
+static void
+recovered(struct commit *c)
+{
+	if (c->state == COMMIT_OK)
+		return;
+	log_notice("the store can be written again after=%llums",
+	    (unsigned long long)((clock_mono_ns() - c->failed_ns) /
+		CLOCK_MS_NS));
+	c->state = COMMIT_OK;
+	c->err = 0;
+	c->nleaves = 0;
+}
+
+static void
+start_refusing(struct commit *c)
+{
+	log_error("messages are refused until the store can be written");
+	c->state = COMMIT_REFUSING;
+}
+
+/* --- a batch ----------------------------------------------------------- */
+
+/* Decide about what is there, at most 'max'; returns the position behind. */
+static uint64_t
+fill(struct commit *c, unsigned max)
+{
+	const struct record *h = (const struct record *)(void *)c->buf;
+	struct ring_index ix;
+	enum ring_result rc;
+	uint64_t n = c->next;
+	size_t len, bytes = 0;
+
+	c->batch.nreceived = 0;
+	while (n - c->next < max && bytes < COMMIT_BATCH_BYTES &&
+	    sequence_error(c->seq) == 0) {
+		memset(&ix, 0, sizeof(ix));
+		len = 0;
+		rc = c->log.fetch(c->log.ctx, n, c->buf, c->log.max_record,
+		    &len, &ix);
+		if (rc == RING_EMPTY)
+			break;
+		sequence_decide(c->seq, n, rc == RING_OK ? c->buf : NULL, len,
+		    &ix);
+		if (ix.type == RECORD_MESSAGE && ix.verdict == RING_STORED &&
+		    h->received_ns != 0)
+			c->batch.received_ns[c->batch.nreceived++] =
+			    h->received_ns;
+		c->log.decide(c->log.ctx, n, &ix);
+		bytes += len;
+		n++;
+	}
+	return n;
+}
+
+/* Everything below 'n' is decided, and stored if it is to be. */
+static void
+publish(struct commit *c, uint64_t n, bool committed, uint64_t begin_ns)
+{
+	uint64_t from = c->next;
+
+	c->next = n;
+	c->batch.n = (unsigned)(n - from);
+	c->batch.committed = committed;
+	if (n > from)
+		c->log.durable(c->log.ctx, from, n);
+	c->batch.done_ns = clock_mono_ns();
+	c->batch.commit_ns = committed ? c->batch.done_ns - begin_ns : 0;
+	if (c->done != NULL)
+		c->done(c->arg, &c->batch);
+}
+
+/* Write the position with the rest and commit: 0 or an errno. */
+static int
+write_out(struct commit *c, struct store_txn **t, uint64_t n)
+{
+	struct store_ring ring = c->ring;
+
+	ring.pos = n;
+	store_ring_put(*t, &ring);
+	if (store_commit(t) == -1)
+		return errno;
+	c->ring = ring;
+	return 0;
+}
+
+static enum commit_result
+normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
+{
+	uint64_t n = fill(c, COMMIT_BATCH), begin_ns = clock_mono_ns();
+	/* after a failure only a commit shows that the store is back */
+	bool dirty = sequence_dirty(c->seq) || c->state != COMMIT_OK;
+	int err = sequence_error(c->seq);
+
+	if (err == 0 && dirty)
+		err = write_out(c, &t, n);
+	store_abort(&t);
+	if (err != 0) {
+		sequence_rollback(c->seq);
+		return failed(c, err, again_ns_r);
+	}
+	sequence_commit(c->seq);
+	if (dirty)
+		recovered(c);
+	publish(c, n, dirty, begin_ns);
+	return COMMIT_WORKED;
+}
+
+static void
+apply_leaves(struct commit *c, struct store_txn *t)
+{
+	const struct sequence_leave *l;
+	size_t i;
+
+	for (i = 0; i < c->nleaves; i++) {
+		struct store_text socket = { c->leaves[i].socket,
+			c->leaves[i].socket_len };
+
+		l = &c->leaves[i];
+		store_presence_del(t, l->room, l->user, socket);
+	}
+}
+
+static void
+remember_leaves(struct commit *c)
+{
+	const struct sequence_leave *l;
+	size_t n;
+
+	l = sequence_leaves(c->seq, &n);
+	CHECK(c->nleaves + n <= COMMIT_LEAVES);
+	if (n > 0)
+		memcpy(&c->leaves[c->nleaves], l, n * sizeof(*l));
+	c->nleaves += n;
+}
+
+/*
+ * The verdicts of such a batch hold whether it can be written or not; a
+ * commit is tried now and then to see whether the store is back.
+ */
+static enum commit_result
+refusing_batch(struct commit *c, struct store_txn *t, bool probe,
+    uint64_t *again_ns_r)
+{
+	bool full = c->nleaves + COMMIT_BATCH > COMMIT_LEAVES;
+	uint64_t n = fill(c, full ? 0 : COMMIT_BATCH);
+	uint64_t begin_ns = clock_mono_ns();
+	int err = sequence_error(c->seq);
+
+	if (err != 0) {
+		store_abort(&t);
+		sequence_rollback(c->seq);
+		return failed(c, err, again_ns_r);
+	}
+	if (probe)
+		err = write_out(c, &t, n);
+	store_abort(&t);
+	if (probe && err == 0)
+		recovered(c);
+	else
+		remember_leaves(c);
+	sequence_commit(c->seq);
+	publish(c, n, probe && err == 0, begin_ns);
+	if (err != 0 && failed(c, err, again_ns_r) == COMMIT_DEAD)
+		return COMMIT_DEAD;
+	return COMMIT_WORKED;
+}
+
+/* --- a turn ------------------------------------------------------------ */
+
+/* COMMIT_WORKED: go ahead. */
+static enum commit_result
+may_begin(const struct commit *c, uint64_t now, uint64_t *again_ns_r)
+{
+	switch (c->state) {
+	case COMMIT_OK:
+		if (!c->log.waiting(c->log.ctx, c->next))
+			return COMMIT_IDLE;
+		*again_ns_r = c->last_begin_ns + c->min_interval_ns;
+		if (now < *again_ns_r &&
+		    !c->log.waiting(c->log.ctx, c->next + COMMIT_BATCH - 1))
+			return COMMIT_WAIT;
+		return COMMIT_WORKED;
+	case COMMIT_RETRYING:
+		*again_ns_r = c->retry_ns;
+		return now < c->retry_ns ? COMMIT_WAIT : COMMIT_WORKED;
+	case COMMIT_REFUSING:
+		*again_ns_r = c->retry_ns;
+		if (now >= c->retry_ns)
+			return COMMIT_WORKED;
+		if (c->nleaves + COMMIT_BATCH > COMMIT_LEAVES ||
+		    !c->log.waiting(c->log.ctx, c->next))
+			return COMMIT_WAIT;
+		if (c->refused_ns + REFUSE_EVERY_NS < *again_ns_r)
+			*again_ns_r = c->refused_ns + REFUSE_EVERY_NS;
+		return now < *again_ns_r ? COMMIT_WAIT : COMMIT_WORKED;
+	}
+	return COMMIT_IDLE;
+}
+
+enum commit_result
+commit_turn(struct commit *c, uint64_t *again_ns_r)
+{
+	uint64_t now = clock_mono_ns();
+	enum commit_result rc;
+	struct store_txn *t;
+	bool refuse;
+
+	if ((rc = may_begin(c, now, again_ns_r)) != COMMIT_WORKED)
+		return rc;
+	if (c->state == COMMIT_RETRYING &&
+	    now - c->failed_ns >= REFUSE_AFTER_NS)
+		start_refusing(c);
+	refuse = c->state == COMMIT_REFUSING;
+	c->last_begin_ns = now;
+	if ((t = store_begin(c->store)) == NULL)
+		return failed(c, errno, again_ns_r);
+	if (sequence_begin(c->seq, t, clock_real_ms(), refuse) == -1) {
+		int err = errno;
+
+		store_abort(&t);
+		return failed(c, err, again_ns_r);
+	}
+	if (!refuse)
+		return normal_batch(c, t, again_ns_r);
+	apply_leaves(c, t);
+	c->refused_ns = now;
+	return refusing_batch(c, t, now >= c->retry_ns, again_ns_r);
+}

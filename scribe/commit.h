@@ -1,0 +1,105 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * commit - batches: from the log through the sequence into the store.
+ *
+ * A batch is what came while the batch before was being committed; nobody
+ * waits for company.  A record is durable when the commit has returned, and
+ * only then anybody hears of it.
+ *
+ *                   commit fails              5 s later
+ *         +------> OK ---------> RETRYING ---------------> REFUSING
+ *         |         ^  commit      |                          |
+ *         |         +--------------+                          |
+ *         +---------------------------------------------------+
+ *                              commit
+ *
+ * RETRYING: nothing is decided, everybody waits.  REFUSING: messages, joins
+ * and status are refused; leaves take effect and are remembered, to be
+ * written with the first commit that succeeds.  A failed batch leaves no
+ * trace in memory or store.
+ */
+
+#ifndef SCRIBE_COMMIT_H
+#define SCRIBE_COMMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "scribe/log.h"
+#include "scribe/sequence.h"
+#include "store/write.h"
+
+#define COMMIT_BATCH 512
+#define COMMIT_BATCH_BYTES ((size_t)512 << 10)
+/* leaves that are remembered while refusing; with more, everybody waits */
+#define COMMIT_LEAVES 4096
+
+struct commit;
+
+enum commit_state {
+	COMMIT_OK,
+	COMMIT_RETRYING,
+	COMMIT_REFUSING,
+};
+
+enum commit_result {
+	/* there is no record */
+	COMMIT_IDLE,
+	/* a batch was decided; look again at once */
+	COMMIT_WORKED,
+	/* nothing can be done before the time that was told */
+	COMMIT_WAIT,
+	/* only a new process can go on */
+	COMMIT_DEAD,
+};
+
+/* A batch that has become durable. */
+struct commit_batch {
+	unsigned n;
+	/* the transaction was written; it took so long */
+	bool committed;
+	uint64_t commit_ns;
+	uint64_t done_ns;
+	/* struct record's received_ns of each message that was stored */
+	unsigned nreceived;
+	uint64_t received_ns[COMMIT_BATCH];
+};
+
+typedef void commit_done_fn(void *arg, const struct commit_batch *batch);
+
+/*
+ * All must outlive it.  'done' (may be NULL) hears of each batch.  NULL with
+ * errno ENOMEM.
+ */
+struct commit *commit_new(const struct scribe_log *log, struct store *s,
+    struct sequence *q, commit_done_fn *done, void *arg);
+void commit_free(struct commit **c);
+
+/* 0: as fast as the disk is. */
+void commit_set_interval(struct commit *c, uint64_t min_interval_ns);
+
+/*
+ * Go on where the store says that the log was left; a log that the store
+ * does not know begins at 'base', and nobody is present in it.  0, or -1
+ * with errno and *why_r: ERANGE when the store has seen 'base' before.
+ */
+int commit_resume(struct commit *c, const uint8_t log_id[16], uint64_t base,
+    const char **why_r);
+
+/*
+ * At most one batch.  COMMIT_WAIT: *again_ns_r is when to come back
+ * (CLOCK_MONOTONIC).
+ */
+enum commit_result commit_turn(struct commit *c, uint64_t *again_ns_r);
+
+/* The first position that is not decided. */
+uint64_t commit_next(const struct commit *c);
+enum commit_state commit_state(const struct commit *c);
+/* errno of the last failure, and how many there were. */
+int commit_error(const struct commit *c);
+uint64_t commit_failures(const struct commit *c);
+
+#endif /* SCRIBE_COMMIT_H */

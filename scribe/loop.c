@@ -1,0 +1,117 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * loop - a turn: one batch, then whoever wants to join or needs space, then
+ * the master.  Without work the scribe sleeps until it is woken.
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "scribe/scribe.h"
+
+/* a wake-up may be lost with the one who was to send it */
+#define TICK_NS (250 * CLOCK_MS_NS)
+/* while somebody waits for space, or a leave does */
+#define BUSY_NS CLOCK_MS_NS
+
+/* Everything that ends a sleep; after wake_prepare(). */
+static bool
+has_work(const struct scribe *s, enum commit_result rc)
+{
+	if (ring_join_wanted(s->ring))
+		return true;
+	/* COMMIT_WAIT: what is there has to wait all the same */
+	return rc == COMMIT_IDLE &&
+	    s->log.waiting(s->log.ctx, commit_next(s->commit));
+}
+
+static void
+wait_until(struct scribe *s, uint64_t until_ns, uint64_t now_ns)
+{
+	struct pollfd p[2] = {
+		{ .fd = s->efd[WAKE_SCRIBE], .events = POLLIN },
+		{ .fd = s->mastered ? ipc_fd(s->master) : -1,
+		    .events = POLLIN },
+	};
+	struct timespec ts;
+	uint64_t ns = until_ns > now_ns ? until_ns - now_ns : 0;
+
+	if (s->mastered && ipc_pending(s->master))
+		p[1].events |= POLLOUT;
+	ts.tv_sec = (time_t)(ns / CLOCK_S_NS);
+	ts.tv_nsec = (long)(ns % CLOCK_S_NS);
+	if (ppoll(p, 2, &ts, NULL) == -1 && errno != EINTR)
+		fatal("ppoll");
+}
+
+static void
+sleep_until(struct scribe *s, enum commit_result rc, uint64_t until_ns)
+{
+	wake_prepare(s->wake, WAKE_SCRIBE);
+	if (!has_work(s, rc))
+		wait_until(s, until_ns, clock_mono_ns());
+	wake_cancel(s->wake, WAKE_SCRIBE);
+}
+
+/* When to come back if nobody wakes us. */
+static uint64_t
+next_time(const struct scribe *s, enum commit_result rc, uint64_t again_ns,
+    bool busy, uint64_t now_ns)
+{
+	uint64_t until = now_ns + (busy ? BUSY_NS : TICK_NS);
+
+	if (rc == COMMIT_WAIT && again_ns < until)
+		until = again_ns;
+	if (s->phase == SCRIBE_STOPPING && s->stop_ns < until)
+		until = s->stop_ns;
+	return until;
+}
+
+/*
+ * Nobody publishes any more when the master stops the scribe; what is there
+ * is committed before it goes.
+ */
+static bool
+may_stop(struct scribe *s, enum commit_result rc, bool orphans, uint64_t now)
+{
+	if (s->phase != SCRIBE_STOPPING)
+		return false;
+	if (now >= s->stop_ns) {
+		if (rc != COMMIT_IDLE)
+			log_error("stopped with records that are not stored");
+		return true;
+	}
+	/* without a master there may be workers that still publish */
+	return s->mastered && rc == COMMIT_IDLE && !orphans;
+}
+
+int
+scribe_loop(struct scribe *s)
+{
+	uint64_t again_ns = 0, now;
+	enum commit_result rc;
+	bool orphans, space;
+
+	for (;;) {
+		rc = commit_turn(s->commit, &again_ns);
+		if (rc == COMMIT_DEAD)
+			return 1;
+		now = clock_mono_ns();
+		orphans = orphans_turn(s->orphans, commit_next(s->commit));
+		(void)ring_gate(s->ring, now);
+		report_turn(s, now);
+		scribe_on_master(s);
+		if (rc == COMMIT_WORKED)
+			continue;
+		if (may_stop(s, rc, orphans, now))
+			return 0;
+		space = ring_space_wanted(s->ring);
+		sleep_until(s, rc,
+		    next_time(s, rc, again_ns, orphans || space, now));
+	}
+}

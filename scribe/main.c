@@ -1,0 +1,124 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * main - a scribe from HELLO to its loop.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/role.h"
+#include "common/sandbox.h"
+#include "scribe/scribe.h"
+
+static struct scribe self;
+
+void
+scribe_configure(struct scribe *s)
+{
+	struct sequence_limits limits = {
+		.members_per_session = s->cfg->limits_members_per_session,
+		.dedupe_window_ms = s->cfg->store_dedupe_window,
+	};
+
+	if (s->seq == NULL) {
+		if ((s->seq = sequence_new(&limits)) == NULL)
+			fatal("memory for a scribe");
+	} else {
+		sequence_configure(s->seq, &limits);
+	}
+	if (s->commit != NULL)
+		commit_set_interval(s->commit,
+		    s->cfg->store_min_commit_interval * CLOCK_MS_NS);
+}
+
+static void
+open_store(struct scribe *s)
+{
+	const char *why;
+
+	if ((s->store = store_open(STORE_WRITE, &why)) == NULL)
+		fatalx("%s", why);
+	scribe_log_ring(&s->log, s->ring);
+	scribe_configure(s);
+	s->commit = commit_new(&s->log, s->store, s->seq, report_batch, s);
+	s->orphans = orphans_new(s->ring, s->store, s->tables);
+	if (s->commit == NULL || s->orphans == NULL)
+		fatal("memory for a scribe");
+	scribe_configure(s);
+}
+
+static void
+resume(struct scribe *s)
+{
+	struct ring_info info;
+	const char *why;
+
+	if (commit_resume(s->commit, ring_id(s->ring), ring_base(s->ring),
+		&why) == -1) {
+		if (errno != ERANGE)
+			fatal("%s", why);
+		log_warn("%s base=%llu", why,
+		    (unsigned long long)ring_base(s->ring));
+		exit(ROLE_EXIT_BASE);
+	}
+	ring_info(s->ring, &info);
+	if (orphans_takeover(s->orphans, s->incarnation, s->living, s->nliving,
+		info.end) == -1)
+		fatal("memory for a scribe");
+	log_info("scribe ready next=%llu published=%llu",
+	    (unsigned long long)commit_next(s->commit),
+	    (unsigned long long)info.end);
+}
+
+static void
+ready(struct scribe *s)
+{
+	static struct ipc_msg m;
+
+	ipc_begin(&m, IPC_READY);
+	if (ipc_send(s->master, &m) == -1)
+		fatal("ready");
+}
+
+static void
+finish(struct scribe *s)
+{
+	orphans_free(&s->orphans);
+	commit_free(&s->commit);
+	sequence_free(&s->seq);
+	store_close(&s->store);
+	ring_detach(&s->ring);
+	segment_close(&s->seg);
+	wake_detach(&s->wake);
+	tables_free(&s->tables);
+	config_free(&s->next_cfg);
+	config_free(&s->cfg);
+	ipc_free(&s->master);
+}
+
+int
+scribe_main(void)
+{
+	struct scribe *s = &self;
+	int status;
+
+	log_init("chatd", ROLE_SCRIBE, -1);
+	(void)signal(SIGPIPE, SIG_IGN);
+	scribe_hello(s);
+	open_store(s);
+	report_start(s);
+	if (sandbox_enter(ROLE_SCRIBE) == -1)
+		fatal("sandbox");
+	resume(s);
+	report_state(s);
+	ready(s);
+	status = scribe_loop(s);
+	finish(s);
+	return status;
+}

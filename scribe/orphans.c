@@ -1,0 +1,226 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "scribe/orphans.h"
+
+#include <sys/queue.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "shm/client.h"
+#include "shm/record.h"
+
+#define ROWS_A_TURN 256
+/* a header and three short fields */
+#define LEAVE_BYTES 1024
+
+/* One walk through presence. */
+struct job {
+	/* true: 'incarnation'; false: all below it but the living */
+	bool one;
+	uint32_t incarnation;
+	uint32_t *living;
+	size_t nliving;
+	uint64_t pos;
+	struct store_place place;
+	TAILQ_ENTRY(job) next;
+};
+
+struct orphans {
+	struct ring *log;
+	struct store *store;
+	const struct tables *tables;
+	TAILQ_HEAD(, job) jobs;
+	uint64_t count;
+	/* the ring had no room for a leave */
+	bool full;
+	_Alignas(8) uint8_t rec[LEAVE_BYTES];
+};
+
+struct orphans *
+orphans_new(struct ring *log, struct store *s, const struct tables *tables)
+{
+	struct orphans *o;
+
+	if ((o = calloc(1, sizeof(*o))) == NULL)
+		return NULL;
+	o->log = log;
+	o->store = s;
+	o->tables = tables;
+	TAILQ_INIT(&o->jobs);
+	return o;
+}
+
+static void
+job_end(struct orphans *o, struct job *job)
+{
+	TAILQ_REMOVE(&o->jobs, job, next);
+	free(job->living);
+	free(job);
+}
+
+void
+orphans_free(struct orphans **o)
+{
+	struct job *job;
+
+	if (*o == NULL)
+		return;
+	while ((job = TAILQ_FIRST(&(*o)->jobs)) != NULL)
+		job_end(*o, job);
+	free(*o);
+	*o = NULL;
+}
+
+uint64_t
+orphans_count(const struct orphans *o)
+{
+	return o->count;
+}
+
+int
+orphans_worker_dead(struct orphans *o, uint32_t incarnation, uint64_t pos)
+{
+	struct job *job;
+
+	if ((job = calloc(1, sizeof(*job))) == NULL)
+		return -1;
+	job->one = true;
+	job->incarnation = incarnation;
+	job->pos = pos;
+	TAILQ_INSERT_TAIL(&o->jobs, job, next);
+	return 0;
+}
+
+int
+orphans_takeover(struct orphans *o, uint32_t own, const uint32_t *living,
+    size_t n, uint64_t pos)
+{
+	struct job *job;
+
+	if ((job = calloc(1, sizeof(*job))) == NULL)
+		return -1;
+	if (n > 0 && (job->living = calloc(n, sizeof(*living))) == NULL) {
+		free(job);
+		return -1;
+	}
+	if (n > 0)
+		memcpy(job->living, living, n * sizeof(*living));
+	job->nliving = n;
+	job->incarnation = own;
+	job->pos = pos;
+	TAILQ_INSERT_TAIL(&o->jobs, job, next);
+	return 0;
+}
+
+static bool
+client_gone(const struct orphans *o, const struct store_presence *p)
+{
+	return o->tables != NULL && p->generation != 0 &&
+	    client_find(o->tables, p->client, p->generation) == NULL;
+}
+
+static bool
+is_orphan(const struct orphans *o, const struct job *job,
+    const struct store_presence *p)
+{
+	size_t i;
+
+	if (job->one)
+		return p->incarnation == job->incarnation;
+	/* started after us: its death would be told */
+	if (p->incarnation > job->incarnation)
+		return false;
+	for (i = 0; i < job->nliving; i++)
+		if (p->incarnation == job->living[i])
+			return client_gone(o, p);
+	return true;
+}
+
+/* false with errno EAGAIN: later */
+static bool
+publish_leave(struct orphans *o, const struct store_presence *p)
+{
+	static const char reason[] = "transport close";
+	const struct record_field f[3] = {
+		{ p->socket.p, (uint32_t)p->socket.len },
+		{ p->user_id.p, (uint32_t)p->user_id.len },
+		{ reason, sizeof(reason) - 1 },
+	};
+	struct record h = {
+		.type = RECORD_LEAVE,
+		.flags = RECORD_F_ORPHAN,
+		.room = p->room,
+		.user = p->user,
+		/* whose row it is: see presence.c */
+		.id_hash = { p->incarnation, 0 },
+		.received_ns = clock_mono_ns(),
+	};
+	uint64_t gseq;
+	size_t len;
+
+	len = record_build(o->rec, sizeof(o->rec), &h, f, 3);
+	CHECK(len > 0);
+	return ring_publish(o->log, o->rec, len, &gseq) == 0;
+}
+
+struct walk {
+	struct orphans *o;
+	struct job *job;
+};
+
+static bool
+walk_row(const struct store_presence *p, void *arg)
+{
+	struct walk *w = arg;
+
+	if (!is_orphan(w->o, w->job, p))
+		return true;
+	if (!publish_leave(w->o, p)) {
+		w->o->full = true;
+		return false;
+	}
+	w->o->count++;
+	return true;
+}
+
+static void
+job_turn(struct orphans *o, struct job *job)
+{
+	struct walk w = { o, job };
+	struct store_txn *t;
+
+	o->full = false;
+	if ((t = store_snapshot(o->store)) == NULL)
+		return;
+	if (store_presence_walk(t, &job->place, ROWS_A_TURN, walk_row, &w) ==
+	    -1)
+		log_error_errno("presence cannot be read");
+	store_snapshot_end(&t);
+	if (job->place.done)
+		job_end(o, job);
+}
+
+bool
+orphans_turn(struct orphans *o, uint64_t next)
+{
+	struct job *job, *tmp;
+	bool due = false;
+
+	for (job = TAILQ_FIRST(&o->jobs); job != NULL; job = tmp) {
+		tmp = TAILQ_NEXT(job, next);
+		if (next < job->pos)
+			continue;
+		job_turn(o, job);
+		due = true;
+		if (o->full)
+			break;
+	}
+	return due && !TAILQ_EMPTY(&o->jobs);
+}

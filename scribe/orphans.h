@@ -1,0 +1,53 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * orphans - members whose worker died without saying that they leave.
+ *
+ * Once all that a dead worker published has been decided, each row of
+ * presence that is its own gets a LEAVE, published by the scribe like any
+ * other event.  It goes a few rows a turn, and waits while the ring is full.
+ */
+
+#ifndef SCRIBE_ORPHANS_H
+#define SCRIBE_ORPHANS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/ring.h"
+#include "store/write.h"
+
+struct tables;
+struct orphans;
+
+/* 'tables' may be NULL: then no client is known to be gone.  NULL: ENOMEM. */
+struct orphans *orphans_new(struct ring *log, struct store *s,
+    const struct tables *tables);
+void orphans_free(struct orphans **o);
+
+/*
+ * A worker has been reaped; everything it published is below 'pos'.
+ * 0, or -1 with errno ENOMEM.
+ */
+int orphans_worker_dead(struct orphans *o, uint32_t incarnation, uint64_t pos);
+
+/*
+ * A new scribe takes over: members of all incarnations below its own that
+ * are not among the living are orphans, and so are members of the living
+ * whose client has gone (their leave was lost with the scribe before us).
+ * 'pos' is the end of what is published.
+ */
+int orphans_takeover(struct orphans *o, uint32_t own, const uint32_t *living,
+    size_t n, uint64_t pos);
+
+/*
+ * Do some of what is due; 'next' is the first position not decided.
+ * Returns whether there is more that could be done now or soon.
+ */
+bool orphans_turn(struct orphans *o, uint64_t next);
+/* Members that were published as gone. */
+uint64_t orphans_count(const struct orphans *o);
+
+#endif /* SCRIBE_ORPHANS_H */

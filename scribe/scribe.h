@@ -1,0 +1,94 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * scribe - the process that alone writes the store.
+ *
+ *   main.c     from HELLO to the loop
+ *   master.c   what the master says
+ *   loop.c     turns and sleep
+ *   report.c   counters, and the store's page in the tables
+ *
+ *   log ring -> commit.c -> sequence.c, presence.c -> store
+ *                             rooms.c, dedupe.c (what it remembers)
+ */
+
+#ifndef SCRIBE_SCRIBE_H
+#define SCRIBE_SCRIBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/ipc.h"
+#include "scribe/commit.h"
+#include "scribe/log.h"
+#include "scribe/orphans.h"
+#include "scribe/sequence.h"
+#include "shm/ring.h"
+#include "shm/segment.h"
+#include "shm/tables.h"
+#include "shm/wake.h"
+#include "store/write.h"
+
+enum scribe_phase {
+	SCRIBE_SERVING,
+	/* asked to stop, or alone: the rest is committed, until stop_ns */
+	SCRIBE_STOPPING,
+};
+
+struct scribe {
+	enum scribe_phase phase;
+	/* the master is there */
+	bool mastered;
+	uint64_t stop_ns;
+
+	struct ipc *master;
+	struct config *cfg;
+	/* prepared, not switched to yet */
+	struct config *next_cfg;
+	uint64_t next_serial;
+
+	struct tables *tables;
+	struct segment seg;
+	struct wake *wake;
+	int efd[WAKE_CONSUMERS];
+	struct ring *ring;
+	struct store *store;
+	struct scribe_log log;
+	struct sequence *seq;
+	struct commit *commit;
+	struct orphans *orphans;
+
+	/* from HELLO, for the takeover */
+	uint32_t incarnation;
+	uint32_t living[TABLES_WORKERS];
+	size_t nliving;
+
+	/* report.c */
+	uint64_t stat_ns;
+	uint64_t reader_check_ns;
+	uint64_t bad_values;
+	uint64_t failures;
+	uint64_t orphaned;
+	struct sequence_counts counted;
+};
+
+/* main.c */
+void scribe_configure(struct scribe *s);
+
+/* master.c */
+void scribe_hello(struct scribe *s);
+void scribe_on_master(struct scribe *s);
+
+/* loop.c: returns the exit status */
+int scribe_loop(struct scribe *s);
+
+/* report.c */
+void report_start(struct scribe *s);
+void report_batch(void *arg, const struct commit_batch *batch);
+void report_turn(struct scribe *s, uint64_t now_ns);
+void report_state(struct scribe *s);
+
+#endif /* SCRIBE_SCRIBE_H */
