@@ -1,0 +1,164 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * test_frame - what frame.h promises.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/frame.h"
+
+static char out[1 << 17];
+
+static void
+assert_out(size_t len, const char *want, size_t want_len)
+{
+	assert_int_equal(len, want_len);
+	assert_memory_equal(out, want, len);
+	memset(out, '?', sizeof(out));
+}
+
+#define OUT(call, want) assert_out(call, want, sizeof(want) - 1)
+
+static void
+packets_stand_in_frames(void **state)
+{
+	struct span nope = { "/nope", 5 };
+	const struct eio_open o = {
+		.sid = "abcdefghijklmnopqrAB",
+		.ping_interval = 25000,
+		.ping_timeout = 20000,
+		.max_payload = 1000000,
+	};
+
+	OUT(frame_packet(out, sizeof(out), EIO_PING),
+	    "\x81\x01"
+	    "2");
+	OUT(frame_packet(out, sizeof(out), EIO_CLOSE),
+	    "\x81\x01"
+	    "1");
+	OUT(frame_message(out, sizeof(out), "2[\"a\"]", 6),
+	    "\x81\x07"
+	    "42[\"a\"]");
+	OUT(frame_message(out, sizeof(out), NULL, 0),
+	    "\x81\x01"
+	    "4");
+	OUT(frame_connect(out, sizeof(out), "abc", NULL),
+	    "\x81\x0f"
+	    "40{\"sid\":\"abc\"}");
+	OUT(frame_connect(out, sizeof(out), "abc", "de"),
+	    "\x81\x1a"
+	    "40{\"sid\":\"abc\",\"pid\":\"de\"}");
+	OUT(frame_connect_error(out, sizeof(out), &nope, "no", NULL, 0),
+	    "\x81\x18"
+	    "44/nope,{\"message\":\"no\"}");
+	OUT(frame_connect_error(out, sizeof(out), NULL, "no", "{}", 2),
+	    "\x81\x1c"
+	    "44{\"message\":\"no\",\"data\":{}}");
+	OUT(frame_event(out, sizeof(out), "hey", "\"Jude\"", 6),
+	    "\x81\x10"
+	    "42[\"hey\",\"Jude\"]");
+	OUT(frame_event(out, sizeof(out), "hey", NULL, 0),
+	    "\x81\x09"
+	    "42[\"hey\"]");
+	OUT(frame_ack(out, sizeof(out), 12, "{}", 2),
+	    "\x81\x08"
+	    "4312[{}]");
+	OUT(frame_disconnect(out, sizeof(out)),
+	    "\x81\x02"
+	    "41");
+	OUT(frame_open(out, sizeof(out), &o),
+	    "\x81\x6b"
+	    "0{\"sid\":\"abcdefghijklmnopqrAB\",\"upgrades\":[],"
+	    "\"pingInterval\":25000,\"pingTimeout\":20000,"
+	    "\"maxPayload\":1000000}");
+}
+
+static void
+nothing_is_written_into_too_small_a_buffer(void **state)
+{
+	const struct eio_open o = { .sid = "s" };
+	size_t n;
+	char *small;
+
+	for (n = 0; n < 12; n++) {
+		small = calloc(1, n > 0 ? n : 1);
+		assert_non_null(small);
+		assert_true(frame_event(small, n, "hey", "1", 1) > n);
+		assert_true(frame_ack(small, n, 1234567, "12", 2) > n);
+		assert_true(frame_connect(small, n, "a", NULL) > n);
+		assert_true(
+		    frame_connect_error(small, n, NULL, "", "1", 1) > n);
+		assert_true(frame_open(small, n, &o) > n);
+		assert_true(frame_event_head(small, n, "heyhey", 1) > n);
+		assert_true(frame_message(small, n, "abcdefghijkl", 12) > n);
+		if (n < 4)
+			assert_true(frame_disconnect(small, n) > n);
+		if (n < 3)
+			assert_true(frame_packet(small, n, EIO_PONG) > n);
+		if (n > 0)
+			assert_int_equal(small[0], 0);
+		free(small);
+	}
+	assert_int_equal(frame_event(NULL, 0, "hey", "1", 1), 13);
+}
+
+/* The frame of an event with 'len' bytes of JSON, in both ways. */
+static void
+assert_both_ways(size_t len, size_t header)
+{
+	static char json[70000];
+	size_t whole = frame_event(NULL, 0, "name", json, len);
+	char *a = malloc(whole), *b = malloc(whole);
+	size_t head;
+
+	assert_non_null(a);
+	assert_non_null(b);
+	memset(json, '7', sizeof(json));
+	assert_int_equal(whole, header + 10 + len + (len > 0));
+	assert_int_equal(frame_event(a, whole, "name", json, len), whole);
+	head = frame_event_head(b, whole, "name", len);
+	memcpy(b + head, json, len);
+	memcpy(b + head + len, FRAME_EVENT_TAIL, 1);
+	assert_int_equal(head + len + 1, whole);
+	assert_memory_equal(a, b, whole);
+	whole = frame_ack(a, whole, 7, json, len);
+	head = frame_ack_head(b, whole, 7, len);
+	memcpy(b + head, json, len);
+	memcpy(b + head + len, FRAME_EVENT_TAIL, 1);
+	assert_int_equal(head + len + 1, whole);
+	assert_memory_equal(a, b, whole);
+	free(a);
+	free(b);
+}
+
+static void
+the_header_grows_with_the_length(void **state)
+{
+	assert_both_ways(0, 2);
+	assert_both_ways(1, 2);
+	assert_both_ways(114, 2);
+	assert_both_ways(115, 4);
+	assert_both_ways(65524, 4);
+	assert_both_ways(65525, 10);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(packets_stand_in_frames),
+		cmocka_unit_test(nothing_is_written_into_too_small_a_buffer),
+		cmocka_unit_test(the_header_grows_with_the_length),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
