@@ -11,7 +11,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "shm/record.h"
 
 /* waiting for the disk, before senders are told */
 #define REFUSE_AFTER_NS (5 * CLOCK_S_NS)
@@ -226,13 +225,11 @@ start_refusing(struct commit *c)
 static uint64_t
 fill(struct commit *c, unsigned max)
 {
-	const struct record *h = (const struct record *)(void *)c->buf;
 	struct ring_index ix;
 	enum ring_result rc;
 	uint64_t n = c->next;
 	size_t len, bytes = 0;
 
-	c->batch.nreceived = 0;
 	while (n - c->next < max && bytes < COMMIT_BATCH_BYTES &&
 	    sequence_error(c->seq) == 0) {
 		memset(&ix, 0, sizeof(ix));
@@ -243,10 +240,6 @@ fill(struct commit *c, unsigned max)
 			break;
 		sequence_decide(c->seq, n, rc == RING_OK ? c->buf : NULL, len,
 		    &ix);
-		if (ix.type == RECORD_MESSAGE && ix.verdict == RING_STORED &&
-		    h->received_ns != 0)
-			c->batch.received_ns[c->batch.nreceived++] =
-			    h->received_ns;
 		c->log.decide(c->log.ctx, n, &ix);
 		bytes += len;
 		n++;
@@ -256,7 +249,7 @@ fill(struct commit *c, unsigned max)
 
 /* Everything below 'n' is decided, and stored if it is to be. */
 static void
-publish(struct commit *c, uint64_t n, bool committed, uint64_t begin_ns)
+publish(struct commit *c, uint64_t n, bool committed)
 {
 	uint64_t from = c->next;
 
@@ -265,8 +258,6 @@ publish(struct commit *c, uint64_t n, bool committed, uint64_t begin_ns)
 	c->batch.committed = committed;
 	if (n > from)
 		c->log.durable(c->log.ctx, from, n);
-	c->batch.done_ns = clock_mono_ns();
-	c->batch.commit_ns = committed ? c->batch.done_ns - begin_ns : 0;
 	if (c->done != NULL)
 		c->done(c->arg, &c->batch);
 }
@@ -276,19 +267,21 @@ static int
 write_out(struct commit *c, struct store_txn **t, uint64_t n)
 {
 	struct store_ring ring = c->ring;
+	uint64_t begin_ns = clock_mono_ns();
 
 	ring.pos = n;
 	store_ring_put(*t, &ring);
 	if (store_commit(t) == -1)
 		return errno;
 	c->ring = ring;
+	c->batch.commit_ns = clock_mono_ns() - begin_ns;
 	return 0;
 }
 
 static enum commit_result
 normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
 {
-	uint64_t n = fill(c, COMMIT_BATCH), begin_ns = clock_mono_ns();
+	uint64_t n = fill(c, COMMIT_BATCH);
 	/* after a failure only a commit shows that the store is back */
 	bool dirty = sequence_dirty(c->seq) || c->state != COMMIT_OK;
 	int err = sequence_error(c->seq);
@@ -303,7 +296,7 @@ normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
 	sequence_commit(c->seq);
 	if (dirty)
 		recovered(c);
-	publish(c, n, dirty, begin_ns);
+	publish(c, n, dirty);
 	return COMMIT_WORKED;
 }
 
@@ -345,7 +338,6 @@ refusing_batch(struct commit *c, struct store_txn *t, bool probe,
 {
 	bool full = c->nleaves + COMMIT_BATCH > COMMIT_LEAVES;
 	uint64_t n = fill(c, full ? 0 : COMMIT_BATCH);
-	uint64_t begin_ns = clock_mono_ns();
 	int err = sequence_error(c->seq);
 
 	if (err != 0) {
@@ -361,7 +353,7 @@ refusing_batch(struct commit *c, struct store_txn *t, bool probe,
 	else
 		remember_leaves(c);
 	sequence_commit(c->seq);
-	publish(c, n, probe && err == 0, begin_ns);
+	publish(c, n, probe && err == 0);
 	if (err != 0 && failed(c, err, again_ns_r) == COMMIT_DEAD)
 		return COMMIT_DEAD;
 	return COMMIT_WORKED;

@@ -62,10 +62,6 @@ struct commit_batch {
 	/* the transaction was written; it took so long */
 	bool committed;
 	uint64_t commit_ns;
-	uint64_t done_ns;
-	/* struct record's received_ns of each message that was stored */
-	unsigned nreceived;
-	uint64_t received_ns[COMMIT_BATCH];
 };
 
 typedef void commit_done_fn(void *arg, const struct commit_batch *batch);

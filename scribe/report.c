@@ -99,7 +99,6 @@ report_batch(void *arg, const struct commit_batch *b)
 {
 	struct scribe *s = arg;
 	struct tables_store *page = &s->tables->state->store;
-	unsigned i;
 
 	count_sequence(s);
 	if (b->n > 0) {
@@ -116,11 +115,6 @@ report_batch(void *arg, const struct commit_batch *b)
 		    b->commit_ns / US_NS);
 		word(&page->last_commit_ms, clock_real_ms());
 	}
-	for (i = 0; i < b->nreceived; i++)
-		hist_add(s->tables, COUNTER_SCRIBE, HIST_DURABLE,
-		    b->done_ns > b->received_ns[i]
-			? (b->done_ns - b->received_ns[i]) / US_NS
-			: 0);
 }
 
 /* Damaged values are told once a look, not once a value. */

@@ -1,0 +1,17 @@
+# scribe.mk - unit tests and the bench that bring objects of scribe/ along
+
+SCRIBE_CORE := $(call obj,$(addprefix scribe/,commit.c dedupe.c log_ring.c \
+	orphans.c presence.c rooms.c sequence.c))
+
+$(O)/unit/test_dedupe $(O)/unit/test_rooms $(O)/unit/test_sequence \
+$(O)/unit/test_scribe_presence $(O)/unit/test_commit $(O)/unit/test_orphans \
+$(O)/unit/test_scribe_kill: $(SCRIBE_CORE)
+
+.PHONY: store-bench
+store-bench: $(O)/bench/store_bench
+	$(O)/bench/store_bench
+
+$(O)/bench/store_bench: $(call obj,tests/bench/store_bench.c) $(SCRIBE_CORE) \
+    $(O)/libchatd.a
+	@mkdir -p $(@D)
+	$(CC) $(OPT) -o $@ $^ $(LDLIBS)
