@@ -87,6 +87,7 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/libchatd.a
 unit: $(UNIT_BIN)
 	@for t in $(UNIT_BIN); do $$t || exit 1; done
 
+-include worker/worker.mk scribe/scribe.mk master/master.mk
 -include tests/tests.mk tests/bench/bench.mk tests/stress/stress.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk
 

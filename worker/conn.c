@@ -37,15 +37,16 @@ conn_watch(struct conn *c)
 	if (c->writing)
 		what |= EV_WRITE;
 	if (event_initialized(&c->ev)) {
-		if (what == (event_get_events(&c->ev) &
-		    (EV_READ | EV_WRITE | EV_PERSIST)))
+		if (what ==
+		    (event_get_events(&c->ev) &
+			(EV_READ | EV_WRITE | EV_PERSIST)))
 			return;
 		event_del(&c->ev);
 	}
-	if (event_assign(
-	    &c->ev, c->worker->base, c->fd, what, conn_on_event, c) == -1 ||
+	if (event_assign(&c->ev, c->worker->base, c->fd, what, conn_on_event,
+		c) == -1 ||
 	    ((what & (EV_READ | EV_WRITE)) != 0 &&
-	    event_add(&c->ev, NULL) == -1))
+		event_add(&c->ev, NULL) == -1))
 		fatalx("event of a client");
 }
 
@@ -69,8 +70,7 @@ conn_open(struct worker *w, int fd, uint32_t slot, uint32_t generation,
 	struct client *cl;
 	struct conn *c;
 
-	cl = client_open(
-	    w->tables, slot, generation, w->slot, w->incarnation);
+	cl = client_open(w->tables, slot, generation, w->slot, w->incarnation);
 	if (cl == NULL) {
 		close(fd);
 		return;
@@ -115,8 +115,7 @@ conn_leave(struct conn *c, const char *reason)
 		gauge_add(w->tables, w->slot, GAUGE_SOCKETS, -1);
 	}
 	if (c->counted) {
-		user_disconnect(
-		    w->tables, &c->user, w->slot, clock_mono_ns());
+		user_disconnect(w->tables, &c->user, w->slot, clock_mono_ns());
 		c->counted = false;
 	}
 	if (c->producing) {

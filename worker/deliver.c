@@ -19,7 +19,6 @@
 /* events of a ring in one turn */
 #define EVENTS_A_TURN 256
 
-
 static enum chat_outcome
 outcome_of(uint8_t verdict)
 {
@@ -41,8 +40,7 @@ outcome_of(uint8_t verdict)
 
 /* Find who waits for a record of ours. */
 static void
-deliver_own(struct worker *w, const struct record *rec,
-    struct chat_delivery *d)
+deliver_own(struct worker *w, const struct record *rec, struct chat_delivery *d)
 {
 	struct publish_waiter who;
 	struct conn *c;
@@ -111,8 +109,7 @@ deliver_one(struct worker *w, uint64_t gseq)
 	if (!own && !chat_has_room(w->chat, ix.room) &&
 	    !inspect_watches(w, ix.room))
 		return RING_OK;
-	r = ring_read(
-	    w->log, w->slot, gseq, w->record, w->record_size, &len);
+	r = ring_read(w->log, w->slot, gseq, w->record, w->record_size, &len);
 	if (r == RING_OK)
 		deliver_record(w, gseq, &ix, w->record, len, own);
 	else if (r == RING_BAD)

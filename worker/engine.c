@@ -42,8 +42,8 @@ engine_open(struct conn *c)
 	cl->pong_due = 0;
 	cl->connect_due = now + cfg->engine_connect_timeout;
 	conn_set_timer(c);
-	output_bytes(
-	    c, frame, frame_open(frame, sizeof(frame), &open), CHAT_ANSWER);
+	output_bytes(c, frame, frame_open(frame, sizeof(frame), &open),
+	    CHAT_ANSWER);
 }
 
 static void
@@ -95,8 +95,7 @@ engine_heartbeat(struct conn *c, enum eio_type type)
 	if (type == EIO_PONG) {
 		cl->pong_due = 0;
 		cl->ping_due = now + cfg->engine_ping_interval;
-	} else if (cl->pong_due != 0 &&
-	    !(cl->heartbeat & HEARTBEAT_PUT_OFF)) {
+	} else if (cl->pong_due != 0 && !(cl->heartbeat & HEARTBEAT_PUT_OFF)) {
 		/* a large upload in front of the pong; once a ping */
 		cl->heartbeat |= HEARTBEAT_PUT_OFF;
 		cl->pong_due = now + cfg->engine_ping_timeout;
@@ -146,7 +145,8 @@ engine_message(struct conn *c, char *data, size_t len, bool binary)
 		    WS_CODE_NONE, NULL);
 		break;
 	case EIO_PING:
-		engine_fail(c, "transport error", "invalid heartbeat direction");
+		engine_fail(c, "transport error",
+		    "invalid heartbeat direction");
 		break;
 	case EIO_OPEN:
 	case EIO_PONG:

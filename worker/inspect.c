@@ -49,8 +49,7 @@ inspector_free(struct inspector *in)
 	struct worker *w = in->worker;
 
 	TAILQ_REMOVE(&w->inspectors, in, entry);
-	if (in->room != 0 && !chat_has_room(w->chat, in->room) &&
-	    !inspect_watches(w, in->room))
+	if (in->room != 0)
 		ring_interest(w->log, w->slot, in->room, false);
 	event_del(in->ev);
 	event_free(in->ev);
@@ -60,8 +59,7 @@ inspector_free(struct inspector *in)
 	free(in);
 }
 
-static void
-inspector_watch(struct inspector *in, short what);
+static void inspector_watch(struct inspector *in, short what);
 
 /* Write what there is; false when the inspector is gone. */
 static bool
@@ -117,7 +115,7 @@ inspector_watch(struct inspector *in, short what)
 {
 	event_del(in->ev);
 	if (event_assign(in->ev, in->worker->base, in->fd, what | EV_PERSIST,
-	    inspector_on_event, in) == -1 ||
+		inspector_on_event, in) == -1 ||
 	    event_add(in->ev, NULL) == -1)
 		fatalx("event of chatctl");
 }
@@ -151,8 +149,8 @@ inspector_new(struct worker *w, int fd)
 	in->worker = w;
 	in->fd = fd;
 	TAILQ_INSERT_TAIL(&w->inspectors, in, entry);
-	in->ev = event_new(
-	    w->base, fd, EV_READ | EV_PERSIST, inspector_on_event, in);
+	in->ev = event_new(w->base, fd, EV_READ | EV_PERSIST,
+	    inspector_on_event, in);
 	if (in->ev == NULL || event_add(in->ev, NULL) == -1)
 		fatalx("event of chatctl");
 	return in;
@@ -182,8 +180,8 @@ inspector_finish(struct inspector *in, const char *error)
 
 /* {"data":{<body>,"sessionId":...,"timestamp":...,"seq":...}} */
 static void
-inspector_message(struct inspector *in, struct chat_str body,
-    uint64_t time_ms, uint64_t seq)
+inspector_message(struct inspector *in, struct chat_str body, uint64_t time_ms,
+    uint64_t seq)
 {
 	struct json_out o = { 0 };
 
@@ -210,8 +208,11 @@ static void
 inspect_history(struct inspector *in, struct store_txn *t, uint64_t room,
     unsigned limit)
 {
-	struct store_query q = { .room = room, .from = UINT64_MAX,
-		.backward = true, .count = limit, .bytes = QUEUE_MAX / 2 };
+	struct store_query q = { .room = room,
+		.from = UINT64_MAX,
+		.backward = true,
+		.count = limit,
+		.bytes = QUEUE_MAX / 2 };
 	struct store_message *m;
 	unsigned i, n;
 	bool more;
@@ -308,8 +309,7 @@ inspect_serve(struct inspector *in, const char *command,
 		inspector_finish(in, "unknown command");
 		return;
 	}
-	if (!chat_has_room(w->chat, room) && !inspect_watches(w, room))
-		ring_interest(w->log, w->slot, room, true);
+	ring_interest(w->log, w->slot, room, true);
 	in->room = room;
 }
 
@@ -356,8 +356,7 @@ inspect_deliver(struct worker *w, const struct chat_delivery *d)
 		if (in->room != d->ev.room)
 			continue;
 		if (in->missed > 0 && in->len == in->sent) {
-			n = snprintf(text, sizeof(text),
-			    "{\"missed\":%llu}\n",
+			n = snprintf(text, sizeof(text), "{\"missed\":%llu}\n",
 			    (unsigned long long)in->missed);
 			in->missed = 0;
 			inspector_put(in, text, (size_t)n);

@@ -86,8 +86,8 @@ loop_ending(struct worker *w)
 {
 	if (w->phase == WORKER_STOPPING &&
 	    ((publisher_waiting(w->publisher) == 0 &&
-	    publisher_idle(w->publisher)) ||
-	    w->now_ms + 1000 >= w->stop_by_ms))
+		 publisher_idle(w->publisher)) ||
+		w->now_ms + 1000 >= w->stop_by_ms))
 		loop_say_goodbye(w);
 	if (w->phase != WORKER_CLOSING)
 		return false;

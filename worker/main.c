@@ -74,8 +74,8 @@ start_memory(struct worker *w)
 	w->record = aligned_alloc(64, (w->record_size + 63) & ~63UL);
 	w->publisher = publisher_new(w->log, w->live, w->slot);
 	w->chat = chat_new(w->cfg, &worker_chat_ops, w);
-	if (w->by_client == NULL || w->record == NULL ||
-	    w->publisher == NULL || w->chat == NULL)
+	if (w->by_client == NULL || w->record == NULL || w->publisher == NULL ||
+	    w->chat == NULL)
 		fatal("memory for a worker");
 }
 
@@ -107,7 +107,7 @@ start_probe(struct worker *w)
 			break;
 		wake_prepare(w->wake, w->slot);
 		if (event_base_loop(w->base,
-		    worker_has_events(w) ? EVLOOP_NONBLOCK : EVLOOP_ONCE) ==
+			worker_has_events(w) ? EVLOOP_NONBLOCK : EVLOOP_ONCE) ==
 		    -1)
 			fatalx("event loop");
 		wake_cancel(w->wake, w->slot);

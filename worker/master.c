@@ -42,11 +42,11 @@ hello_segments(struct worker *w)
 
 	if ((w->tables = tables_attach(ipc_get_fd(&msg), &why)) == NULL)
 		fatalx("tables: %s", why);
-	if (segment_attach(
-	    &w->log_seg, ipc_get_fd(&msg), ring_abi(), 0, &why) == -1)
+	if (segment_attach(&w->log_seg, ipc_get_fd(&msg), ring_abi(), 0,
+		&why) == -1)
 		fatalx("log ring: %s", why);
-	if (segment_attach(
-	    &w->live_seg, ipc_get_fd(&msg), ring_abi(), 0, &why) == -1)
+	if (segment_attach(&w->live_seg, ipc_get_fd(&msg), ring_abi(), 0,
+		&why) == -1)
 		fatalx("live ring: %s", why);
 }
 
@@ -80,8 +80,7 @@ hello_receive(struct worker *w)
 	(void)fcntl(ROLE_IPC_FD, F_SETFL, flags & ~O_NONBLOCK);
 	rc = ipc_recv(w->master, &msg);
 	(void)fcntl(ROLE_IPC_FD, F_SETFL, flags | O_NONBLOCK);
-	if (rc != 1 || msg.type != IPC_HELLO ||
-	    ipc_get_u8(&msg) != ROLE_WORKER)
+	if (rc != 1 || msg.type != IPC_HELLO || ipc_get_u8(&msg) != ROLE_WORKER)
 		fatalx("no hello from the master");
 }
 
@@ -119,8 +118,13 @@ worker_hello(struct worker *w)
 	w->live = ring_attach(w->live_seg.mem, w->live_seg.size, w->wake, &why);
 	if (w->live == NULL)
 		fatalx("live ring: %s", why);
+	ring_follow_interest(w->live, w->log);
 	ring_producer_init(w->log, arenas[0]);
 	ring_producer_init(w->live, arenas[1]);
+	/* a stray write shall hit us and nobody else */
+	if (ring_protect(w->log, arenas[0]) == -1 ||
+	    ring_protect(w->live, arenas[1]) == -1)
+		fatal("protect the rings");
 }
 
 static void
@@ -138,7 +142,7 @@ on_clients(struct worker *w)
 		if (fd == -1 || msg.bad)
 			break;
 		conn_open(w, fd, slot, generation,
-		    flags & PASS_FULL		? CONN_FULL
+		    flags & PASS_FULL		 ? CONN_FULL
 			: flags & PASS_TOO_OFTEN ? CONN_TOO_OFTEN
 						 : CONN_WELCOME);
 	}

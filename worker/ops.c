@@ -152,9 +152,7 @@ ops_interest(void *ctx, uint64_t room, bool on)
 {
 	struct worker *w = ctx;
 
-	/* chatctl may watch what no client here is in */
-	if (!inspect_watches(w, room))
-		ring_interest(w->log, w->slot, room, on);
+	ring_interest(w->log, w->slot, room, on);
 	gauge_add(w->tables, w->slot, GAUGE_ROOMS, on ? 1 : -1);
 }
 
@@ -252,8 +250,9 @@ ops_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
 	while (more) {
 		if ((rc = store_page(t, &q, m, &n, &more)) == -1)
 			break;
-		if (n == 0 || !give_rows(m, n, descending, fn, arg,
-		    descending ? from : to))
+		if (n == 0 ||
+		    !give_rows(m, n, descending, fn, arg,
+			descending ? from : to))
 			break;
 		if (descending && m[0].seq <= 1)
 			break;

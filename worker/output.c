@@ -47,7 +47,8 @@ output_reserve(struct worker *w, size_t len)
 	}
 	/* an answer larger than what the arena has left in this turn */
 	WORKER_COUNT(w, ENCODE_FULL, 1);
-	o->spill = grow(o->spill, o->nspill, &o->maxspill, sizeof(*o->spill), 8);
+	o->spill =
+	    grow(o->spill, o->nspill, &o->maxspill, sizeof(*o->spill), 8);
 	if ((o->reserved = malloc(len == 0 ? 1 : len)) == NULL)
 		fatal("memory for a frame");
 	o->spill[o->nspill++] = o->reserved;
@@ -150,8 +151,8 @@ output_send(struct conn *c, struct chat_frame frame, enum chat_priority prio)
 	c->out_bytes += frame.len;
 	if (!c->dirty) {
 		c->dirty = true;
-		o->dirty = grow(
-		    o->dirty, o->ndirty, &o->maxdirty, sizeof(*o->dirty), 256);
+		o->dirty = grow(o->dirty, o->ndirty, &o->maxdirty,
+		    sizeof(*o->dirty), 256);
 		o->dirty[o->ndirty++] = c;
 	}
 }
@@ -203,9 +204,10 @@ output_keep(struct conn *c, uint32_t i, size_t skip)
 	for (; i != 0; i = ref->next, skip = 0) {
 		ref = &w->out.refs[i - 1];
 		if (chain_append(&w->io, &c->client->out,
-		    output_at(w, ref->off) + skip, ref->len - skip) == -1) {
+			output_at(w, ref->off) + skip, ref->len - skip) == -1) {
 			WORKER_COUNT(w, CHUNKS_EMPTY, 1);
-			conn_drop(c, COUNTER_CLOSED_OVERLOAD, "transport error");
+			conn_drop(c, COUNTER_CLOSED_OVERLOAD,
+			    "transport error");
 			return;
 		}
 	}

@@ -360,8 +360,9 @@ publisher_expire(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
 		}
 		publisher_forget(p, w);
 		n = record_parse(w->record, w->len, f);
-		if (n >= 0 && publish_event((struct record *)(void *)w->record,
-		    f, n, &ev))
+		if (n >= 0 &&
+		    publish_event((struct record *)(void *)w->record, f, n,
+			&ev))
 			fn(arg, &ev, &w->who);
 		free(w);
 	}
@@ -431,9 +432,9 @@ publish_event(const struct record *rec, const struct record_field *fields,
 }
 
 _Static_assert((unsigned)CHAT_F_TYPING == RECORD_F_TYPING &&
-    (unsigned)CHAT_F_RENEW == RECORD_F_RENEW &&
-    (unsigned)CHAT_F_ORPHAN == RECORD_F_ORPHAN &&
-    (unsigned)CHAT_F_ONLY_DUPLICATE == RECORD_F_ONLY_DUPLICATE,
+	(unsigned)CHAT_F_RENEW == RECORD_F_RENEW &&
+	(unsigned)CHAT_F_ORPHAN == RECORD_F_ORPHAN &&
+	(unsigned)CHAT_F_ONLY_DUPLICATE == RECORD_F_ONLY_DUPLICATE,
     "flags of events and records are the same bits");
 _Static_assert(CHAT_MAX_FIELDS == RECORD_MAX_FIELDS,
     "events and records have the same fields");

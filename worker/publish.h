@@ -65,8 +65,8 @@ bool publisher_settle(struct publisher *p, uint32_t id,
 #define PUBLISH_PATIENCE_MS 5000
 typedef void (*publish_lost_fn)(void *arg, const struct chat_event *ev,
     const struct publish_waiter *waiter);
-void publisher_expire(struct publisher *p, uint64_t now_ms,
-    publish_lost_fn fn, void *arg);
+void publisher_expire(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
+    void *arg);
 
 /*
  * This worker goes on reading at 'pos' after an eviction: what it published
@@ -81,7 +81,7 @@ size_t publisher_waiting(const struct publisher *p);
  * Point 'ev' at the fields of a record that record_parse() accepted.
  * False for a type that is no event of the chat.
  */
-bool publish_event(const struct record *rec,
-    const struct record_field *fields, int n, struct chat_event *ev);
+bool publish_event(const struct record *rec, const struct record_field *fields,
+    int n, struct chat_event *ev);
 
 #endif /* WORKER_PUBLISH_H */

@@ -79,8 +79,8 @@ request_unwelcome(struct conn *c, const struct http_request *req)
 	char answer[ANSWER_MAX], headers[40];
 
 	if (c->refusal == CONN_FULL) {
-		request_answer(
-		    c, answer, http_busy(answer, sizeof(answer), RETRY_AFTER));
+		request_answer(c, answer,
+		    http_busy(answer, sizeof(answer), RETRY_AFTER));
 		return;
 	}
 	snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", RETRY_AFTER);
@@ -194,8 +194,8 @@ request_upgrade(struct conn *c, const struct http_request *req)
 
 	if (!ws_handshake(req, &hs, &err)) {
 		WORKER_COUNT(c->worker, REQUESTS_BAD, 1);
-		request_answer(
-		    c, answer, ws_reject(answer, sizeof(answer), &err));
+		request_answer(c, answer,
+		    ws_reject(answer, sizeof(answer), &err));
 		return;
 	}
 	if ((len = ws_accept(answer, sizeof(answer), &hs, NULL)) == 0) {
@@ -246,8 +246,8 @@ request_input(struct conn *c, char *buf, size_t len)
 		WORKER_COUNT(c->worker, REQUESTS_BAD, 1);
 		log_debug("bad request client=%u why=%s", c->slot,
 		    log_text(err.why, strlen(err.why)));
-		request_answer(
-		    c, answer, http_refuse(answer, sizeof(answer), err.status));
+		request_answer(c, answer,
+		    http_refuse(answer, sizeof(answer), err.status));
 		return len;
 	case HTTP_OK:
 		break;

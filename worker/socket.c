@@ -75,16 +75,16 @@ socket_admit(struct conn *c, const struct identity *id)
 	struct worker *w = c->worker;
 
 	if (user_find_or_add(w->tables, id->user_id, strlen(id->user_id),
-	    &c->user) == 0 &&
+		&c->user) == 0 &&
 	    user_connect(w->tables, &c->user, w->slot,
-	    w->cfg->limits_connections_per_user, clock_mono_ns()) == 0) {
+		w->cfg->limits_connections_per_user, clock_mono_ns()) == 0) {
 		c->counted = true;
 		return true;
 	}
 	if (errno == EDQUOT) {
 		WORKER_COUNT(w, USER_LIMITED, 1);
-		socket_refuse(
-		    c, CHAT_E_TOO_MANY_CONNECTIONS, RETRY_CONNECTIONS);
+		socket_refuse(c, CHAT_E_TOO_MANY_CONNECTIONS,
+		    RETRY_CONNECTIONS);
 	} else {
 		WORKER_COUNT(w, USERS_FULL, 1);
 		socket_refuse(c, CHAT_E_OVERLOADED, RETRY_CONNECTIONS);
@@ -178,8 +178,7 @@ socket_packet(struct conn *c, const char *text, size_t len, size_t size)
 	}
 	root = span_is(pkt.nsp, "/");
 	if (pkt.type == SIO_CONNECT && !root) {
-		socket_connect_error(
-		    c, &pkt.nsp, "Invalid namespace", NULL, 0);
+		socket_connect_error(c, &pkt.nsp, "Invalid namespace", NULL, 0);
 		return;
 	}
 	/* a packet for what is not joined, or a CONNECT for what is */

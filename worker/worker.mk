@@ -1,0 +1,4 @@
+# worker.mk - which objects of worker/ the unit tests bring with them
+
+$(O)/unit/test_wheel: $(O)/obj/worker/wheel.o
+$(O)/unit/test_publish: $(O)/obj/worker/publish.o
