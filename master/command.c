@@ -1,0 +1,130 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * command - what chatctl can ask the master.
+ */
+
+#include "master/command.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "master/child.h"
+#include "master/control.h"
+#include "master/master.h"
+#include "master/reload.h"
+#include "master/report.h"
+#include "master/request.h"
+#include "master/supervise.h"
+
+/* One document, written from what stands in shared memory. */
+typedef void (
+    *report_fn)(struct master *m, const struct request *r, struct json_out *o);
+/* Something to do; answers by itself. */
+typedef void (
+    *action_fn)(struct master *m, uint64_t asker, const char *line, size_t len);
+
+struct command {
+	const char *name;
+	size_t min_args, max_args;
+	report_fn report;
+	action_fn action;
+};
+
+static void
+do_reload(struct master *m, uint64_t asker, const char *line, size_t len)
+{
+	reload_begin(m->reload, asker);
+}
+
+static void
+do_stop(struct master *m, uint64_t asker, const char *line, size_t len)
+{
+	/* answered when there is nothing left but the last exit */
+	master_stop(m);
+}
+
+/* The worker gets the request and the connection, and answers by itself. */
+static void
+do_forward(struct master *m, uint64_t asker, const char *line, size_t len)
+{
+	struct child *w = supervise_any_worker(m->supervisor);
+	struct ipc_msg *msg = child_message(IPC_CTL_REQUEST);
+	int fd;
+
+	ipc_put_bytes(msg, line, len);
+	if (w == NULL || msg->bad) {
+		control_failed(m->control, asker, "%s",
+		    w == NULL ? "no worker is alive that could tell"
+			      : "the request is too long");
+		return;
+	}
+	/* 'line' goes with the asker */
+	if ((fd = control_take(m->control, asker)) == -1)
+		return;
+	ipc_put_fd(msg, fd);
+	/* if the worker has just ended chatctl sees the end, as it would
+	 * have a moment later */
+	(void)child_send(w, msg);
+	(void)close(fd);
+}
+
+static const struct command commands[] = {
+	{ "status", 0, 0, report_status, NULL },
+	{ "workers", 0, 0, report_workers, NULL },
+	{ "ring", 0, 0, report_ring, NULL },
+	{ "store", 0, 0, report_store, NULL },
+	{ "stats", 0, 1, report_stats, NULL },
+	{ "config", 0, 0, report_config, NULL },
+	{ "version", 0, 0, report_version, NULL },
+	{ "history", 1, 2, NULL, do_forward },
+	{ "tail", 1, 1, NULL, do_forward },
+	{ "reload", 0, 0, NULL, do_reload },
+	{ "stop", 0, 0, NULL, do_stop },
+};
+
+static const struct command *
+find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void
+run_report(struct master *m, uint64_t asker, const struct request *r,
+    report_fn report)
+{
+	struct json_out o = { 0 };
+
+	report(m, r, &o);
+	if (o.failed) {
+		control_failed(m->control, asker, "out of memory");
+	} else {
+		control_data(m->control, asker, o.p, o.len);
+		control_done(m->control, asker);
+	}
+	json_out_clear(&o);
+}
+
+void
+command_run(struct master *m, uint64_t asker, const struct request *r,
+    const char *line, size_t len)
+{
+	const struct command *c = find(r->command);
+
+	if (c == NULL)
+		control_failed(m->control, asker, "there is no command %s",
+		    log_text(r->command, strlen(r->command)));
+	else if (r->nargs < c->min_args || r->nargs > c->max_args)
+		control_failed(m->control, asker,
+		    "%s: wrong number of arguments", c->name);
+	else if (c->report != NULL)
+		run_report(m, asker, r, c->report);
+	else
+		c->action(m, asker, line, len);
+}

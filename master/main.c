@@ -1,0 +1,111 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * main - chatd from its command line to its exit status.
+ *
+ * The same binary is all processes: started by the master it finds its role
+ * in the environment.
+ */
+
+#include <sys/prctl.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/config.h"
+#include "common/log.h"
+#include "common/role.h"
+#include "master/detach.h"
+#include "master/listen.h"
+#include "master/master.h"
+#include "master/place.h"
+#include "master/rights.h"
+#include "master/spawn.h"
+#include "master/version.h"
+
+#define ENV_ROLE "CHATD_ROLE"
+
+static int
+role_main(const char *role)
+{
+	bool worker = strcmp(role, "worker") == 0;
+
+	if (!worker && strcmp(role, "scribe") != 0) {
+		(void)fprintf(stderr, "chatd: " ENV_ROLE " is not for you\n");
+		return 2;
+	}
+	(void)unsetenv(ENV_ROLE);
+	/* the executable's own name, /proc/self/exe, tells nothing */
+	(void)prctl(PR_SET_NAME, worker ? "chatd-worker" : "chatd-scribe");
+	return worker ? worker_main() : scribe_main();
+}
+
+static struct config *
+load(const struct options *opt)
+{
+	struct config_errors errors;
+	struct config_source src;
+	struct config *cfg;
+
+	options_source(opt, &src);
+	if ((cfg = config_load(&src, &errors)) == NULL)
+		config_errors_print(&errors, stderr);
+	config_errors_clear(&errors);
+	return cfg;
+}
+
+/* chatd -t: all that can be seen without starting. */
+static int
+check(const struct config *cfg)
+{
+	struct config_errors errors = { 0 };
+	struct rights rights;
+	bool good;
+
+	(void)rights_find(cfg, &rights, &errors);
+	listeners_check(cfg, &errors);
+	place_check(cfg, &rights, &errors);
+	good = errors.n == 0;
+	config_errors_print(&errors, stderr);
+	config_errors_clear(&errors);
+	if (good)
+		(void)printf("chatd: the configuration is good\n");
+	return good ? 0 : 1;
+}
+
+int
+main(int argc, char *argv[])
+{
+	const char *role = getenv(ENV_ROLE);
+	struct options opt;
+	struct config *cfg;
+	int status = 0;
+
+	if (role != NULL)
+		return role_main(role);
+	if (options_parse(&opt, argc, argv) == -1)
+		return 2;
+	if (opt.version) {
+		version_print();
+	} else if ((cfg = load(&opt)) == NULL) {
+		status = 1;
+	} else if (opt.dump || opt.check) {
+		if (opt.dump)
+			config_dump(cfg, stdout);
+		if (opt.check)
+			status = check(cfg);
+		config_free(&cfg);
+	} else {
+		status = master_main(&opt, cfg);
+	}
+	options_clear(&opt);
+	return status;
+}

@@ -1,0 +1,363 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * master - the parent process from its start to its end.
+ */
+
+#include "master/master.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/role.h"
+#include "common/sandbox.h"
+#include "master/control.h"
+#include "master/deal.h"
+#include "master/detach.h"
+#include "master/listen.h"
+#include "master/logs.h"
+#include "master/reload.h"
+#include "master/spawn.h"
+#include "master/supervise.h"
+#include "shm/counter.h"
+#include "shm/user.h"
+
+/* Workers when none are configured: one a core, but not more. */
+#define WORKERS_MAX 32
+/* Rows of the user table that are looked at a second. */
+#define SWEEP_ROWS 8192
+
+/* Descriptors of the master that are not clients': eventfds, memfds,
+ * chatctls, listeners and what happens to be open */
+#define FILES_OWN 256
+/* ... and for each worker: its channel, and one message that waits */
+#define FILES_WORKER (1 + DEAL_BATCH)
+#define CLIENTS_MIN 16
+
+static const int signals[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1,
+	SIGUSR2 };
+#define NSIGNALS (sizeof(signals) / sizeof(signals[0]))
+
+static struct master self;
+static struct event *signal_events[NSIGNALS];
+static struct event *housekeeping;
+
+const char *
+master_state_name(enum master_state state)
+{
+	switch (state) {
+	case MASTER_STARTING:
+		return "starting";
+	case MASTER_RUNNING:
+		return "running";
+	case MASTER_STOPPING:
+		return "stopping";
+	}
+	return "";
+}
+
+/* ------------------------------------------------------------------ */
+/* What happens to it. */
+
+void
+master_ready(struct master *m)
+{
+	if (m->state != MASTER_STARTING)
+		return;
+	m->state = MASTER_RUNNING;
+	listeners_start(m->listeners);
+	log_notice("ready version=" CHATD_VERSION " workers=%u "
+		   "max_connections=%u",
+	    m->workers, (unsigned)m->max_clients);
+	detach_ready(&m->ready_fd);
+	reload_ready(m->reload);
+}
+
+void
+master_stop(struct master *m)
+{
+	if (m->state == MASTER_STOPPING) {
+		supervise_hurry(m->supervisor);
+		return;
+	}
+	log_notice("stopping");
+	m->state = MASTER_STOPPING;
+	listeners_free(&m->listeners);
+	control_close_listener(m->control);
+	reload_abort(m->reload);
+	supervise_stop(m->supervisor);
+}
+
+void
+master_give_up(struct master *m, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (m->state != MASTER_STARTING)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(m->failure, sizeof(m->failure), fmt, ap);
+	va_end(ap);
+	master_stop(m);
+}
+
+void
+master_children_gone(struct master *m)
+{
+	m->ended = true;
+	(void)event_base_loopbreak(m->base);
+}
+
+static void
+reopen_log(struct master *m)
+{
+	int fd;
+
+	if ((fd = logs_open(m->cfg, m->opt.foreground)) == -1) {
+		log_error_errno("cannot open the log again");
+		return;
+	}
+	(void)close(m->log_fd);
+	m->log_fd = fd;
+	logs_use(fd, m->cfg);
+	supervise_log_target(m->supervisor);
+	log_info("log opened again");
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	/* no signal handler's rules here: libevent calls us from its loop */
+	struct master *m = arg;
+
+	switch (sig) {
+	case SIGCHLD:
+		supervise_reap(m->supervisor);
+		break;
+	case SIGHUP:
+		reload_begin(m->reload, 0);
+		break;
+	case SIGINT:
+	case SIGTERM:
+		master_stop(m);
+		break;
+	case SIGUSR1:
+		reopen_log(m);
+		break;
+	case SIGUSR2:
+		log_warn("upgrading in place is not possible with this "
+			 "version");
+		break;
+	}
+}
+
+static void
+on_housekeeping(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *m = arg;
+	uint32_t n;
+
+	n = users_sweep(m->shared.tables, clock_mono_ns(), SWEEP_ROWS);
+	counter_add(m->shared.tables, COUNTER_MASTER, COUNTER_USERS_FREED, n);
+}
+
+/* ------------------------------------------------------------------ */
+/* Start. */
+
+static unsigned
+count_workers(const struct config *cfg)
+{
+	long n = cfg->workers;
+
+	if (n == 0)
+		n = sysconf(_SC_NPROCESSORS_ONLN);
+	if (n < 1)
+		n = 1;
+	return n < WORKERS_MAX ? (unsigned)n : WORKERS_MAX;
+}
+
+/*
+ * The master holds a descriptor for each client, so their limit is the
+ * limit of clients.
+ */
+static void
+size_clients(struct master *m)
+{
+	uint64_t own = FILES_OWN + (uint64_t)m->workers * FILES_WORKER;
+	uint64_t max, refuse;
+
+	m->max_files = rights_raise_files();
+	refuse = m->max_files / 64;
+	refuse = refuse < 64 ? 64 : refuse > 256 ? 256 : refuse;
+	own += refuse;
+	if (m->max_files < own + CLIENTS_MIN)
+		fatalx("the limit of descriptors is %llu, at least %llu are "
+		       "needed (ulimit -Hn, LimitNOFILE=)",
+		    (unsigned long long)m->max_files,
+		    (unsigned long long)own + CLIENTS_MIN);
+	max = m->max_files - own;
+	m->refuse_slots = (uint32_t)refuse;
+	m->max_clients = m->cfg->max_connections;
+	if (max >= m->max_clients)
+		return;
+	m->max_clients = (uint32_t)max;
+	log_warn("the limit of descriptors lowers max_connections from=%u "
+		 "to=%u limit=%llu",
+	    (unsigned)m->cfg->max_connections, (unsigned)m->max_clients,
+	    (unsigned long long)m->max_files);
+}
+
+static void
+make_base(struct master *m)
+{
+	struct event_config *ec;
+
+	if ((ec = event_config_new()) == NULL ||
+	    event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK) == -1 ||
+	    (m->base = event_base_new_with_config(ec)) == NULL)
+		fatalx("cannot make an event loop");
+	event_config_free(ec);
+	for (size_t i = 0; i < NSIGNALS; i++) {
+		signal_events[i] =
+		    evsignal_new(m->base, signals[i], on_signal, m);
+		if (signal_events[i] == NULL ||
+		    evsignal_add(signal_events[i], NULL) == -1)
+			fatalx("cannot catch signals");
+	}
+	housekeeping = event_new(m->base, -1, EV_PERSIST, on_housekeeping, m);
+	if (housekeeping == NULL)
+		fatalx("out of memory");
+}
+
+/* As whom; an unknown user is an error of the configuration. */
+static void
+find_rights(struct master *m)
+{
+	struct config_errors errors = { 0 };
+
+	if (rights_find(m->cfg, &m->rights, &errors) == -1) {
+		config_errors_print(&errors, stderr);
+		exit(1);
+	}
+	config_errors_clear(&errors);
+}
+
+static void
+open_log(struct master *m)
+{
+	m->log_fd = logs_open(m->cfg, m->opt.foreground);
+	if (m->log_fd == -1)
+		fatal("log.target: cannot open %s",
+		    logs_target(m->cfg, m->opt.foreground));
+	logs_use(m->log_fd, m->cfg);
+}
+
+/* What only root can do, in this order. */
+static void
+start_privileged(struct master *m)
+{
+	open_log(m);
+	place_take(&m->place, m->cfg, &m->rights);
+	size_clients(m);
+	m->listeners = listeners_open(m);
+	m->control = control_open(m);
+	rights_drop(&m->rights);
+	if (sandbox_enter(ROLE_MASTER) == -1)
+		fatal("sandbox");
+}
+
+static void
+start_shared(struct master *m)
+{
+	struct tables_state *st;
+
+	shared_create(&m->shared, m->cfg, m->workers,
+	    m->max_clients + m->refuse_slots);
+	st = m->shared.tables->state;
+	st->daemon_pid = (uint32_t)getpid();
+	st->daemon_started_ms = clock_real_ms();
+	st->daemon_started_ns = clock_mono_ns();
+	if ((m->cfg_fd = config_memfd(m->cfg)) == -1)
+		fatal("cannot make the configuration's memfd");
+}
+
+static void
+start(struct master *m, const struct options *opt, struct config *cfg)
+{
+	const struct timeval second = { .tv_sec = 1 };
+
+	m->state = MASTER_STARTING;
+	m->opt = *opt;
+	m->cfg = cfg;
+	m->ready_fd = -1;
+	spawn_init();
+	log_init("chatd", ROLE_MASTER, -1);
+	find_rights(m);
+	if (!opt->foreground)
+		m->ready_fd = detach_start();
+	make_base(m);
+	m->workers = count_workers(cfg);
+	start_privileged(m);
+	start_shared(m);
+	m->supervisor = supervisor_new(m);
+	m->deal = deal_new(m);
+	m->reload = reload_new(m);
+	place_write_pid(&m->place);
+	(void)event_add(housekeeping, &second);
+	control_start(m->control);
+	supervise_start(m->supervisor);
+}
+
+/* ------------------------------------------------------------------ */
+/* End. */
+
+static void
+finish(struct master *m)
+{
+	deal_free(&m->deal);
+	reload_free(&m->reload);
+	supervisor_free(&m->supervisor);
+	log_notice("stopped");
+	/* whoever is told of our end may start the next one at once */
+	control_close_listener(m->control);
+	place_leave(&m->place);
+	control_free(&m->control);
+	for (size_t i = 0; i < NSIGNALS; i++)
+		event_free(signal_events[i]);
+	event_free(housekeeping);
+	event_base_free(m->base);
+	shared_free(&m->shared);
+	config_free(&m->cfg);
+	(void)close(m->cfg_fd);
+	(void)close(m->log_fd);
+	if (m->ready_fd != -1)
+		(void)close(m->ready_fd);
+}
+
+int
+master_main(const struct options *opt, struct config *cfg)
+{
+	struct master *m = &self;
+
+	start(m, opt, cfg);
+	if (!m->ended && event_base_dispatch(m->base) == -1)
+		fatalx("the event loop failed");
+	if (m->failure[0] != '\0')
+		log_error("start failed reason=\"%s\"", m->failure);
+	finish(m);
+	if (m->failure[0] == '\0')
+		return 0;
+	(void)fprintf(stderr, "chatd: %s\n", m->failure);
+	return 1;
+}
