@@ -319,6 +319,9 @@ use_store(enum role role)
 		MUST(mdb_env_create(&env) == 0);
 		MUST(mdb_env_set_mapsize(env, 1ULL << 30) == 0);
 		MUST(mdb_env_open(env, dir, MDB_RDONLY | MDB_NOTLS, 0) == 0);
+		MUST(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0);
+		MUST(mdb_dbi_open(txn, NULL, 0, &dbi) == 0);
+		MUST(mdb_txn_commit(txn) == 0);
 	}
 	(void)snprintf(path, sizeof(path), "%s/ballast", dir);
 	MUST((fd = open(path, O_RDWR | O_CREAT, 0600)) != -1);
