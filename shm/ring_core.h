@@ -160,26 +160,53 @@ ring_core_repair(const struct ring_core *c, uint64_t pos)
 
 /* --- producers --------------------------------------------------------- */
 
+/* Slots in a cache line; the hint moves and is asked once a line. */
+#define RING_HINT_STEP 8
+
 /*
- * Where to begin looking for an empty slot.  The hint is anybody's last word
- * and may be old or scribbled: never below free_seq, and never behind a
- * position that is not published, which would leave a hole.
+ * 'pos' and many before it are taken: skip to where the hint says, if that
+ * is further on.  The hint is anybody's last word and may be old or
+ * scribbled: it is believed only if the position before it is published,
+ * for else it would leave a hole.
  */
 static inline uint64_t
-ring_core_start(const struct ring_core *c, uint64_t pos, uint64_t free)
+ring_core_skip(const struct ring_core *c, uint64_t pos, uint64_t free)
 {
-	if (pos < free)
-		return free;
-	if (pos > free && !ring_core_is_published(c, pos - 1))
-		return free;
+	uint64_t hint = A_LOAD(c->hint, O_HINT);
+
+	if (hint > pos && hint - free <= c->n &&
+	    ring_core_is_published(c, hint - 1))
+		return hint;
 	return pos;
+}
+
+/* Is position 'pos' ours?  *w_r is the word that stood there. */
+static inline bool
+ring_core_claim(const struct ring_core *c, uint64_t pos, unsigned arena,
+    uint32_t granule, uint64_t *w_r)
+{
+	a_u64 *slot = &c->slot[pos & c->mask];
+	uint32_t lap = ring_lap(c, pos);
+
+	*w_r = A_LOAD(slot, O_SLOT_SEEN);
+	if (ring_word_tag(*w_r) != lap)
+		return false;
+	FAULT(BEFORE_CAS);
+	if (!A_CAS(slot, w_r, ring_word(lap + 1, arena, granule),
+		O_SLOT_PUBLISH))
+		return false;
+	FAULT(AFTER_CAS);
+	if (pos % RING_HINT_STEP == RING_HINT_STEP - 1)
+		A_STORE(c->hint, pos + 1, O_HINT);
+	return true;
 }
 
 /*
  * Publish what 'arena' and 'granule' refer to at the first empty position.
- * 'from' is the caller's own last position or 0.  *pos_r is the position
- * won; if the ring is full, the position that would have been next, all
- * below which is published, and *free_r the free_seq that forbade it.
+ * 'pos' is where to begin: all below it is known to be published (the
+ * caller's last position plus one), or 0.  *pos_r is the position won; if
+ * the ring is full, the position that would have been next, all below which
+ * is published, and *free_r the free_seq that forbade it.
  *
  * No hole: 'pos' steps over a position only after it was seen published, or
  * because it is below free_seq.  Lock-free: a CAS fails only because that of
@@ -187,72 +214,85 @@ ring_core_start(const struct ring_core *c, uint64_t pos, uint64_t free)
  */
 static inline enum ring_core_result
 ring_core_publish(const struct ring_core *c, unsigned arena, uint32_t granule,
-    uint64_t from, uint64_t *pos_r, uint64_t *free_r)
+    uint64_t pos, uint64_t *pos_r, uint64_t *free_r)
 {
-	uint64_t pos = A_LOAD(c->hint, O_HINT);
 	uint64_t tries, free, w;
-	uint32_t lap;
 
-	if (pos < from)
-		pos = from;
-	for (tries = 0; tries < 8 * c->n + 64; tries++) {
+	for (tries = 1; tries < 8 * c->n + 64; tries++) {
 		free = A_LOAD(c->free_seq, O_FREE_SEEN);
-		pos = ring_core_start(c, pos, free);
+		if (pos < free)
+			pos = free;
 		if (pos - free >= c->n) {
 			*pos_r = pos;
 			*free_r = free;
 			return RING_CORE_FULL;
 		}
-		lap = ring_lap(c, pos);
-		w = A_LOAD(&c->slot[pos & c->mask], O_SLOT_SEEN);
-		if (ring_word_tag(w) == lap) {
-			FAULT(BEFORE_CAS);
-			if (A_CAS(&c->slot[pos & c->mask], &w,
-				ring_word(lap + 1, arena, granule),
-				O_SLOT_PUBLISH)) {
-				FAULT(AFTER_CAS);
-				A_STORE(c->hint, pos + 1, O_HINT);
-				*pos_r = pos;
-				return RING_CORE_PUBLISHED;
-			}
+		if (ring_core_claim(c, pos, arena, granule, &w)) {
+			*pos_r = pos;
+			return RING_CORE_PUBLISHED;
 		}
-		if (ring_word_tag(w) == lap + 1)
+		if (ring_word_tag(w) == ring_lap(c, pos) + 1)
 			pos++;
 		else
 			(void)ring_core_repair(c, pos);
+		if (tries % RING_HINT_STEP == 0)
+			pos = ring_core_skip(c, pos, free);
 	}
 	return RING_CORE_STUCK;
 }
 
 /* --- copies that may race with the next writer -------------------------- */
 
+static inline uint64_t
+ring_core_word(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
 /*
- * 'n' words into an arena or the index.  O_WRITE_FENCE must stand between
- * the load that showed the place to be free and the first call.
+ * 'n' words into an arena or the index, four at a time: so the loads do not
+ * wait for the stores.  O_WRITE_FENCE must stand between the load that showed
+ * the place to be free and the first call.
  */
 static inline void
 ring_core_write(a_u64 *dst, const void *src, size_t n)
 {
 	const char *p = (const char *)src;
-	uint64_t w;
-	size_t i;
+	uint64_t a, b, c, d;
 
-	for (i = 0; i < n; i++) {
-		memcpy(&w, p + i * sizeof(w), sizeof(w));
-		A_STORE(&dst[i], w, O_COPY);
+	for (; n >= 4; n -= 4, dst += 4, p += 32) {
+		a = ring_core_word(p);
+		b = ring_core_word(p + 8);
+		c = ring_core_word(p + 16);
+		d = ring_core_word(p + 24);
+		A_STORE(&dst[0], a, O_COPY);
+		A_STORE(&dst[1], b, O_COPY);
+		A_STORE(&dst[2], c, O_COPY);
+		A_STORE(&dst[3], d, O_COPY);
 	}
+	for (; n > 0; n--, dst++, p += 8)
+		A_STORE(dst, ring_core_word(p), O_COPY);
 }
 
 static inline void
 ring_core_read(void *dst, a_u64 *src, size_t n)
 {
 	char *p = (char *)dst;
-	uint64_t w;
-	size_t i;
+	uint64_t w[4];
 
-	for (i = 0; i < n; i++) {
-		w = A_LOAD(&src[i], O_COPY);
-		memcpy(p + i * sizeof(w), &w, sizeof(w));
+	for (; n >= 4; n -= 4, src += 4, p += 32) {
+		w[0] = A_LOAD(&src[0], O_COPY);
+		w[1] = A_LOAD(&src[1], O_COPY);
+		w[2] = A_LOAD(&src[2], O_COPY);
+		w[3] = A_LOAD(&src[3], O_COPY);
+		memcpy(p, w, sizeof(w));
+	}
+	for (; n > 0; n--, src++, p += 8) {
+		w[0] = A_LOAD(src, O_COPY);
+		memcpy(p, w, sizeof(w[0]));
 	}
 }
 

@@ -185,6 +185,7 @@ ring_publish(struct ring *r, const void *rec, size_t len, uint64_t *gseq_r)
 	if ((at = arena_alloc(r, need)) == -1)
 		return ring_full(r);
 	FAULT(ARENA_ALLOC);
+
 	arena_write(p->mem + (size_t)at * (RING_GRANULE / sizeof(uint64_t)),
 	    rec, len);
 	if (!ring_win_slot(r, (uint32_t)at, &gseq))

@@ -9,13 +9,20 @@
  * Producers are processes, each on a processor of its own as far as there
  * are enough.  They publish in bursts, all starting together, into a ring
  * that has room for the burst; between bursts, off the clock, everything is
- * drained.  A figure is CPU time of the producer, so that other programs on
- * the machine count only through the caches; given is the median over the
- * bursts in which the producers really ran side by side for at least 3/4 of
- * the time, and how many those were.
+ * drained.  Two figures, both medians over the bursts:
  *
- * The floor is the same bytes copied with memcpy() to the same kind of place
- * and one uncontended compare-and-swap on a slot word, in one process.
+ *	all   time from the first start to the last end, over all records:
+ *	      how fast the ring takes records from all producers together
+ *	cpu   CPU time of a producer over its own records
+ *
+ * Counted are bursts in which the producers really ran side by side for at
+ * least 3/4 of the time, where there are processors for that.
+ *
+ * The floor is run the same way: the same bytes copied with memcpy() to the
+ * same kind of place, and one atomic operation on a word that is the
+ * producer's own (floor) or everybody's (shared floor: what this machine
+ * takes to hand a cache line to and fro, which any order of all records
+ * must do).
  */
 
 #include <sys/mman.h>
@@ -24,7 +31,6 @@
 #include <err.h>
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -38,19 +44,43 @@
 
 #define MAX_PRODUCERS 4
 #define MAX_ROUNDS 2000
+#define ARENA_BYTES (4 << 20)
+
+enum what {
+	FLOOR,
+	SHARED_FLOOR,
+	PUBLISH,
+};
 
 static unsigned rounds = 200;
 static unsigned record_bytes = 300;
 static unsigned log2_slots = 16;
 
+struct sample {
+	uint64_t begin, end;
+	double cpu;
+};
+
 /* Shared by parent and producers. */
 struct board {
 	_Atomic unsigned round;
 	_Atomic unsigned ready, done;
-	struct sample {
-		uint64_t begin, end;
-		double ns;
-	} sample[MAX_PRODUCERS][MAX_ROUNDS];
+	_Alignas(128) _Atomic uint64_t word[(MAX_PRODUCERS + 1) * 16];
+	struct sample sample[MAX_PRODUCERS][MAX_ROUNDS];
+};
+
+/* One measurement. */
+struct run {
+	enum what what;
+	unsigned producers;
+	struct board *board;
+	/* the ring, or as many bytes for the floors to write to */
+	void *mem;
+	size_t size;
+	/* records in a burst */
+	unsigned count;
+	unsigned used;
+	double all, cpu;
 };
 
 static uint64_t
@@ -99,85 +129,86 @@ compare(const void *a, const void *b)
 static double
 median(double *v, size_t n)
 {
+	if (n == 0)
+		return 0;
 	qsort(v, n, sizeof(*v), compare);
 	return v[n / 2];
 }
 
-/* As many as fit into a quarter of the slots and into the arena. */
 static unsigned
-burst(const struct ring_geometry *g, size_t len)
+processors(void)
 {
-	size_t granules = (len + RING_GRANULE - 1) / RING_GRANULE;
-	size_t fit = g->arena_bytes / RING_GRANULE / granules;
-	size_t quota = ((size_t)1 << g->log2_slots) / 4;
+	cpu_set_t all;
 
-	return (unsigned)(fit < quota ? fit : quota);
-}
-
-static double
-floor_ns(const struct ring_geometry *g)
-{
-	static _Alignas(8) char rec[65536];
-	static double ns[MAX_ROUNDS];
-	size_t len = make_record(rec, sizeof(rec)), i;
-	size_t step = (len + RING_GRANULE - 1) / RING_GRANULE * RING_GRANULE;
-	size_t n = (size_t)1 << g->log2_slots, at, pos = 0, count;
-	_Atomic uint64_t *slot = shared(n * sizeof(*slot));
-	char *arena = shared(g->arena_bytes);
-	uint64_t start, word;
-	unsigned r;
-
-	count = burst(g, len);
-	for (r = 0; r < rounds; r++) {
-		start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-		for (i = at = 0; i < count; i++, at += step) {
-			memcpy(arena + at, rec, len);
-			word = atomic_load(&slot[pos & (n - 1)]);
-			atomic_compare_exchange_strong(&slot[pos & (n - 1)],
-			    &word, word + 1);
-			pos++;
-		}
-		ns[r] = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start) /
-		    (double)count;
-	}
-	return median(ns, rounds);
+	if (sched_getaffinity(0, sizeof(all), &all) == -1)
+		return 1;
+	return (unsigned)CPU_COUNT(&all);
 }
 
 /* Alone on processor 'id', if there are that many. */
-static bool
+static void
 pin(unsigned id)
 {
 	cpu_set_t all, one;
 	int cpu;
 
-	if (sched_getaffinity(0, sizeof(all), &all) == -1 ||
-	    id >= (unsigned)CPU_COUNT(&all))
-		return false;
+	if (sched_getaffinity(0, sizeof(all), &all) == -1)
+		return;
 	for (cpu = 0; !CPU_ISSET(cpu, &all) || id-- > 0; cpu++)
 		continue;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == 0;
+	(void)sched_setaffinity(0, sizeof(one), &one);
 }
 
 static void
-produce(struct board *b, void *mem, size_t size, unsigned id, unsigned arena)
+burst_floor(const struct run *run, unsigned id, const void *rec, size_t len)
+{
+	size_t step = (len + RING_GRANULE - 1) / RING_GRANULE * RING_GRANULE;
+	char *arena = (char *)run->mem + id * (size_t)ARENA_BYTES;
+	_Atomic uint64_t *word = &run->board->word[0];
+	unsigned i;
+
+	if (run->what == FLOOR)
+		word = &run->board->word[(id + 1) * 16];
+	for (i = 0; i < run->count; i++, arena += step) {
+		memcpy(arena, rec, len);
+		atomic_fetch_add(word, 1);
+	}
+}
+
+static void
+burst_publish(struct ring *r, unsigned count, const void *rec, size_t len)
+{
+	uint64_t gseq;
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		if (ring_publish(r, rec, len, &gseq) == -1)
+			err(1, "ring_publish");
+}
+
+static void
+produce(const struct run *run, unsigned id)
 {
 	static _Alignas(8) char rec[65536];
 	size_t len = make_record(rec, sizeof(rec));
-	struct ring_geometry g = { RING_LOG, log2_slots, 1, 0 };
-	unsigned round, i, count;
-	struct sample *s;
+	bool alone = run->producers <= processors();
+	struct board *b = run->board;
+	struct ring *r = NULL;
 	const char *why;
-	struct ring *r = ring_attach(mem, size, NULL, &why);
-	uint64_t start, gseq;
-	bool alone = pin(id);
+	struct sample *s;
+	uint64_t start;
+	unsigned round;
 
-	if (r == NULL)
-		errx(1, "%s", why);
-	ring_producer_init(r, arena);
-	g.arena_bytes = ring_arena_bytes(r);
-	count = burst(&g, len);
+	if (alone)
+		pin(id);
+	if (run->what == PUBLISH) {
+		r = ring_attach(run->mem, run->size, NULL, &why);
+		if (r == NULL)
+			errx(1, "%s", why);
+		ring_producer_init(r, id + 1);
+	}
 	for (round = 0; round < rounds; round++) {
 		s = &b->sample[id][round];
 		atomic_fetch_add(&b->ready, 1);
@@ -186,33 +217,57 @@ produce(struct board *b, void *mem, size_t size, unsigned id, unsigned arena)
 				sched_yield();
 		s->begin = clock_ns(CLOCK_MONOTONIC);
 		start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-		for (i = 0; i < count; i++)
-			if (ring_publish(r, rec, len, &gseq) == -1)
-				err(1, "ring_publish");
-		s->ns = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start) /
-		    count;
+		if (r != NULL)
+			burst_publish(r, run->count, rec, len);
+		else
+			burst_floor(run, id, rec, len);
+		s->cpu = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start);
 		s->end = clock_ns(CLOCK_MONOTONIC);
 		atomic_fetch_add(&b->done, 1);
 	}
 	_exit(0);
 }
 
-/* Did all producers run at the same time in this round, mostly? */
-static bool
-side_by_side(const struct board *b, unsigned producers, unsigned round)
+/* From the first start to the last end, or 0 if the producers ran one after
+ * the other though there were processors for all. */
+static uint64_t
+span(const struct run *run, unsigned round)
 {
 	uint64_t first = UINT64_MAX, last = 0, begin = 0, end = UINT64_MAX;
 	const struct sample *s;
 	unsigned i;
 
-	for (i = 0; i < producers; i++) {
-		s = &b->sample[i][round];
+	for (i = 0; i < run->producers; i++) {
+		s = &run->board->sample[i][round];
 		first = s->begin < first ? s->begin : first;
 		begin = s->begin > begin ? s->begin : begin;
 		last = s->end > last ? s->end : last;
 		end = s->end < end ? s->end : end;
 	}
-	return end > begin && (end - begin) * 4 >= (last - first) * 3;
+	if (run->producers <= processors() &&
+	    (end < begin || (end - begin) * 4 < (last - first) * 3))
+		return 0;
+	return last - first;
+}
+
+static void
+evaluate(struct run *run)
+{
+	static double all[MAX_ROUNDS], cpu[MAX_PRODUCERS * MAX_ROUNDS];
+	unsigned round, i, n = 0;
+	uint64_t ns;
+
+	run->used = 0;
+	for (round = 0; round < rounds; round++) {
+		if ((ns = span(run, round)) == 0)
+			continue;
+		all[run->used++] = (double)ns / run->count / run->producers;
+		for (i = 0; i < run->producers; i++)
+			cpu[n++] =
+			    run->board->sample[i][round].cpu / run->count;
+	}
+	run->all = median(all, run->used);
+	run->cpu = median(cpu, n);
 }
 
 /* Everything published becomes durable and free. */
@@ -227,88 +282,119 @@ drain(struct ring *r)
 	(void)ring_gate(r, 1);
 }
 
-static double
-ring_ns(const struct ring_geometry *g, unsigned producers, unsigned *used_r)
+static struct ring *
+make_ring(const struct run *run, const struct ring_geometry *g)
 {
-	static double ns[MAX_PRODUCERS * MAX_ROUNDS];
 	static const uint8_t id[16];
-	size_t size = ring_size(g);
-	struct board *b = shared(sizeof(*b));
-	void *mem = shared(size);
-	pid_t pid[MAX_PRODUCERS];
-	struct ring *r;
 	const char *why;
-	unsigned i, round, n = 0;
+	struct ring *r;
 
-	if (ring_create(mem, size, g, id, 0) == -1)
+	if (ring_create(run->mem, run->size, g, id, 0) == -1)
 		err(1, "ring_create");
-	if ((r = ring_attach(mem, size, NULL, &why)) == NULL)
+	if ((r = ring_attach(run->mem, run->size, NULL, &why)) == NULL)
 		errx(1, "%s", why);
-	for (i = 0; i < producers; i++) {
-		int arena = ring_arena_take(r, i, 1);
+	return r;
+}
 
-		if (arena == -1 || (pid[i] = fork()) == -1)
-			err(1, "producer %u", i);
-		if (pid[i] == 0)
-			produce(b, mem, size, i, (unsigned)arena);
-	}
+static void
+measure(struct run *run, enum what what, unsigned producers)
+{
+	struct ring_geometry g = { RING_LOG, log2_slots, MAX_PRODUCERS + 1,
+		ARENA_BYTES };
+	struct ring *r = NULL;
+	struct board *b;
+	unsigned i, round;
+
+	run->what = what;
+	run->producers = producers;
+	run->size = ring_size(&g);
+	run->mem = shared(run->size);
+	run->board = b = shared(sizeof(*b));
+	if (what == PUBLISH)
+		r = make_ring(run, &g);
+	for (i = 0; i < producers; i++)
+		switch (fork()) {
+		case -1:
+			err(1, "fork");
+		case 0:
+			produce(run, i);
+		}
 	for (round = 0; round < rounds; round++) {
 		while (atomic_load(&b->ready) < (round + 1) * producers)
 			usleep(100);
-		drain(r);
+		if (r != NULL)
+			drain(r);
 		atomic_store(&b->round, round + 1);
 		while (atomic_load(&b->done) < (round + 1) * producers)
 			usleep(100);
 	}
-	for (i = 0; i < producers; i++)
-		waitpid(pid[i], NULL, 0);
-	for (round = 0; round < rounds; round++) {
-		if (!side_by_side(b, producers, round))
-			continue;
-		for (i = 0; i < producers; i++)
-			ns[n++] = b->sample[i][round].ns;
-	}
-	*used_r = n / producers;
+	while (wait(NULL) != -1)
+		continue;
+	evaluate(run);
 	ring_detach(&r);
-	munmap(mem, size);
-	munmap(b, sizeof(*b));
-	return n > 0 ? median(ns, n) : 0;
+	munmap(run->mem, run->size);
+	munmap(run->board, sizeof(*run->board));
 }
 
-int
-main(int argc, char **argv)
+static void
+report(struct run *run, unsigned producers)
 {
-	static const unsigned producers[] = { 1, 2, 4 };
-	struct ring_geometry g = { RING_LOG, 0, MAX_PRODUCERS + 1, 4 << 20 };
-	double floor, ns;
-	unsigned i, used;
+	double all[PUBLISH + 1], cpu[PUBLISH + 1];
+	unsigned what;
+
+	for (what = FLOOR; what <= PUBLISH; what++) {
+		measure(run, (enum what)what, producers);
+		all[what] = run->all;
+		cpu[what] = run->cpu;
+	}
+	printf("%9u %8.1f %8.1f %8.1f %7.1f %7.1f %8.1f %8.1f %8.1f   %u/%u\n",
+	    producers, all[PUBLISH], all[FLOOR], all[SHARED_FLOOR],
+	    all[PUBLISH] / all[FLOOR], all[PUBLISH] / all[SHARED_FLOOR],
+	    cpu[PUBLISH], cpu[FLOOR], cpu[SHARED_FLOOR], run->used, rounds);
+}
+
+static void
+options(int argc, char **argv)
+{
+	unsigned v;
 	int ch;
 
 	while ((ch = getopt(argc, argv, "r:s:l:")) != -1) {
-		unsigned v = (unsigned)strtoul(optarg, NULL, 10);
-
-		if (ch == 'r' && v > 0 && v <= MAX_ROUNDS / MAX_PRODUCERS)
+		v = optarg != NULL ? (unsigned)strtoul(optarg, NULL, 10) : 0;
+		if (ch == 'r' && v > 0 && v <= MAX_ROUNDS)
 			rounds = v;
 		else if (ch == 's' && v <= 32768)
 			record_bytes = v;
-		else if (ch == 'l')
+		else if (ch == 'l' && v >= 6 && v <= 24)
 			log2_slots = v;
 		else
 			errx(2,
 			    "usage: ring_bench [-r rounds] [-s bytes] "
 			    "[-l log2 slots]");
 	}
-	g.log2_slots = log2_slots;
-	if (ring_size(&g) == 0)
-		errx(2, "slots must be from 2^6 to 2^24");
-	floor = floor_ns(&g);
-	printf("floor (memcpy + 1 CAS)  %6.1f ns  record %u bytes, %u slots\n",
-	    floor, record_bytes, 1u << log2_slots);
-	for (i = 0; i < sizeof(producers) / sizeof(producers[0]); i++) {
-		ns = ring_ns(&g, producers[i], &used);
-		printf("ring_publish, %u prod.   %6.1f ns  %.1f x floor  "
-		       "(%u of %u bursts)\n",
-		    producers[i], ns, ns / floor, used, rounds);
-	}
+}
+
+int
+main(int argc, char **argv)
+{
+	static _Alignas(8) char rec[65536];
+	struct run run = { 0 };
+	size_t granules, fit;
+	unsigned producers;
+
+	options(argc, argv);
+	granules =
+	    (make_record(rec, sizeof(rec)) + RING_GRANULE - 1) / RING_GRANULE;
+	/* a producer's quota is a quarter of the slots */
+	fit = ARENA_BYTES / RING_GRANULE / granules;
+	run.count = 1u << (log2_slots - 2);
+	if (run.count > fit)
+		run.count = (unsigned)fit;
+	printf("record %u bytes, %u slots, bursts of %u, ns a record\n",
+	    record_bytes, 1u << log2_slots, run.count);
+	printf("producers  all:ring    floor   shared  /floor /shared "
+	       "cpu:ring    floor   shared   bursts used\n");
+	for (producers = 1; producers <= MAX_PRODUCERS; producers *= 2)
+		report(&run, producers);
 	return 0;
 }
