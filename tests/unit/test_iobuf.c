@@ -146,23 +146,18 @@ a_full_arena_takes_no_more(void **state)
 
 /* --- chains ------------------------------------------------------------ */
 
-/* The chain holds exactly these bytes, however one looks at it. */
+/* From 'at' on, pieces of the chain are these bytes, a few at a time. */
 static void
-assert_chain(const struct iobuf *io, const struct chain *c,
-    const uint8_t *bytes, size_t len)
+assert_pieces(const struct iobuf *io, const struct chain *c,
+    const uint8_t *bytes, size_t len, size_t at)
 {
-	static uint8_t buf[sizeof(pattern)];
 	struct iovec iov[8];
-	size_t at = 0, k;
-	int i, n;
+	int i, n, most = 3;
+	size_t k;
 
-	assert_int_equal(c->bytes, len);
-	assert_int_equal(chain_copy(io, c, 0, buf, sizeof(buf)), len);
-	assert_memory_equal(buf, bytes, len);
-	/* in pieces, a few at a time */
 	while (at < len) {
-		n = chain_iov(io, c, at, iov, 1 + (int)(at % 8));
-		assert_in_range(n, 1, 8);
+		n = chain_iov(io, c, at, iov, most);
+		assert_in_range(n, 1, most);
 		for (i = 0; i < n; i++) {
 			k = iov[i].iov_len;
 			assert_in_range(k, 1, DATA);
@@ -170,9 +165,24 @@ assert_chain(const struct iobuf *io, const struct chain *c,
 			assert_memory_equal(iov[i].iov_base, bytes + at, k);
 			at += k;
 		}
+		most = most % 8 + 1;
 	}
 	assert_int_equal(at, len);
 	assert_int_equal(chain_iov(io, c, len, iov, 8), 0);
+}
+
+/* The chain holds exactly these bytes, however one looks at it. */
+static void
+assert_chain(const struct iobuf *io, const struct chain *c,
+    const uint8_t *bytes, size_t len)
+{
+	static uint8_t buf[sizeof(pattern)];
+
+	assert_int_equal(c->bytes, len);
+	assert_int_equal(chain_copy(io, c, 0, buf, sizeof(buf)), len);
+	assert_memory_equal(buf, bytes, len);
+	assert_pieces(io, c, bytes, len, 0);
+	assert_pieces(io, c, bytes, len, len / 3);
 }
 
 static void
