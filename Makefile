@@ -6,7 +6,7 @@
 #   make demo       a daemon on 127.0.0.1:3002 in the foreground
 #   make bench      ratios against a floor, measured in the same run
 #   make torture    the long runs
-#   BUILD=release|debug|asan|tsan, CC=gcc|clang
+#   BUILD=release|debug|asan|tsan, CC=gcc|clang, V=1 shows the commands
 
 BUILD ?= release
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
@@ -53,6 +53,10 @@ CHATD_SRC := $(sort $(wildcard master/*.c worker/*.c scribe/*.c))
 CTL_SRC := $(sort $(wildcard chatctl/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 
+# one short line a file, or with V=1 the whole command
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
+
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 LIB_OBJ := $(call obj,$(LIB_SRC))
 ALL_OBJ := $(LIB_OBJ) $(call obj,$(CHATD_SRC) $(CTL_SRC) $(UNIT_SRC))
@@ -67,22 +71,27 @@ all: $(O)/chatd $(O)/chatctl
 $(O)/libchatd.a: $(LIB_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $^
 
 $(O)/chatd: $(call obj,$(CHATD_SRC)) $(O)/libchatd.a
-	$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
 $(O)/chatctl: $(call obj,$(CTL_SRC)) $(O)/libchatd.a
-	$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # A unit test may bring the objects of a process folder with it: UNIT_EXTRA_x
 $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/libchatd.a
 	@mkdir -p $(@D)
-	$(CC) $(OPT) -o $@ $(filter-out %.a,$^) $(O)/libchatd.a $(LDLIBS) -lcmocka
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $(filter-out %.a,$^) $(O)/libchatd.a $(LDLIBS) -lcmocka
 
 unit: $(UNIT_BIN)
 	@for t in $(UNIT_BIN); do $$t || exit 1; done
