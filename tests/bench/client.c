@@ -29,9 +29,6 @@
 
 #define MS UINT64_C(1000000)
 
-/* Stations on the way to READY are to be reached within this time. */
-#define SETUP_STEP (10000 * MS)
-
 static uint64_t
 random_next(struct load *l)
 {
@@ -118,7 +115,7 @@ client_start(struct load *l, struct client *c)
 	int on = 1;
 
 	c->state = CLIENT_CONNECTING;
-	c->due = l->now + SETUP_STEP;
+	c->due = l->now + (uint64_t)(l->opt.step_timeout * 1e9);
 	l->connecting++;
 	c->fd = socket(l->to.ss_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

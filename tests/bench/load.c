@@ -37,7 +37,8 @@ static const char usage[] =
     "  --seconds N | --count N             when to stop (5 s)\n"
     "  --warmup N          seconds before measuring (0.5)\n"
     "  --grace N           seconds for what is still under way (10)\n"
-    "  --setup-timeout N   seconds for connecting and joining (60)\n"
+    "  --setup-timeout N   seconds for connecting and joining all (60)\n"
+    "  --step-timeout N    seconds for one, when it reconnects (10)\n"
     "  --size N            bytes of a message's text (100)\n"
     "  --burst N           connections in the making at a time (64)\n"
     "  --connect-rate N    connections begun a second (0: no limit)\n"
@@ -61,6 +62,7 @@ enum {
 	OPT_WARMUP,
 	OPT_GRACE,
 	OPT_SETUP,
+	OPT_STEP,
 	OPT_SIZE,
 	OPT_BURST,
 	OPT_CONNECT_RATE,
@@ -87,6 +89,7 @@ static const struct option long_options[] = {
 	{ "warmup", required_argument, NULL, OPT_WARMUP },
 	{ "grace", required_argument, NULL, OPT_GRACE },
 	{ "setup-timeout", required_argument, NULL, OPT_SETUP },
+	{ "step-timeout", required_argument, NULL, OPT_STEP },
 	{ "size", required_argument, NULL, OPT_SIZE },
 	{ "burst", required_argument, NULL, OPT_BURST },
 	{ "connect-rate", required_argument, NULL, OPT_CONNECT_RATE },
@@ -140,6 +143,8 @@ take_number(struct options *o, int opt)
 		{ OPT_WARMUP, offsetof(struct options, warmup), true, 0, 0 },
 		{ OPT_GRACE, offsetof(struct options, grace), true, 0, 0 },
 		{ OPT_SETUP, offsetof(struct options, setup_timeout), true, 0,
+		    0 },
+		{ OPT_STEP, offsetof(struct options, step_timeout), true, 0,
 		    0 },
 		{ OPT_CONNECT_RATE, offsetof(struct options, connect_rate),
 		    true, 0, 0 },
@@ -221,6 +226,7 @@ take_options(struct options *o, int argc, char **argv)
 		.warmup = 0.5,
 		.grace = 10,
 		.setup_timeout = 60,
+		.step_timeout = 10,
 		.size = 100,
 		.burst = 64,
 		.stage = STAGE_JOIN,

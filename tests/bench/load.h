@@ -52,7 +52,7 @@ struct options {
 	double rate;
 	/* stop after so many messages, or so many seconds */
 	uint64_t count;
-	double seconds, warmup, grace, setup_timeout;
+	double seconds, warmup, grace, setup_timeout, step_timeout;
 	unsigned size;
 	/* connections that are being set up at a time, and a second */
 	unsigned burst;

@@ -147,8 +147,9 @@ place_of(struct verify *v, uint32_t i, uint64_t seq)
 		room_grow(r, place);
 	if (m->seq != 0 || r->order[place - 1] != 0) {
 		verify_fault(v, FAULT_DIFFER,
-		    "room %u: message %u is %u, and now %u, which is %u",
-		    m->room, i, m->seq, place, r->order[place - 1] - 1);
+		    "room %u: message %u was number %u and is now %u, which "
+		    "was message %d",
+		    m->room, i, m->seq, place, (int)r->order[place - 1] - 1);
 		return 0;
 	}
 	m->seq = place;
