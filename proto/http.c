@@ -53,11 +53,21 @@ is_digit(unsigned char c)
 	return c >= '0' && c <= '9';
 }
 
-static bool
-is_token_char(unsigned char c)
-{
-	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
-}
+/* RFC 9110 5.6.2 */
+static const bool token_chars[256] = {
+	['0' ... '9'] = true,
+	['A' ... 'Z'] = true,
+	['a' ... 'z'] = true,
+	['!'] = true,
+	['#' ... '\''] = true,
+	['*'] = true,
+	['+'] = true,
+	['-'] = true,
+	['.'] = true,
+	['^' ... '`'] = true,
+	['|'] = true,
+	['~'] = true,
+};
 
 bool
 http_is_token(struct span s)
@@ -65,7 +75,7 @@ http_is_token(struct span s)
 	size_t i;
 
 	for (i = 0; i < s.len; i++)
-		if (!is_token_char((unsigned char)s.p[i]))
+		if (!token_chars[(unsigned char)s.p[i]])
 			return false;
 	return s.len > 0;
 }

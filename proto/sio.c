@@ -118,8 +118,12 @@ decode_name(struct span *elements, struct sio_packet *pkt, const char **why_r)
 		return bad(why_r, "event without a name");
 	if (s.p[0] == '"') {
 		skip(&s, 1);
-		while (n < s.len && s.p[n] != '"')
-			n += s.p[n] == '\\' ? 2 : 1;
+		for (; n < s.len && s.p[n] != '"'; n++) {
+			if (s.p[n] != '\\')
+				continue;
+			pkt->name_has_escapes = true;
+			n++;
+		}
 	} else if (is_digit(s.p[0]) || s.p[0] == '-') {
 		pkt->name_is_number = true;
 		while (n < s.len && s.p[n] != ',' && !is_blank(s.p[n]))
@@ -145,14 +149,9 @@ name_value(const struct sio_packet *pkt)
 bool
 sio_name_is(const struct sio_packet *pkt, const char *name)
 {
-	if (pkt->name_is_number)
-		return false;
-	if (span_is(pkt->name, name))
-		return true;
-	if (pkt->name.len == 0 ||
-	    memchr(pkt->name.p, '\\', pkt->name.len) == NULL)
-		return false;
-	return json_is(name_value(pkt), name);
+	if (pkt->name_has_escapes)
+		return json_is(name_value(pkt), name);
+	return !pkt->name_is_number && span_is(pkt->name, name);
 }
 
 static bool
@@ -176,8 +175,10 @@ drop_refused_name(struct sio_packet *pkt)
 	if (pkt->name_is_number)
 		return;
 	text = name_value(pkt).text;
-	if (json_scan(text.p, text.len, 1, &why) != JSON_FINE)
-		pkt->name.len = 0;
+	if (json_scan(text.p, text.len, 1, &why) == JSON_FINE)
+		return;
+	pkt->name.len = 0;
+	pkt->name_has_escapes = false;
 }
 
 static bool

@@ -58,6 +58,7 @@ struct sio_packet {
 	 */
 	struct span name;
 	bool name_is_number;
+	bool name_has_escapes;
 	/*
 	 * Of events and acknowledgements: the elements (behind the name), as
 	 * JSON text without the brackets; empty if there are none.
