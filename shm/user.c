@@ -12,7 +12,7 @@
  * A connection is counted and then the key is looked at; the master marks
  * the key and then looks at the counts; a fence on both sides.  At least one
  * sees the other: the row of a connected user is never freed.  A row that is
- * being freed still counts in sums.
+ * being freed still counts in sums.  tests/model/users.pml checks it.
  *
  * Two workers that add one user while a lower row becomes free may end up
  * with two rows for it.  That is harmless: sums go over all rows of the
