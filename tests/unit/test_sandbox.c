@@ -295,7 +295,7 @@ static char dir[64];
 static int
 use_store(enum role role)
 {
-	char path[64], value[300];
+	char path[128], value[300];
 	bool writes = role == ROLE_SCRIBE;
 	MDB_env *env, *writer;
 	MDB_txn *txn;
