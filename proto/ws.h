@@ -130,8 +130,8 @@ size_t ws_header(void *buf, enum ws_opcode opcode, uint64_t len);
 size_t ws_header_size(uint64_t len);
 
 /*
- * A whole close frame, at most 127 bytes; 'reason' is cut to fit, at the
- * border of a character; WS_CODE_NONE leaves both out.
+ * A whole close frame, at most 127 bytes; 'reason', which may be NULL, is
+ * cut to fit, at the border of a character; WS_CODE_NONE leaves both out.
  */
 #define WS_CLOSE_MAX 127
 size_t ws_close_frame(void *buf, unsigned code, const char *reason);

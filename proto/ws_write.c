@@ -64,7 +64,7 @@ ws_close_frame(void *buf, unsigned code, const char *reason)
 
 	if (code == WS_CODE_NONE)
 		return ws_header(buf, WS_CLOSE, 0);
-	n = strlen(reason);
+	n = reason != NULL ? strlen(reason) : 0;
 	if (n > WS_CONTROL_MAX - 2) {
 		n = WS_CONTROL_MAX - 2;
 		while (n > 0 && ((uint8_t)reason[n] & 0xc0) == 0x80)
@@ -73,6 +73,7 @@ ws_close_frame(void *buf, unsigned code, const char *reason)
 	(void)ws_header(buf, WS_CLOSE, n + 2);
 	b[2] = (char)(code >> 8);
 	b[3] = (char)code;
-	memcpy(b + 4, reason, n);
+	if (n > 0)
+		memcpy(b + 4, reason, n);
 	return n + 4;
 }

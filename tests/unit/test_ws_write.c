@@ -75,6 +75,8 @@ close_frames_are_cut_at_a_character(void **state)
 	    "\x88\x04\x03\xf0"
 	    "ab",
 	    6);
+	assert_int_equal(ws_close_frame(buf, 1000, NULL), 4);
+	assert_memory_equal(buf, "\x88\x02\x03\xe8", 4);
 	memset(reason, 'a', sizeof(reason));
 	reason[199] = '\0';
 	assert_int_equal(ws_close_frame(buf, 1000, reason), 127);
