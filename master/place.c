@@ -239,6 +239,8 @@ void
 place_take(struct place *p, const struct config *cfg, const struct rights *r)
 {
 	p->pid_written = false;
+	/* first: the data directory may lie in it */
+	p->run_fd = take_dir("run_dir", cfg->run_dir, 0755, r);
 	p->data_fd = take_dir("data_dir", cfg->data_dir, 0750, r);
 	p->lock_fd = openat(p->data_fd, NAME_LOCK,
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
@@ -250,7 +252,6 @@ place_take(struct place *p, const struct config *cfg, const struct rights *r)
 		    r->user);
 	write_pid(p->lock_fd, NAME_LOCK);
 
-	p->run_fd = take_dir("run_dir", cfg->run_dir, 0755, r);
 	take_lock(p->run_fd, p->run_fd, NAME_PID, "run_dir", cfg->run_dir);
 }
 

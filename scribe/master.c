@@ -6,7 +6,7 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,14 +27,13 @@ static struct ipc_msg out;
 static void
 hello_receive(struct scribe *s)
 {
-	int flags, rc;
+	struct pollfd p = { .fd = ROLE_IPC_FD, .events = POLLIN };
+	int rc;
 
 	if ((s->master = ipc_new(ROLE_IPC_FD, IPC_FROM_CHILD)) == NULL)
 		fatal("connection to the master");
-	flags = fcntl(ROLE_IPC_FD, F_GETFL);
-	(void)fcntl(ROLE_IPC_FD, F_SETFL, flags & ~O_NONBLOCK);
-	rc = ipc_recv(s->master, &msg);
-	(void)fcntl(ROLE_IPC_FD, F_SETFL, flags | O_NONBLOCK);
+	while ((rc = ipc_recv(s->master, &msg)) == 0)
+		(void)poll(&p, 1, -1);
 	if (rc != 1 || msg.type != IPC_HELLO || ipc_get_u8(&msg) != ROLE_SCRIBE)
 		fatalx("no hello from the master");
 }

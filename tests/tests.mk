@@ -32,7 +32,6 @@ demo: deps-demo
 	@$(MAKE) --no-print-directory all
 	@cd etc/demo && { test -d node_modules/socket.io-client || \
 	    npm ci --silent --no-progress; }
-	@mkdir -p run
 	@echo
 	@echo "chatd on 127.0.0.1:3002, its store under ./run.  Say hello from"
 	@echo "other terminals, as often as you like:"

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -72,14 +72,13 @@ hello_log(struct worker *w)
 static void
 hello_receive(struct worker *w)
 {
-	int flags, rc;
+	struct pollfd p = { .fd = ROLE_IPC_FD, .events = POLLIN };
+	int rc;
 
 	if ((w->master = ipc_new(ROLE_IPC_FD, IPC_FROM_CHILD)) == NULL)
 		fatal("connection to the master");
-	flags = fcntl(ROLE_IPC_FD, F_GETFL);
-	(void)fcntl(ROLE_IPC_FD, F_SETFL, flags & ~O_NONBLOCK);
-	rc = ipc_recv(w->master, &msg);
-	(void)fcntl(ROLE_IPC_FD, F_SETFL, flags | O_NONBLOCK);
+	while ((rc = ipc_recv(w->master, &msg)) == 0)
+		(void)poll(&p, 1, -1);
 	if (rc != 1 || msg.type != IPC_HELLO || ipc_get_u8(&msg) != ROLE_WORKER)
 		fatalx("no hello from the master");
 }
