@@ -1,0 +1,251 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * client - one question to the daemon, and its answer.
+ */
+
+#include "chatctl/client.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chatctl/command.h"
+#include "chatctl/show.h"
+#include "common/json.h"
+#include "common/strbuf.h"
+
+/* how long the daemon may be silent */
+#define PATIENCE_S 30
+#define READ_SIZE 65536
+/* longer than anything that the daemon says in one line */
+#define LINE_MAX_BYTES (64 << 20)
+
+struct answer {
+	int fd;
+	bool quiet;
+	client_fn fn;
+	void *arg;
+	/* what has been read and not used yet */
+	char *buf;
+	size_t len, size;
+};
+
+static void complain(const struct answer *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+complain(const struct answer *a, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (a->quiet)
+		return;
+	(void)fprintf(stderr, "chatctl: ");
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+}
+
+static int
+connect_to(struct answer *a, const char *path, bool forever)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		complain(a, "%s: too long for a socket's name", path);
+		return EXIT_FAILED;
+	}
+	memcpy(sun.sun_path, path, strlen(path));
+	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (a->fd == -1 ||
+	    setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+		sizeof(patience)) == -1 ||
+	    (!forever &&
+		setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+		    sizeof(patience)) == -1)) {
+		complain(a, "cannot make a socket: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (connect(a->fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return EXIT_DONE;
+	if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR) {
+		complain(a, "no daemon answers on %s", path);
+		return EXIT_NO_DAEMON;
+	}
+	complain(a, "%s: %s", path, strerror(errno));
+	return EXIT_FAILED;
+}
+
+static int
+send_request(struct answer *a, const char *command, char *const *args,
+    int nargs)
+{
+	struct json_out o = { 0 };
+	struct strbuf line = STRBUF_INIT;
+	size_t sent = 0;
+	ssize_t n = 0;
+
+	json_out_object(&o);
+	json_out_key(&o, "v");
+	json_out_u64(&o, 1);
+	json_out_key(&o, "command");
+	json_out_cstring(&o, command);
+	json_out_key(&o, "args");
+	json_out_array(&o);
+	for (int i = 0; i < nargs; i++)
+		json_out_cstring(&o, args[i]);
+	json_out_array_end(&o);
+	json_out_object_end(&o);
+	if (!o.failed) {
+		sb_add(&line, o.p, o.len);
+		sb_addc(&line, '\n');
+	}
+	json_out_clear(&o);
+	while (n != -1 && sent < line.len) {
+		n = send(a->fd, line.data + sent, line.len - sent,
+		    MSG_NOSIGNAL);
+		if (n == -1 && errno == EINTR)
+			n = 0;
+		if (n > 0)
+			sent += (size_t)n;
+	}
+	sb_clear(&line);
+	/* a daemon that does not want to hear us has said why */
+	if (n == -1 && errno != EPIPE && errno != ECONNRESET) {
+		complain(a, "cannot ask: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	return EXIT_DONE;
+}
+
+/* The last line. */
+static int
+take_done(const struct answer *a, struct json_value line)
+{
+	struct json_value error = json_member(line, "error");
+	struct json_span span;
+	bool ok;
+
+	if (json_to_bool(json_member(line, "ok"), &ok) && ok)
+		return EXIT_DONE;
+	if (a->quiet)
+		return EXIT_FAILED;
+	(void)fprintf(stderr, "chatctl: ");
+	span = json_inside(error);
+	if (span.len == 0)
+		(void)fprintf(stderr, "refused");
+	else
+		show_string(error, stderr);
+	(void)fputc('\n', stderr);
+	return EXIT_FAILED;
+}
+
+/* -1: there is more to come. */
+static int
+take_line(const struct answer *a, const char *p, size_t len)
+{
+	struct json_value line, data;
+	const char *why;
+	bool done;
+
+	if (json_scan(p, len, JSON_MAX_DEPTH, &why) != JSON_FINE) {
+		complain(a, "the answer makes no sense: %s", why);
+		return EXIT_FAILED;
+	}
+	line = json_value(p, len);
+	if (json_to_bool(json_member(line, "done"), &done) && done)
+		return take_done(a, line);
+	data = json_member(line, "data");
+	if (data.kind != JSON_KIND_NONE)
+		a->fn(data.text.p, data.text.len, a->arg);
+	else
+		a->fn(line.text.p, line.text.len, a->arg);
+	return -1;
+}
+
+/* Read some more; -1 when that is not possible. */
+static int
+read_more(struct answer *a)
+{
+	char *grown;
+	ssize_t n;
+
+	if (a->size - a->len < READ_SIZE) {
+		if (a->size >= LINE_MAX_BYTES ||
+		    (grown = realloc(a->buf, a->size * 2 + READ_SIZE)) == NULL)
+			return -1;
+		a->buf = grown;
+		a->size = a->size * 2 + READ_SIZE;
+	}
+	do
+		n = recv(a->fd, a->buf + a->len, a->size - a->len, 0);
+	while (n == -1 && errno == EINTR);
+	if (n == 0)
+		errno = 0;
+	if (n <= 0)
+		return -1;
+	a->len += (size_t)n;
+	return 0;
+}
+
+/* All whole lines that are there; -1: there is more to come. */
+static int
+take_lines(struct answer *a)
+{
+	size_t used = 0;
+	int status = -1;
+	char *end;
+
+	while (status == -1 &&
+	    (end = memchr(a->buf + used, '\n', a->len - used)) != NULL) {
+		status =
+		    take_line(a, a->buf + used, (size_t)(end - a->buf) - used);
+		used = (size_t)(end - a->buf) + 1;
+	}
+	a->len -= used;
+	memmove(a->buf, a->buf + used, a->len);
+	return status;
+}
+
+static int
+read_answer(struct answer *a)
+{
+	int status;
+
+	while (read_more(a) == 0)
+		if ((status = take_lines(a)) != -1)
+			return status;
+	if (errno == EAGAIN)
+		complain(a, "the daemon does not answer");
+	else
+		complain(a, "the daemon broke off: %s",
+		    errno == 0 ? "it ended" : strerror(errno));
+	return EXIT_FAILED;
+}
+
+int
+client_ask(const char *path, const char *command, char *const *args, int nargs,
+    bool forever, bool quiet, client_fn fn, void *arg)
+{
+	struct answer a = { .fd = -1, .quiet = quiet, .fn = fn, .arg = arg };
+	int status;
+
+	if ((status = connect_to(&a, path, forever)) == EXIT_DONE &&
+	    (status = send_request(&a, command, args, nargs)) == EXIT_DONE)
+		status = read_answer(&a);
+	if (a.fd != -1)
+		(void)close(a.fd);
+	free(a.buf);
+	return status;
+}

@@ -1,0 +1,49 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * COMMAND(name, group, args, min, max, how, help) - all commands; help,
+ * usage, checking and printing come from these rows.
+ *
+ * how: TABLE the daemon answers with one document, shown as a table
+ *      LIST it answers with messages, a line each
+ *      STREAM the same, until one of us ends
+ *      LOCAL done here
+ */
+/* clang-format off */
+
+COMMAND("status", "look", "", 0, 0, TABLE,
+    "What the daemon is doing: processes, connections, store.")
+COMMAND("workers", "look", "", 0, 0, TABLE,
+    "The worker processes: state, load, how far behind they are.")
+COMMAND("ring", "look", "", 0, 0, TABLE,
+    "The two rings: how full they are, who reads how far.")
+COMMAND("store", "look", "", 0, 0, TABLE,
+    "The store: size, tables, commits.")
+COMMAND("stats", "look", "[pattern]", 0, 1, TABLE,
+    "Gauges, counters and histograms of all processes since the start. "
+    "The pattern is a shell's: stats 'closed*'.")
+COMMAND("config", "look", "", 0, 0, TABLE,
+    "The options in force and where each comes from.")
+COMMAND("version", "look", "", 0, 0, TABLE,
+    "What the running daemon is and was built from.")
+COMMAND("history", "chat", "workspace/session [limit]", 1, 2, LIST,
+    "The newest messages of a session (50, or as many as limit says).")
+COMMAND("tail", "chat", "workspace/session", 1, 1, STREAM,
+    "The messages of a session as they come, until interrupted.")
+COMMAND("token", "steer", "--user id [--name name] [--role role] "
+    "[--workspace id [--session id]...]... [--expires 1h] "
+    "[--secret-file file]", 0, 64, LOCAL,
+    "Sign a token for development (HS256).  Without --secret-file the "
+    "secret is the one that the daemon is configured with.  A --session "
+    "restricts the --workspace before it; without a --workspace the token "
+    "gives access to none.")
+COMMAND("reload", "run", "", 0, 0, TABLE,
+    "Read the configuration again; prints what changed, or why nothing "
+    "did.")
+COMMAND("stop", "run", "", 0, 0, TABLE,
+    "End the daemon in good order; returns when it has ended.")
+COMMAND("help", "run", "[command]", 0, 1, LOCAL,
+    "This list, or one command of it.")
+#undef COMMAND
+/* clang-format on */
