@@ -23,6 +23,10 @@
 #include "shm/user.h"
 #include "shm/wake.h"
 
+/* counts up when something changes its meaning but not its place */
+#define VERSION 1
+#define CLIENT_AT(field) offsetof(struct client, field)
+
 #define PAGE 4096
 #define MAX_CLIENTS (1 << 20)
 #define MAX_AREA (UINT64_C(1) << 32)
@@ -147,17 +151,19 @@ tables_size(const struct tables_geometry *g)
 uint64_t
 tables_abi(void)
 {
-	const uint64_t shape[] = { PAGE, wake_size(),
+	const uint64_t shape[] = { VERSION, PAGE, wake_size(),
 		sizeof(struct tables_head), sizeof(struct tables_state),
 		offsetof(struct tables_state, store),
 		offsetof(struct tables_state, child),
 		sizeof(struct tables_child), sizeof(struct tables_store),
-		sizeof(struct client), offsetof(struct client, out),
-		offsetof(struct client, ws), offsetof(struct client, user_row),
-		offsetof(struct client, rooms), sizeof(struct client_room),
-		sizeof(struct chain), IOBUF_CHUNK, IOBUF_SLAB, ADDRESS_WAYS,
-		USER_RATE__MAX, users_size(1 << 20), HIST_BUCKETS,
-		sizeof(struct counter_row) };
+		sizeof(struct client), CLIENT_AT(out), CLIENT_AT(in),
+		CLIENT_AT(ping_due), CLIENT_AT(raw), CLIENT_AT(ws),
+		CLIENT_AT(engine_sid), CLIENT_AT(opened_ms),
+		CLIENT_AT(user_row), CLIENT_AT(user), CLIENT_AT(nrooms),
+		CLIENT_AT(recovery_pid), CLIENT_AT(identity), CLIENT_AT(rooms),
+		sizeof(struct client_room), sizeof(struct chain), IOBUF_CHUNK,
+		IOBUF_SLAB, ADDRESS_WAYS, USER_RATE__MAX, users_size(1 << 20),
+		HIST_BUCKETS, sizeof(struct counter_row) };
 	static const char rows[] =
 #define COUNTER(NAME, name, help) name ","
 #include "shm/tbl_counters.h"
