@@ -165,8 +165,8 @@ struct chat_ops {
 	    const struct chat_event *ev);
 
 	/* Encode the event 'name' with the JSON argument 'json' once. */
-	struct chat_frame (*encode)(
-	    void *ctx, const char *name, const char *json, size_t len);
+	struct chat_frame (
+	    *encode)(void *ctx, const char *name, const char *json, size_t len);
 	void (*send)(void *ctx, void *conn, struct chat_frame frame,
 	    enum chat_priority prio);
 	/* Answer the acknowledgement 'ack' with one JSON argument. */
@@ -206,8 +206,8 @@ struct chat_ops {
 
 /* NULL with errno ENOMEM.  'cfg' must outlive the engine or the next
  * chat_configure(). */
-struct chat *chat_new(
-    const struct config *cfg, const struct chat_ops *ops, void *ctx);
+struct chat *chat_new(const struct config *cfg, const struct chat_ops *ops,
+    void *ctx);
 void chat_free(struct chat **chat);
 /* New limits after a reload; what is under way goes on. */
 void chat_configure(struct chat *chat, const struct config *cfg);
@@ -225,8 +225,8 @@ void *chat_socket_conn(const struct chat_socket *s);
  * The socket is gone; 'reason' is Socket.IO's name for why.  Its sessions
  * are left (LEAVE is published for each), its typing ends.
  */
-void chat_disconnect(
-    struct chat *chat, struct chat_socket **s, const char *reason);
+void chat_disconnect(struct chat *chat, struct chat_socket **s,
+    const char *reason);
 
 /* The same without telling anybody: the daemon ends, and all with it. */
 void chat_forget(struct chat *chat, struct chat_socket **s);

@@ -145,6 +145,8 @@ void json_out_array(struct json_out *o);
 void json_out_array_end(struct json_out *o);
 /* 'key' is a plain name: nothing in it needs an escape. */
 void json_out_key(struct json_out *o, const char *key);
+/* A key as it stands in a source, quotes and all. */
+void json_out_raw_key(struct json_out *o, struct json_value key);
 /* Escaped as JSON.stringify() does it; 'p' is UTF-8. */
 void json_out_string(struct json_out *o, const char *p, size_t len);
 void json_out_cstring(struct json_out *o, const char *s);

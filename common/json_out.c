@@ -126,6 +126,15 @@ json_out_key(struct json_out *o, const char *key)
 	o->comma = false;
 }
 
+void
+json_out_raw_key(struct json_out *o, struct json_value key)
+{
+	comma(o);
+	put(o, key.text.p, key.text.len);
+	put(o, ":", 1);
+	o->comma = false;
+}
+
 static size_t
 escape(unsigned char c, char *to)
 {

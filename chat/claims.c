@@ -1,0 +1,177 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "chat/claims.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+#define USER_ID_MAX 128
+#define USER_NAME_MAX 128
+#define ID_MAX 100
+
+static void *
+must(void *p)
+{
+	if (p == NULL)
+		fatalx("out of memory for an identity");
+	return p;
+}
+
+/* A string without control characters, decoded; NULL if it is none. */
+static char *
+read_text(struct json_value v)
+{
+	const char *at = NULL;
+	uint32_t c;
+	char *p;
+
+	if (v.kind != JSON_KIND_STRING || json_inside(v).len == 0)
+		return NULL;
+	while (json_next_char(v, &at, &c)) {
+		if (c < 0x20 || (c >= 0x7f && c <= 0x9f))
+			return NULL;
+	}
+	p = must(malloc(v.text.len));
+	CHECK(json_decode(v, p, v.text.len) > 0);
+	return p;
+}
+
+static char *
+read_user_id(struct json_value v)
+{
+	char *p = read_text(v);
+
+	if (p != NULL && strlen(p) > USER_ID_MAX) {
+		free(p);
+		p = NULL;
+	}
+	return p;
+}
+
+static char *
+read_user_name(struct json_value v)
+{
+	return json_utf16_length(v) <= USER_NAME_MAX ? read_text(v) : NULL;
+}
+
+static char *
+read_id(struct json_value v)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789_-";
+	char *p = read_text(v);
+
+	if (p != NULL &&
+	    (strlen(p) > ID_MAX || p[strspn(p, allowed)] != '\0')) {
+		free(p);
+		p = NULL;
+	}
+	return p;
+}
+
+/* Absent is fine and leaves *role_r. */
+static bool
+read_role(struct json_value v, enum identity_role *role_r)
+{
+	if (json_is(v, "user"))
+		*role_r = IDENTITY_USER;
+	else if (json_is(v, "agent"))
+		*role_r = IDENTITY_AGENT;
+	else if (json_is(v, "service"))
+		*role_r = IDENTITY_SERVICE;
+	else
+		return v.kind == JSON_KIND_NONE;
+	return true;
+}
+
+static size_t
+count(struct json_value array)
+{
+	struct json_iter it = json_iter(array);
+	struct json_value v;
+	size_t n = 0;
+
+	while (json_next(&it, &v))
+		n++;
+	return n;
+}
+
+static bool
+read_sessions(struct json_value v, struct identity_workspace *w)
+{
+	struct json_iter it = json_iter(v);
+	struct json_value e;
+
+	if (v.kind == JSON_KIND_NONE) {
+		w->all_sessions = true;
+		return true;
+	}
+	if (v.kind != JSON_KIND_ARRAY)
+		return false;
+	w->sessions = must(calloc(count(v) + 1, sizeof(*w->sessions)));
+	while (json_next(&it, &e)) {
+		if ((w->sessions[w->nsessions] = read_id(e)) == NULL)
+			return false;
+		w->nsessions++;
+	}
+	return true;
+}
+
+static bool
+read_workspace(struct json_value v, struct identity_workspace *w)
+{
+	if (v.kind == JSON_KIND_STRING) {
+		w->all_sessions = true;
+		return (w->id = read_id(v)) != NULL;
+	}
+	if (v.kind != JSON_KIND_OBJECT)
+		return false;
+	return (w->id = read_id(json_member(v, "id"))) != NULL &&
+	    read_role(json_member(v, "role"), &w->role) &&
+	    read_sessions(json_member(v, "sessions"), w);
+}
+
+static bool
+read_workspaces(struct json_value v, struct identity *id)
+{
+	struct json_iter it = json_iter(v);
+	struct identity_workspace *w;
+	struct json_value e;
+
+	if (v.kind != JSON_KIND_ARRAY)
+		return v.kind == JSON_KIND_NONE;
+	id->workspaces = must(calloc(count(v) + 1, sizeof(*w)));
+	while (json_next(&it, &e)) {
+		w = &id->workspaces[id->nworkspaces++];
+		w->role = id->role;
+		if (!read_workspace(e, w))
+			return false;
+	}
+	return true;
+}
+
+struct identity *
+claims_identity(const struct claims *c)
+{
+	struct identity *id = must(calloc(1, sizeof(*id)));
+
+	id->user_id = read_user_id(c->user_id);
+	if (id->user_id == NULL)
+		goto fail;
+	id->user_name = c->user_name.kind == JSON_KIND_NONE
+	    ? must(strdup(id->user_id))
+	    : read_user_name(c->user_name);
+	if (id->user_name == NULL || !read_role(c->role, &id->role) ||
+	    !read_workspaces(c->workspaces, id))
+		goto fail;
+	return id;
+fail:
+	identity_free(&id);
+	return NULL;
+}

@@ -1,0 +1,237 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "chat/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/replay.h"
+#include "chat/typing.h"
+#include "common/log.h"
+
+void *
+chat_alloc(size_t size)
+{
+	void *p;
+
+	if ((p = calloc(1, size)) == NULL)
+		fatalx("out of memory");
+	return p;
+}
+
+void *
+chat_realloc(void *p, size_t n, size_t size)
+{
+	void *q;
+
+	if ((q = reallocarray(p, n, size)) == NULL)
+		fatalx("out of memory");
+	return q;
+}
+
+void
+chat_id_set(struct chat_id *id_r, struct chat_str id)
+{
+	CHECK(id.len <= CHAT_ID_MAX);
+	memcpy(id_r->text, id.p, id.len);
+	id_r->text[id.len] = '\0';
+	id_r->len = id.len;
+}
+
+void
+chat_check_out(const struct json_out *o)
+{
+	if (o->failed)
+		fatalx("out of memory for an event");
+}
+
+struct chat_frame
+chat_encode(struct chat *chat, const char *name, const struct json_out *o)
+{
+	chat_check_out(o);
+	return chat->ops->encode(chat->ctx, name, o->p, o->len);
+}
+
+uint64_t
+chat_mono_ms(struct chat *chat)
+{
+	return chat->ops->mono_ms(chat->ctx);
+}
+
+uint64_t
+chat_real_ms(struct chat *chat)
+{
+	return chat->ops->real_ms(chat->ctx);
+}
+
+void
+chat_count(struct chat *chat, enum chat_count what)
+{
+	chat->ops->count(chat->ctx, what);
+}
+
+uint32_t
+chat_next_request(struct chat *chat)
+{
+	if (++chat->last_request == 0)
+		chat->last_request = 1;
+	return chat->last_request;
+}
+
+struct chat *
+chat_new(const struct config *cfg, const struct chat_ops *ops, void *ctx)
+{
+	struct chat *chat;
+
+	if ((chat = calloc(1, sizeof(*chat))) == NULL)
+		return NULL;
+	chat->cfg = cfg;
+	chat->ops = ops;
+	chat->ctx = ctx;
+	LIST_INIT(&chat->sockets);
+	TAILQ_INIT(&chat->typists);
+	STAILQ_INIT(&chat->agains);
+	return chat;
+}
+
+void
+chat_free(struct chat **chatp)
+{
+	struct chat *chat = *chatp;
+	struct chat_socket *s;
+	struct again *a;
+
+	if (chat == NULL)
+		return;
+	while ((s = LIST_FIRST(&chat->sockets)) != NULL)
+		chat_forget(chat, &s);
+	while ((a = STAILQ_FIRST(&chat->agains)) != NULL) {
+		STAILQ_REMOVE_HEAD(&chat->agains, entry);
+		free(a);
+	}
+	CHECK(chat->rooms == NULL);
+	json_out_clear(&chat->reply);
+	json_out_clear(&chat->event);
+	free(chat);
+	*chatp = NULL;
+}
+
+void
+chat_configure(struct chat *chat, const struct config *cfg)
+{
+	chat->cfg = cfg;
+}
+
+bool
+chat_has_room(const struct chat *chat, uint64_t number)
+{
+	return room_find(chat, number) != NULL;
+}
+
+void
+chat_deliver(struct chat *chat, const struct chat_delivery *d)
+{
+	switch (d->ev.type) {
+	case CHAT_JOIN:
+		join_deliver(chat, d);
+		break;
+	case CHAT_LEAVE:
+		leave_deliver(chat, d);
+		break;
+	case CHAT_PRESENCE:
+		presence_deliver(chat, d);
+		break;
+	case CHAT_MESSAGE:
+		message_deliver(chat, d);
+		break;
+	case CHAT_TYPING:
+		typing_deliver(chat, d);
+		break;
+	}
+}
+
+void
+chat_publish_leave(struct chat *chat, uint64_t room, uint64_t user,
+    struct chat_str socket_id, struct chat_str user_id, struct chat_str reason)
+{
+	struct chat_event ev = { .type = CHAT_LEAVE,
+		.room = room,
+		.user = user,
+		.nfields = 3 };
+
+	ev.field[0] = socket_id;
+	ev.field[1] = user_id;
+	ev.field[2] = reason;
+	chat->ops->publish(chat->ctx, NULL, 0, &ev);
+}
+
+void
+chat_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
+{
+	struct job *job;
+	enum produced done;
+
+	if ((job = STAILQ_FIRST(&s->jobs)) == NULL)
+		return;
+	if (job->kind == JOB_HISTORY) {
+		history_produce(chat, s, job);
+		done = PRODUCED_ALL;
+	} else {
+		done = replay_produce(chat, s, job, delivered);
+	}
+	if (done == PRODUCED_ALL)
+		job_remove(chat, s, job);
+	if (done == PRODUCED_STALLED)
+		chat->stalled = true;
+	else if (!STAILQ_EMPTY(&s->jobs))
+		chat->ops->want_produce(chat->ctx, s->conn);
+}
+
+void
+chat_tick(struct chat *chat)
+{
+	uint64_t now = chat_mono_ms(chat);
+	struct chat_socket *s;
+
+	typing_tick(chat, now);
+	leave_tick(chat, now);
+	if (!chat->stalled)
+		return;
+	chat->stalled = false;
+	LIST_FOREACH(s, &chat->sockets, entry) {
+		if (!STAILQ_EMPTY(&s->jobs))
+			chat->ops->want_produce(chat->ctx, s->conn);
+	}
+}
+
+void
+chat_announce(struct chat *chat, const char *code, const char *message)
+{
+	struct json_out *o = &chat->event;
+	struct chat_frame frame;
+	struct chat_socket *s;
+
+	if (LIST_EMPTY(&chat->sockets))
+		return;
+	json_out_reset(o);
+	json_out_object(o);
+	json_out_key(o, "code");
+	json_out_cstring(o, code);
+	json_out_key(o, "message");
+	json_out_cstring(o, message);
+	json_out_object_end(o);
+	frame = chat_encode(chat, "chat:disconnect-reason", o);
+	LIST_FOREACH(s, &chat->sockets, entry)
+		chat->ops->send(chat->ctx, s->conn, frame, CHAT_EVENT);
+}
+
+void
+chat_totals(const struct chat *chat, struct chat_totals *t_r)
+{
+	t_r->sockets = chat->nsockets;
+	t_r->rooms = HASH_COUNT(chat->rooms);
+	t_r->members = chat->nmembers;
+}

@@ -1,0 +1,127 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * engine - what the files of chat/ share.
+ *
+ *   chat --+-- rooms, by number -- room -- members[]: conn, socket, ...
+ *          |                        |         ^ index
+ *          +-- sockets -- socket ---+-- joined[], sorted by session
+ *                                   +-- pendings: published, not yet back
+ *                                   +-- jobs: what is produced piece by piece
+ *
+ * A room (room.h) is here while somebody of this worker is in it or waits
+ * for something in it.  A member is one socket in one room; what the loop
+ * over a room's members needs stands in that array.
+ *
+ * Memory that is not there ends the worker: nothing here is as large as a
+ * client likes.
+ */
+
+#ifndef CHAT_ENGINE_H
+#define CHAT_ENGINE_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chat/chat.h"
+#include "chat/count.h"
+#include "common/json.h"
+
+#define CHAT_ID_MAX 100
+/* public Socket.IO ids have 20 characters */
+#define CHAT_SOCKET_ID_MAX 23
+#define MS_PER_S 1000
+
+struct room;
+struct typist;
+
+/* The id of a session, workspace, agent or message. */
+struct chat_id {
+	size_t len;
+	char text[CHAT_ID_MAX + 1];
+};
+
+/* A leave that the store could not take: it is published again. */
+struct again {
+	STAILQ_ENTRY(again) entry;
+	uint64_t due_ms, room, user;
+	/* socket id, user id, reason, each with its NUL */
+	size_t len[3];
+	char text[];
+};
+
+TAILQ_HEAD(typist_list, typist);
+
+struct chat {
+	const struct config *cfg;
+	const struct chat_ops *ops;
+	void *ctx;
+	struct room *rooms;
+	LIST_HEAD(, chat_socket) sockets;
+	size_t nsockets, nmembers;
+	uint32_t last_request;
+	/* some jobs wait for the store to be readable again */
+	bool stalled;
+	/* who types here, the first to expire first */
+	struct typist_list typists;
+	STAILQ_HEAD(, again) agains;
+	/* scratch: one answer to a client; one event to a room */
+	struct json_out reply, event;
+	/* security lines in this second, and how many were left out */
+	uint64_t security_second;
+	unsigned security_lines, security_left_out;
+};
+
+static inline struct chat_str
+chat_str(const char *p, size_t len)
+{
+	return (struct chat_str){ p, len };
+}
+
+/* calloc() and the like that end the worker when there is no memory. */
+void *chat_alloc(size_t size);
+void *chat_realloc(void *p, size_t n, size_t size);
+
+/* 'id' has been checked before: it fits. */
+void chat_id_set(struct chat_id *id_r, struct chat_str id);
+
+/* Ends the worker if 'o' could not be written. */
+void chat_check_out(const struct json_out *o);
+/* Encode what 'o' holds; ends the worker if it could not be written. */
+struct chat_frame chat_encode(struct chat *chat, const char *name,
+    const struct json_out *o);
+uint64_t chat_mono_ms(struct chat *chat);
+uint64_t chat_real_ms(struct chat *chat);
+void chat_count(struct chat *chat, enum chat_count what);
+/* The number of the next request; never 0. */
+uint32_t chat_next_request(struct chat *chat);
+
+/*
+ * Publish a LEAVE that nobody waits for.
+ */
+void chat_publish_leave(struct chat *chat, uint64_t room, uint64_t user,
+    struct chat_str socket_id, struct chat_str user_id, struct chat_str reason);
+
+/* Events in their turn: join.c, leave.c, presence.c, deliver.c, typing.c. */
+void join_deliver(struct chat *chat, const struct chat_delivery *d);
+void leave_deliver(struct chat *chat, const struct chat_delivery *d);
+void presence_deliver(struct chat *chat, const struct chat_delivery *d);
+void message_deliver(struct chat *chat, const struct chat_delivery *d);
+void typing_deliver(struct chat *chat, const struct chat_delivery *d);
+
+/* Publish again what the store could not take (leave.c). */
+void leave_tick(struct chat *chat, uint64_t now_ms);
+
+/*
+ * Count a security event and log it (at most SECURITY_LINES a second);
+ * never with a message's text.  'session' may be NULL (security.c).
+ */
+#define SECURITY_LINES 20
+void security_event(struct chat *chat, const struct chat_socket *s,
+    enum chat_count what, const char *session);
+
+#endif /* CHAT_ENGINE_H */

@@ -1,0 +1,433 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * chat:join-session.  A join is published; membership begins when it comes
+ * back.  Its position is the seam: the roster and the replay hold what was
+ * before it, and what comes after it is live.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/identity.h"
+#include "chat/render.h"
+#include "chat/replay.h"
+#include "chat/request.h"
+#include "common/log.h"
+
+#define EVENT_JOIN_SUCCESS "chat:join-session-success"
+#define EVENT_USER_JOINED "chat:user-joined"
+#define STATUS_ACTIVE "active"
+
+/* Who joins what, however it came to it. */
+struct join {
+	const struct join_names *names;
+	bool has_after;
+	uint64_t after_seq;
+	bool has_ack;
+	uint64_t ack;
+	uint64_t time_ms;
+	uint64_t last_seq, last_revision;
+};
+
+bool
+join_parse(struct request *r)
+{
+	struct json_iter it = json_iter(r->payload);
+	struct json_value k, v, none = { JSON_KIND_NONE, { NULL, 0 } };
+	struct json_value after = none, revision = none, agent = none;
+	uint64_t n;
+	bool ok, has;
+
+	while (json_next_member(&it, &k, &v)) {
+		if (json_is(k, "sessionId"))
+			(void)read_id(v, &r->session);
+		else if (json_is(k, "workspaceId"))
+			(void)read_id(v, &r->workspace);
+		else if (json_is(k, "agentId"))
+			agent = v;
+		else if (json_is(k, "afterSeq"))
+			after = v;
+		else if (json_is(k, "afterRevision"))
+			revision = v;
+	}
+	ok = read_optional_id(agent, &r->agent);
+	ok = read_optional_u64(after, 0, &r->u.join.after_seq,
+		 &r->u.join.has_after) &&
+	    read_optional_u64(revision, 0, &n, &has) && ok;
+	return ok && r->session.len > 0 && r->workspace.len > 0;
+}
+
+/* --- the answer ------------------------------------------------------------ */
+
+struct roster {
+	struct json_out *o;
+	const char *session;
+	const char *socket_id;
+	/* its own entry, once seen */
+	bool seen;
+	struct chat_member self;
+	char status[16];
+};
+
+static bool
+is_text(struct chat_str s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
+}
+
+static bool
+roster_add(void *arg, const struct chat_member *m)
+{
+	struct roster *roster = arg;
+
+	render_presence(roster->o, roster->session, m);
+	if (!is_text(m->socket_id, roster->socket_id))
+		return true;
+	roster->seen = true;
+	roster->self.joined_ms = m->joined_ms;
+	roster->self.active_ms = m->active_ms;
+	if (m->status.len <= sizeof(roster->status)) {
+		memcpy(roster->status, m->status.p, m->status.len);
+		roster->self.status = chat_str(roster->status, m->status.len);
+	}
+	return true;
+}
+
+static struct chat_member
+self_of(const struct chat_socket *s, uint64_t time_ms)
+{
+	const struct identity *id = s->identity;
+	struct chat_member m = {
+		.user = s->user,
+		.joined_ms = time_ms,
+		.active_ms = time_ms,
+		.user_id = chat_str(id->user_id, strlen(id->user_id)),
+		.user_name = chat_str(id->user_name, strlen(id->user_name)),
+		.socket_id = chat_str(s->id, strlen(s->id)),
+		.status = chat_str(STATUS_ACTIVE, strlen(STATUS_ACTIVE)),
+	};
+
+	return m;
+}
+
+static void
+put_names(struct json_out *o, const struct join_names *names)
+{
+	char room[sizeof("chat:workspace:") + CHAT_ID_MAX] = "chat:workspace:";
+
+	json_out_key(o, "sessionId");
+	json_out_string(o, names->session.text, names->session.len);
+	if (names->agent.len > 0) {
+		json_out_key(o, "agentId");
+		json_out_string(o, names->agent.text, names->agent.len);
+	}
+	json_out_key(o, "workspaceId");
+	json_out_string(o, names->workspace.text, names->workspace.len);
+	render_room_id(o, names->session.text);
+	memcpy(room + strlen(room), names->workspace.text,
+	    names->workspace.len + 1);
+	json_out_key(o, "workspaceRoomId");
+	json_out_cstring(o, room);
+}
+
+/* The first seq to replay; 0: nothing.  Many are cut to the newest. */
+static uint64_t
+replay_from(const struct chat *chat, const struct join *join, bool *truncated_r)
+{
+	uint64_t max = chat->cfg->replay_max, from;
+
+	if (!join->has_after || join->after_seq >= join->last_seq)
+		return 0;
+	from = join->after_seq + 1;
+	if (max > 0 && join->last_seq - join->after_seq > max) {
+		from = join->last_seq - max + 1;
+		*truncated_r = true;
+	}
+	return from;
+}
+
+/*
+ * Tell the joiner, and begin its replay.  -1 if the roster cannot be read;
+ * then nothing was sent.
+ */
+static int
+join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
+    struct member *m, const struct join *join)
+{
+	struct json_out *o = reply_begin(chat);
+	struct roster roster = { .o = o,
+		.session = room->session,
+		.socket_id = s->id,
+		.self = self_of(s, join->time_ms) };
+	uint64_t pos, from;
+	bool truncated = false;
+
+	put_names(o, join->names);
+	json_out_key(o, "timestamp");
+	json_out_u64(o, join->time_ms);
+	json_out_key(o, "presences");
+	json_out_array(o);
+	if (chat->ops->roster(chat->ctx, room->number, roster_add, &roster,
+		&pos) == -1)
+		return -1;
+	if (!roster.seen)
+		render_presence(o, room->session, &roster.self);
+	json_out_array_end(o);
+	json_out_key(o, "presence");
+	render_presence(o, room->session, &roster.self);
+	json_out_key(o, "lastSeq");
+	json_out_u64(o, join->last_seq);
+	json_out_key(o, "lastRevision");
+	json_out_u64(o, join->last_revision);
+	json_out_inside(o, "\"receipts\":[],\"streams\":[]", 26);
+	from = replay_from(chat, join, &truncated);
+	if (truncated) {
+		json_out_key(o, "truncated");
+		json_out_bool(o, true);
+	}
+	m->roster_pos = pos;
+	m->joined_ms = roster.self.joined_ms;
+	reply_end(chat, s, EVENT_JOIN_SUCCESS, join->has_ack, join->ack);
+	if (from > 0)
+		replay_start(chat, room, m, from, join->last_seq);
+	else if (join->has_after)
+		replay_stop(chat, m);
+	return 0;
+}
+
+/* --- the request ------------------------------------------------------------- */
+
+static char *
+copy_id(const struct chat_id *id)
+{
+	char *p;
+
+	if (id->len == 0)
+		return NULL;
+	p = chat_alloc(id->len + 1);
+	memcpy(p, id->text, id->len);
+	return p;
+}
+
+/* In the session already: tell nobody else. */
+static enum chat_error
+join_again(struct request *r, const struct joined *j)
+{
+	struct join_names names = { r->workspace, r->session, r->agent };
+	struct join join = {
+		.names = &names,
+		.has_after = r->u.join.has_after,
+		.after_seq = r->u.join.after_seq,
+		.has_ack = r->has_ack,
+		.ack = r->ack,
+		.time_ms = chat_real_ms(r->chat),
+		.last_seq = j->room->last_seq,
+	};
+
+	struct member *m = &j->room->members[j->index];
+
+	if (join_answer(r->chat, r->s, j->room, m, &join) == -1)
+		return CHAT_E_STORE_UNAVAILABLE;
+	if (r->agent.len > 0) {
+		free(m->agent);
+		m->agent = copy_id(&r->agent);
+	}
+	return CHAT_OK;
+}
+
+static uint32_t
+joins_pending(const struct chat_socket *s)
+{
+	const struct pending *p;
+	uint32_t n = 0;
+
+	if (s->nbusy == 0)
+		return 0;
+	STAILQ_FOREACH(p, &s->pendings, entry)
+		n += p->kind == PENDING_JOIN;
+	return n;
+}
+
+static void
+join_publish(struct request *r)
+{
+	struct chat_socket *s = r->s;
+	const struct identity *id = s->identity;
+	struct pending *p = pending_add(r->chat, s, PENDING_JOIN, NULL);
+	struct chat_event ev = { .type = CHAT_JOIN, .nfields = 6 };
+
+	p->names = chat_alloc(sizeof(*p->names));
+	p->names->workspace = r->workspace;
+	p->names->session = r->session;
+	p->names->agent = r->agent;
+	p->has_after = r->u.join.has_after;
+	p->after_seq = r->u.join.after_seq;
+	p->has_ack = r->has_ack;
+	p->ack = r->ack;
+	ev.field[0] = chat_str(r->workspace.text, r->workspace.len);
+	ev.field[1] = chat_str(r->session.text, r->session.len);
+	ev.field[2] = chat_str(id->user_id, strlen(id->user_id));
+	ev.field[3] = chat_str(id->user_name, strlen(id->user_name));
+	ev.field[4] = chat_str(s->id, strlen(s->id));
+	ev.field[5] = chat_str(r->agent.text, r->agent.len);
+	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
+}
+
+enum chat_error
+join_handle(struct request *r)
+{
+	const struct config *cfg = r->chat->cfg;
+	const struct joined *j = socket_joined(r->s, r->session.text);
+
+	if (j != NULL && strcmp(j->room->workspace, r->workspace.text) != 0)
+		return CHAT_E_ACCESS_DENIED;
+	if (!identity_allows(r->s->identity, r->workspace.text, r->session.text,
+		NULL))
+		return CHAT_E_ACCESS_DENIED;
+	if (r->u.join.has_after)
+		chat_count(r->chat, CHAT_COUNT_REPLAYS);
+	if (j != NULL)
+		return join_again(r, j);
+	if (cfg->limits_sessions_per_socket > 0 &&
+	    r->s->njoined + joins_pending(r->s) >=
+		cfg->limits_sessions_per_socket)
+		return CHAT_E_TOO_MANY_SESSIONS;
+	join_publish(r);
+	return CHAT_OK;
+}
+
+/* --- in its turn ---------------------------------------------------------------- */
+
+static void
+join_refused(struct chat *chat, struct chat_socket *s, const struct pending *p,
+    enum chat_error err)
+{
+	struct error_context ctx = {
+		.event = EVENT_JOIN_ERROR,
+		.errors = CHAT_COUNT_JOIN_ERRORS,
+		.has_ack = p->has_ack,
+		.ack = p->ack,
+		.session = &p->names->session,
+		.workspace = &p->names->workspace,
+		.agent = &p->names->agent,
+	};
+
+	reply_error(chat, s, err, &ctx);
+}
+
+/* The socket is in; or it is not, because the store cannot tell with whom. */
+static void
+join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
+    const struct pending *p, const struct chat_delivery *d)
+{
+	struct join join = {
+		.names = p->names,
+		.has_after = p->has_after,
+		.after_seq = p->after_seq,
+		.has_ack = p->has_ack,
+		.ack = p->ack,
+		.time_ms = d->time_ms,
+		.last_seq = d->seq,
+		.last_revision = d->revision,
+	};
+	enum identity_role role = IDENTITY_USER;
+	struct member *m;
+
+	s->user = d->ev.user;
+	if (d->seq > room->last_seq)
+		room->last_seq = d->seq;
+	m = room_add(chat, room, s);
+	m->joined_ms = d->time_ms;
+	(void)identity_allows(s->identity, room->workspace, room->session,
+	    &role);
+	m->role = role;
+	m->agent = copy_id(&p->names->agent);
+	if (join_answer(chat, s, room, m, &join) == 0) {
+		chat_count(chat, CHAT_COUNT_JOINS);
+		return;
+	}
+	room_remove(chat, room, s);
+	chat_publish_leave(chat, room->number, s->user,
+	    chat_str(s->id, strlen(s->id)), d->ev.field[2], chat_str("", 0));
+	join_refused(chat, s, p, CHAT_E_STORE_UNAVAILABLE);
+}
+
+static void
+tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
+    const struct chat_socket *joiner)
+{
+	struct json_out *o = &chat->event;
+	struct chat_member m = {
+		.joined_ms = d->time_ms,
+		.active_ms = d->time_ms,
+		.user_id = d->ev.field[2],
+		.user_name = d->ev.field[3],
+		.socket_id = d->ev.field[4],
+		.status = chat_str(STATUS_ACTIVE, strlen(STATUS_ACTIVE)),
+	};
+
+	if (room->nmembers <=
+	    (joiner != NULL && room_member(room, joiner) != NULL))
+		return;
+	json_out_reset(o);
+	render_presence(o, room->session, &m);
+	room_send_presence(chat, room, chat_encode(chat, EVENT_USER_JOINED, o),
+	    joiner, d->gseq);
+}
+
+/* It left before it was in: the others see it come and go. */
+static void
+join_gone(struct chat *chat, const struct room *room,
+    const struct chat_delivery *d)
+{
+	static const char reason[] = "transport close";
+
+	/* or is it in, and nobody waits for this verdict? */
+	if (room != NULL && room_has_socket(room, d->ev.field[4]))
+		return;
+	chat_publish_leave(chat, d->ev.room, d->ev.user, d->ev.field[4],
+	    d->ev.field[2], chat_str(reason, sizeof(reason) - 1));
+}
+
+static void
+join_own(struct chat *chat, struct chat_socket *s, struct pending *p,
+    const struct chat_delivery *d)
+{
+	struct room *room;
+	bool in = d->outcome == CHAT_STORED || d->outcome == CHAT_DUPLICATE;
+
+	if (!in) {
+		join_refused(chat, s, p, error_of(d->outcome));
+	} else {
+		room =
+		    room_get(chat, d->ev.room, d->ev.field[0], d->ev.field[1]);
+		if (room_member(room, s) == NULL)
+			join_enter(chat, s, room, p, d);
+		if (d->outcome == CHAT_STORED)
+			tell_room(chat, room, d, s);
+		room_unref(chat, room);
+	}
+	pending_free(chat, &p);
+	socket_resume(chat, s);
+}
+
+void
+join_deliver(struct chat *chat, const struct chat_delivery *d)
+{
+	struct pending *p = NULL;
+	struct room *room;
+
+	if (d->own && d->socket != NULL &&
+	    (p = pending_take(d->socket, d->request)) != NULL) {
+		join_own(chat, d->socket, p, d);
+		return;
+	}
+	room = room_find(chat, d->ev.room);
+	if (d->outcome == CHAT_STORED && room != NULL)
+		tell_room(chat, room, d, NULL);
+	if (d->own && d->socket == NULL &&
+	    (d->outcome == CHAT_STORED || d->outcome == CHAT_DUPLICATE))
+		join_gone(chat, room, d);
+}

@@ -1,0 +1,159 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * chat:update-presence.
+ */
+
+#include <string.h>
+
+#include "chat/identity.h"
+#include "chat/render.h"
+#include "chat/request.h"
+
+#define EVENT_PRESENCE_UPDATED "chat:presence-updated"
+
+bool
+presence_parse(struct request *r)
+{
+	static const char *const statuses[] = { "active", "idle", "away" };
+	struct json_value v = json_member(r->payload, "status");
+	size_t i;
+
+	if (!read_id(json_member(r->payload, "sessionId"), &r->session))
+		return false;
+	for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+		if (json_is(v, statuses[i])) {
+			r->u.presence.status = statuses[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+enum chat_error
+presence_handle(struct request *r)
+{
+	struct chat_socket *s = r->s;
+	const struct identity *id = s->identity;
+	struct chat_event ev = { .type = CHAT_PRESENCE, .nfields = 4 };
+	struct pending *p = pending_add(r->chat, s, PENDING_PRESENCE, r->room);
+	const char *status = r->u.presence.status;
+
+	p->has_ack = r->has_ack;
+	p->ack = r->ack;
+	ev.room = r->room->number;
+	ev.user = s->user;
+	ev.field[0] = chat_str(s->id, strlen(s->id));
+	ev.field[1] = chat_str(id->user_id, strlen(id->user_id));
+	ev.field[2] = chat_str(id->user_name, strlen(id->user_name));
+	ev.field[3] = chat_str(status, strlen(status));
+	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
+	return CHAT_OK;
+}
+
+/* --- in its turn --------------------------------------------------------------- */
+
+struct find {
+	struct chat_str socket_id;
+	bool found;
+	uint64_t joined_ms;
+};
+
+static bool
+find_row(void *arg, const struct chat_member *m)
+{
+	struct find *f = arg;
+
+	if (m->socket_id.len != f->socket_id.len ||
+	    memcmp(m->socket_id.p, f->socket_id.p, f->socket_id.len) != 0)
+		return true;
+	f->found = true;
+	f->joined_ms = m->joined_ms;
+	return false;
+}
+
+/*
+ * When it joined: one of ours is known, another worker's stands in the store
+ * - unless it has left meanwhile, which the room is about to be told.
+ */
+static bool
+joined_at(struct chat *chat, struct room *room, const struct chat_socket *s,
+    const struct chat_delivery *d, uint64_t *joined_ms_r)
+{
+	struct find f = { .socket_id = d->ev.field[0] };
+	const struct member *m;
+	uint64_t pos;
+
+	if (s != NULL && (m = room_member(room, s)) != NULL) {
+		*joined_ms_r = m->joined_ms;
+		return true;
+	}
+	if (chat->ops->roster(chat->ctx, room->number, find_row, &f, &pos) ==
+		-1 ||
+	    !f.found)
+		return false;
+	*joined_ms_r = f.joined_ms;
+	return true;
+}
+
+static void
+tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
+    const struct chat_socket *s)
+{
+	struct json_out *o = &chat->event;
+	struct chat_member m = {
+		.active_ms = d->time_ms,
+		.user_id = d->ev.field[1],
+		.user_name = d->ev.field[2],
+		.socket_id = d->ev.field[0],
+		.status = d->ev.field[3],
+	};
+
+	if (room->nmembers <= (s != NULL && room_member(room, s) != NULL) ||
+	    !joined_at(chat, room, s, d, &m.joined_ms))
+		return;
+	json_out_reset(o);
+	render_presence(o, room->session, &m);
+	room_send_presence(chat, room,
+	    chat_encode(chat, EVENT_PRESENCE_UPDATED, o), s, d->gseq);
+}
+
+static void
+presence_answer(struct chat *chat, struct chat_socket *s,
+    const struct pending *p, enum chat_error err)
+{
+	struct chat_id session;
+	struct error_context ctx = {
+		.errors = CHAT_COUNT_OTHER_ERRORS,
+		.has_ack = p->has_ack,
+		.ack = p->ack,
+		.session = &session,
+	};
+
+	if (err == CHAT_OK) {
+		chat_count(chat, CHAT_COUNT_PRESENCE);
+		(void)reply_begin(chat);
+		reply_end(chat, s, NULL, p->has_ack, p->ack);
+		return;
+	}
+	chat_id_set(&session,
+	    chat_str(p->room->session, strlen(p->room->session)));
+	reply_error(chat, s, err, &ctx);
+}
+
+void
+presence_deliver(struct chat *chat, const struct chat_delivery *d)
+{
+	struct chat_socket *s = d->own ? d->socket : NULL;
+	struct pending *p = NULL;
+	struct room *room;
+
+	if (s != NULL && (p = pending_take(s, d->request)) != NULL) {
+		presence_answer(chat, s, p, error_of(d->outcome));
+		pending_free(chat, &p);
+	}
+	if (d->outcome == CHAT_STORED &&
+	    (room = room_find(chat, d->ev.room)) != NULL)
+		tell_room(chat, room, d, s);
+}

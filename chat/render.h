@@ -1,0 +1,32 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * render - the objects that clients see.
+ */
+
+#ifndef CHAT_RENDER_H
+#define CHAT_RENDER_H
+
+#include "chat/engine.h"
+
+/* A ChatMessage: body, sessionId, timestamp, seq. */
+void render_message(struct json_out *o, const char *session,
+    struct chat_str body, uint64_t time_ms, uint64_t seq);
+
+/* A ChatPresence. */
+void render_presence(struct json_out *o, const char *session,
+    const struct chat_member *m);
+
+/* A TypingIndicator; 'agent' is told unless it is empty. */
+void render_typing(struct json_out *o, const char *session,
+    struct chat_str user_id, struct chat_str agent, bool on, uint64_t time_ms);
+
+/* The payload of chat:user-left; 'reason' is told unless it is empty. */
+void render_left(struct json_out *o, const char *session,
+    const struct chat_delivery *d, uint64_t time_ms);
+
+/* "roomId": the name of the session's room. */
+void render_room_id(struct json_out *o, const char *session);
+
+#endif /* CHAT_RENDER_H */

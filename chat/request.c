@@ -1,0 +1,376 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "chat/request.h"
+
+#include <string.h>
+
+#include "common/log.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+static const struct command commands[] = {
+	{
+	    .name = "chat:join-session",
+	    .rate = CHAT_RATE_JOIN,
+	    .parse = join_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .handle = join_handle,
+	    .error_event = EVENT_JOIN_ERROR,
+	    .errors = CHAT_COUNT_JOIN_ERRORS,
+	},
+	{
+	    .name = "chat:leave-session",
+	    .rate = CHAT_RATE_PRESENCE,
+	    .parse = leave_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = leave_handle,
+	    .error_event = EVENT_LEAVE_ERROR,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
+	{
+	    .name = "chat:send-message",
+	    .rate = CHAT_RATE_MESSAGE,
+	    .parse = send_parse,
+	    .invalid = CHAT_E_INVALID_MESSAGE,
+	    .needs_join = true,
+	    .handle = send_handle,
+	    .over_rate = send_over_rate,
+	    .error_event = EVENT_SEND_ERROR,
+	    .errors = CHAT_COUNT_MESSAGE_ERRORS,
+	},
+	{
+	    .name = "chat:typing",
+	    .rate = CHAT_RATE_TYPING,
+	    .parse = typing_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = typing_handle,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
+	{
+	    .name = "chat:update-presence",
+	    .rate = CHAT_RATE_PRESENCE,
+	    .parse = presence_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = presence_handle,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
+	{
+	    .name = "chat:request-history",
+	    .rate = CHAT_RATE_HISTORY,
+	    .parse = history_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = history_handle,
+	    .error_event = EVENT_HISTORY_ERROR,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
+};
+
+static const struct command *
+command_find(struct chat_str name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strlen(commands[i].name) == name.len &&
+		    memcmp(commands[i].name, name.p, name.len) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* --- members of a payload ------------------------------------------------- */
+
+bool
+read_id(struct json_value v, struct chat_id *id_r)
+{
+	struct chat_id id;
+	ssize_t len;
+	char c;
+	size_t i;
+
+	if (v.kind != JSON_KIND_STRING ||
+	    (len = json_decode(v, id.text, sizeof(id.text))) <= 0)
+		return false;
+	id.len = (size_t)len;
+	for (i = 0; i < id.len; i++) {
+		c = id.text[i];
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9') || c == '_' || c == '-'))
+			return false;
+	}
+	*id_r = id;
+	return true;
+}
+
+bool
+read_optional_id(struct json_value v, struct chat_id *id_r)
+{
+	return v.kind == JSON_KIND_NONE || read_id(v, id_r);
+}
+
+bool
+read_optional_u64(struct json_value v, uint64_t min, uint64_t *n_r, bool *has_r)
+{
+	int64_t n;
+
+	if (v.kind == JSON_KIND_NONE)
+		return true;
+	if (!json_to_int(v, (int64_t)min, (INT64_C(1) << 53) - 1, &n))
+		return false;
+	*n_r = (uint64_t)n;
+	*has_r = true;
+	return true;
+}
+
+/* --- answers --------------------------------------------------------------- */
+
+/* The same text is the event's payload and, with "ok" in front, the
+ * acknowledgement's: the comma behind "ok" becomes the event's brace. */
+#define OK_TRUE "{\"ok\":true"
+#define OK_FALSE "{\"ok\":false"
+
+struct json_out *
+reply_begin(struct chat *chat)
+{
+	struct json_out *o = &chat->reply;
+
+	json_out_reset(o);
+	json_out_object(o);
+	json_out_key(o, "ok");
+	json_out_bool(o, true);
+	return o;
+}
+
+static void
+reply_send(struct chat *chat, struct chat_socket *s, const char *event,
+    size_t skip, bool has_ack, uint64_t ack)
+{
+	struct json_out *o = &chat->reply;
+	struct chat_frame frame;
+
+	json_out_object_end(o);
+	chat_check_out(o);
+	if (event != NULL) {
+		CHECK(o->len > skip && o->p[skip] == ',');
+		o->p[skip] = '{';
+		frame = chat->ops->encode(chat->ctx, event, o->p + skip,
+		    o->len - skip);
+		chat->ops->send(chat->ctx, s->conn, frame, CHAT_ANSWER);
+		o->p[skip] = ',';
+	}
+	if (has_ack)
+		chat->ops->ack(chat->ctx, s->conn, ack, o->p, o->len);
+}
+
+void
+reply_end(struct chat *chat, struct chat_socket *s, const char *event,
+    bool has_ack, uint64_t ack)
+{
+	reply_send(chat, s, event, sizeof(OK_TRUE) - 1, has_ack, ack);
+}
+
+static void
+reply_id(struct json_out *o, const char *key, const struct chat_id *id)
+{
+	if (id == NULL || id->len == 0)
+		return;
+	json_out_key(o, key);
+	json_out_string(o, id->text, id->len);
+}
+
+static void
+count_error(struct chat *chat, const struct chat_socket *s, enum chat_error err,
+    const struct error_context *ctx)
+{
+	const char *session = ctx->session == NULL ? NULL : ctx->session->text;
+
+	chat_count(chat, ctx->errors);
+	switch (err) {
+	case CHAT_E_INVALID_MESSAGE:
+	case CHAT_E_INVALID_REQUEST:
+		chat_count(chat, CHAT_COUNT_INVALID_PAYLOADS);
+		break;
+	case CHAT_E_STORE_UNAVAILABLE:
+		chat_count(chat, CHAT_COUNT_STORE_ERRORS);
+		break;
+	case CHAT_E_RATE_LIMITED:
+		security_event(chat, s, CHAT_COUNT_RATE_LIMIT_EXCEEDED,
+		    session);
+		break;
+	case CHAT_E_NOT_JOINED:
+		security_event(chat, s, CHAT_COUNT_SESSION_VALIDATION_FAILED,
+		    session);
+		break;
+	case CHAT_E_ACCESS_DENIED:
+		security_event(chat, s, CHAT_COUNT_UNAUTHORIZED_ACCESS,
+		    session);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+reply_error(struct chat *chat, struct chat_socket *s, enum chat_error err,
+    const struct error_context *ctx)
+{
+	struct json_out *o = &chat->reply;
+	char text[CHAT_ERROR_TEXT_MAX];
+
+	count_error(chat, s, err, ctx);
+	if (ctx->event == NULL && !ctx->has_ack)
+		return;
+	json_out_reset(o);
+	json_out_object(o);
+	json_out_key(o, "ok");
+	json_out_bool(o, false);
+	json_out_key(o, "error");
+	json_out_cstring(o,
+	    chat_error_text(chat->cfg, err, text, sizeof(text)));
+	json_out_key(o, "code");
+	json_out_cstring(o, chat_error_code(err));
+	json_out_key(o, "retryable");
+	json_out_bool(o, chat_error_retryable(err));
+	if (ctx->wait_ns > 0) {
+		json_out_key(o, "retryAfter");
+		json_out_u64(o, (ctx->wait_ns - 1) / NS_PER_S + 1);
+	}
+	reply_id(o, "sessionId", ctx->session);
+	reply_id(o, "workspaceId", ctx->workspace);
+	reply_id(o, "agentId", ctx->agent);
+	reply_id(o, "messageId", ctx->message);
+	reply_send(chat, s, ctx->event, sizeof(OK_FALSE) - 1, ctx->has_ack,
+	    ctx->ack);
+}
+
+enum chat_error
+error_of(enum chat_outcome outcome)
+{
+	switch (outcome) {
+	case CHAT_STORED:
+	case CHAT_DUPLICATE:
+		return CHAT_OK;
+	case CHAT_ID_TAKEN:
+		return CHAT_E_ID_TAKEN;
+	case CHAT_SESSION_FULL:
+		return CHAT_E_SESSION_FULL;
+	case CHAT_STORE_UNAVAILABLE:
+		return CHAT_E_STORE_UNAVAILABLE;
+	case CHAT_REJECTED:
+		break;
+	}
+	return CHAT_E_INTERNAL;
+}
+
+/* --- from a name to an answer ---------------------------------------------- */
+
+static void
+request_fail(struct request *r, enum chat_error err)
+{
+	struct error_context ctx = {
+		.event = r->cmd->error_event,
+		.errors = r->cmd->errors,
+		.has_ack = r->has_ack,
+		.ack = r->ack,
+		.wait_ns = err == CHAT_E_RATE_LIMITED ? r->wait_ns : 0,
+		.session = &r->session,
+		.workspace = &r->workspace,
+		.agent = r->cmd->handle == join_handle ? &r->agent : NULL,
+		.message = &r->message,
+	};
+
+	reply_error(r->chat, r->s, err, &ctx);
+}
+
+static enum chat_error
+find_member(struct request *r)
+{
+	const struct joined *j = socket_joined(r->s, r->session.text);
+
+	if (j == NULL)
+		return CHAT_E_NOT_JOINED;
+	r->room = j->room;
+	r->member = &j->room->members[j->index];
+	return CHAT_OK;
+}
+
+static enum chat_error
+request_run(struct request *r, size_t size)
+{
+	const struct config *cfg = r->chat->cfg;
+	enum chat_error err = CHAT_OK;
+	bool sane;
+
+	/* read first, so that a refusal can say what it is about */
+	sane = r->payload.kind == JSON_KIND_OBJECT && r->cmd->parse(r);
+	if (cfg->limits_event_bytes > 0 && size > cfg->limits_event_bytes)
+		sane = false;
+	r->wait_ns = r->chat->ops->rate(r->chat->ctx, r->s->conn, r->cmd->rate);
+	if (r->wait_ns > 0 && (r->cmd->over_rate == NULL || !sane))
+		return CHAT_E_RATE_LIMITED;
+	if (!sane)
+		return r->cmd->invalid;
+	if (r->cmd->needs_join)
+		err = find_member(r);
+	if (r->wait_ns > 0)
+		return err == CHAT_OK ? r->cmd->over_rate(r)
+				      : CHAT_E_RATE_LIMITED;
+	return err == CHAT_OK ? r->cmd->handle(r) : err;
+}
+
+/* The session that an event is about, wherever its kind has it. */
+static bool
+names_busy_session(const struct chat_socket *s, struct json_value payload)
+{
+	struct json_value v = json_member(payload, "message");
+	struct chat_id id;
+
+	if (v.kind == JSON_KIND_OBJECT)
+		payload = v;
+	return read_id(json_member(payload, "sessionId"), &id) &&
+	    socket_busy(s, id.text);
+}
+
+static void
+unknown_event(struct chat *chat, struct chat_socket *s, bool has_ack,
+    uint64_t ack)
+{
+	struct error_context ctx = {
+		.errors = CHAT_COUNT_UNKNOWN_EVENTS,
+		.has_ack = has_ack,
+		.ack = ack,
+	};
+
+	reply_error(chat, s, CHAT_E_UNKNOWN_EVENT, &ctx);
+}
+
+void
+chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
+    struct chat_str args, size_t size, bool has_ack, uint64_t ack)
+{
+	struct request r = { .chat = chat, .s = s };
+	struct json_iter it = json_iter_inside(args.p, args.len);
+	enum chat_error err;
+
+	if ((r.cmd = command_find(name)) == NULL) {
+		unknown_event(chat, s, has_ack, ack);
+		return;
+	}
+	(void)json_next(&it, &r.payload);
+	r.has_ack = has_ack;
+	r.ack = ack;
+	if (s->nbusy > 0 && names_busy_session(s, r.payload)) {
+		if (!socket_defer(s, name, args, size, has_ack, ack))
+			request_fail(&r, CHAT_E_OVERLOADED);
+		return;
+	}
+	if ((err = request_run(&r, size)) != CHAT_OK)
+		request_fail(&r, err);
+}

@@ -1,0 +1,197 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "chat/room.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/socket.h"
+#include "chat/typing.h"
+#include "common/log.h"
+
+/* FNV-1a; a client's collisions slow down only its own list. */
+uint32_t
+room_hash(const char *session)
+{
+	uint32_t h = 2166136261U;
+
+	for (; *session != '\0'; session++)
+		h = (h ^ (uint8_t)*session) * 16777619U;
+	return h;
+}
+
+struct room *
+room_find(const struct chat *chat, uint64_t number)
+{
+	struct room *room;
+
+	HASH_FIND(hh, chat->rooms, &number, sizeof(number), room);
+	return room;
+}
+
+struct room *
+room_get(struct chat *chat, uint64_t number, struct chat_str workspace,
+    struct chat_str session)
+{
+	struct room *room;
+	char *p;
+
+	if ((room = room_find(chat, number)) == NULL) {
+		room =
+		    chat_alloc(sizeof(*room) + workspace.len + session.len + 2);
+		room->number = number;
+		memcpy(room->session, session.p, session.len);
+		p = room->session + session.len + 1;
+		memcpy(p, workspace.p, workspace.len);
+		room->workspace = p;
+		room->hash = room_hash(room->session);
+		TAILQ_INIT(&room->typing);
+		HASH_ADD(hh, chat->rooms, number, sizeof(number), room);
+	}
+	room->refs++;
+	return room;
+}
+
+void
+room_ref(struct room *room)
+{
+	room->refs++;
+}
+
+void
+room_unref(struct chat *chat, struct room *room)
+{
+	CHECK(room->refs > 0);
+	if (--room->refs > 0 || room->nmembers > 0)
+		return;
+	typing_clear(chat, room, false);
+	HASH_DELETE(hh, chat->rooms, room);
+	free(room->members);
+	free(room);
+}
+
+struct member *
+room_add(struct chat *chat, struct room *room, struct chat_socket *s)
+{
+	struct member *m;
+
+	if (room->nmembers == room->cap) {
+		room->cap = room->cap == 0 ? 2 : room->cap * 2;
+		room->members = chat_realloc(room->members, room->cap,
+		    sizeof(*room->members));
+	}
+	if (room->nmembers == 0)
+		chat->ops->interest(chat->ctx, room->number, true);
+	socket_add_joined(s, room, room->nmembers);
+	m = &room->members[room->nmembers++];
+	memset(m, 0, sizeof(*m));
+	m->conn = s->conn;
+	m->s = s;
+	chat->nmembers++;
+	return m;
+}
+
+/* A room that was large gives its memory back. */
+static void
+room_shrink(struct room *room)
+{
+	struct member *members;
+
+	if (room->cap <= 16 || room->nmembers > room->cap / 4)
+		return;
+	members =
+	    reallocarray(room->members, room->cap / 2, sizeof(*room->members));
+	if (members != NULL) {
+		room->members = members;
+		room->cap /= 2;
+	}
+}
+
+void
+room_remove(struct chat *chat, struct room *room, struct chat_socket *s)
+{
+	struct joined *j = socket_joined_room(s, room), *moved;
+	struct member *m, *last;
+
+	CHECK(j != NULL && j->index < room->nmembers);
+	m = &room->members[j->index];
+	CHECK(m->s == s && m->replay == NULL);
+	free(m->agent);
+	last = &room->members[--room->nmembers];
+	if (m != last) {
+		moved = socket_joined_room(last->s, room);
+		CHECK(moved != NULL);
+		moved->index = j->index;
+		*m = *last;
+	}
+	socket_remove_joined(s, j);
+	chat->nmembers--;
+	room_shrink(room);
+	if (room->nmembers == 0) {
+		typing_clear(chat, room, false);
+		chat->ops->interest(chat->ctx, room->number, false);
+	}
+}
+
+struct member *
+room_member(struct room *room, const struct chat_socket *s)
+{
+	const struct joined *j = socket_joined_room(s, room);
+
+	return j == NULL ? NULL : &room->members[j->index];
+}
+
+bool
+room_has_socket(const struct room *room, struct chat_str socket_id)
+{
+	const char *id;
+	uint32_t i;
+
+	for (i = 0; i < room->nmembers; i++) {
+		id = room->members[i].s->id;
+		if (strlen(id) == socket_id.len &&
+		    memcmp(id, socket_id.p, socket_id.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+room_send_message(struct chat *chat, struct room *room, struct chat_frame frame,
+    const struct chat_socket *except)
+{
+	const struct member *m = room->members, *end = m + room->nmembers;
+
+	for (; m < end; m++) {
+		if (m->replay == NULL && m->s != except)
+			chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
+	}
+}
+
+void
+room_send_presence(struct chat *chat, struct room *room,
+    struct chat_frame frame, const struct chat_socket *except, uint64_t gseq)
+{
+	const struct member *m = room->members, *end = m + room->nmembers;
+
+	for (; m < end; m++) {
+		if (gseq >= m->roster_pos && m->s != except)
+			chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
+	}
+}
+
+void
+room_send_typing(struct chat *chat, struct room *room, struct chat_frame frame,
+    uint64_t user, bool droppable)
+{
+	const struct member *m = room->members, *end = m + room->nmembers;
+	enum chat_priority prio = droppable ? CHAT_DROPPABLE : CHAT_EVENT;
+
+	for (; m < end; m++) {
+		if (m->s->user != user)
+			chat->ops->send(chat->ctx, m->conn, frame, prio);
+	}
+}

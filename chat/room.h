@@ -1,0 +1,101 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * room - the sessions that this worker's clients are in, and who of them.
+ */
+
+#ifndef CHAT_ROOM_H
+#define CHAT_ROOM_H
+
+#include "common/log.h"
+
+#define uthash_fatal(msg) fatalx("out of memory for a room")
+#include <uthash.h>
+
+#include "chat/engine.h"
+
+struct job;
+struct typing;
+
+/* One socket in one room: 48 bytes here and 16 in the socket. */
+struct member {
+	void *conn;
+	struct chat_socket *s;
+	/* not live: its messages come out of the store */
+	struct job *replay;
+	/* changes of presence below were told by the roster */
+	uint64_t roster_pos;
+	uint64_t joined_ms : 56;
+	/* enum identity_role */
+	uint64_t role : 8;
+	/* named at join; NULL without one */
+	char *agent;
+};
+
+/* The other end, in the socket. */
+struct joined {
+	/* of the session's id */
+	uint32_t hash;
+	/* in the room's members */
+	uint32_t index;
+	struct room *room;
+};
+
+_Static_assert(sizeof(struct member) + sizeof(struct joined) <= 64,
+    "a joined member takes at most 64 bytes");
+
+TAILQ_HEAD(typing_list, typing);
+
+struct room {
+	uint64_t number;
+	/* of the session's id */
+	uint32_t hash;
+	/* pendings and jobs that hold it */
+	uint32_t refs;
+	struct member *members;
+	uint32_t nmembers, cap;
+	/* of the messages delivered here */
+	uint64_t last_seq;
+	/* who types, as the members have been told (typing.c) */
+	struct typing_list typing;
+	UT_hash_handle hh;
+	/* behind session in the same allocation */
+	const char *workspace;
+	char session[];
+};
+
+uint32_t room_hash(const char *session);
+struct room *room_find(const struct chat *chat, uint64_t number);
+/* Find it or make it; held once more. */
+struct room *room_get(struct chat *chat, uint64_t number,
+    struct chat_str workspace, struct chat_str session);
+void room_ref(struct room *room);
+/* Frees it when nobody holds it and nobody is in it. */
+void room_unref(struct chat *chat, struct room *room);
+
+/* The socket is in; returns its member, good until the next change. */
+struct member *room_add(struct chat *chat, struct room *room,
+    struct chat_socket *s);
+/* The socket is out; does not free the room. */
+void room_remove(struct chat *chat, struct room *room, struct chat_socket *s);
+/* NULL if it is not in. */
+struct member *room_member(struct room *room, const struct chat_socket *s);
+
+/* One of its members has this id. */
+bool room_has_socket(const struct room *room, struct chat_str socket_id);
+
+/*
+ * Send an event to members: of a message to all that are live but 'except';
+ * of a change of presence at 'gseq' to all but 'except' that were not told by
+ * the roster; of typing to all but the sockets of 'user', so that what is
+ * 'droppable' may be left out for a slow one.
+ */
+void room_send_message(struct chat *chat, struct room *room,
+    struct chat_frame frame, const struct chat_socket *except);
+void room_send_presence(struct chat *chat, struct room *room,
+    struct chat_frame frame, const struct chat_socket *except, uint64_t gseq);
+void room_send_typing(struct chat *chat, struct room *room,
+    struct chat_frame frame, uint64_t user, bool droppable);
+
+#endif /* CHAT_ROOM_H */

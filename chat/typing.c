@@ -1,0 +1,415 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * chat:typing.  Two halves:
+ *
+ * A struct typist is a socket of this worker that types in a room.  It
+ * decides what is published: the first true, a renewal when one is due, and
+ * false at the end or when nothing was heard for typing.expiry.
+ *
+ *            true                 message sent
+ *   (none) --------> TYPING ---------------------> ENDING
+ *      ^               |  ^                          |  | true
+ *      |  false/expiry |  | true published again     |  v
+ *      +---------------+  +-------- stored -------- AGAIN
+ *      +------------------------------- stored ------+
+ *
+ * While a message is on its way the members still see its author typing; it
+ * ends that when it comes.  If it was not stored, false is published.
+ *
+ * A struct typing is a socket, of any worker, that the members of a room
+ * have been told of; a user types while one of its sockets does.
+ */
+
+#include "chat/typing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/identity.h"
+#include "chat/render.h"
+#include "chat/request.h"
+
+#define EVENT_TYPING "chat:typing-indicator"
+
+enum typist_state {
+	TYPIST_TYPING,
+	TYPIST_ENDING,
+	TYPIST_AGAIN,
+};
+
+struct typist {
+	/* of the engine, by expires_ms; of the socket */
+	TAILQ_ENTRY(typist) entry;
+	LIST_ENTRY(typist) of_socket;
+	struct chat_socket *s;
+	struct room *room;
+	enum typist_state state;
+	uint64_t expires_ms, published_ms;
+};
+
+struct typing {
+	TAILQ_ENTRY(typing) entry;
+	uint64_t user;
+	/* the user was last shown through this socket, then; else 0 */
+	uint64_t shown_ms;
+	/* socket id, user id, agent id */
+	size_t len[3];
+	char text[];
+};
+
+bool
+typing_parse(struct request *r)
+{
+	return read_id(json_member(r->payload, "sessionId"), &r->session) &&
+	    json_to_bool(json_member(r->payload, "isTyping"), &r->u.typing.on);
+}
+
+/* --- the typists of this worker -------------------------------------------- */
+
+static struct typist *
+typist_find(const struct chat_socket *s, const struct room *room)
+{
+	struct typist *t;
+
+	LIST_FOREACH(t, &s->typists, of_socket) {
+		if (t->room == room)
+			return t;
+	}
+	return NULL;
+}
+
+static void
+typist_free(struct chat *chat, struct typist *t)
+{
+	TAILQ_REMOVE(&chat->typists, t, entry);
+	LIST_REMOVE(t, of_socket);
+	free(t);
+}
+
+static void
+typist_publish(struct chat *chat, const struct chat_socket *s,
+    struct room *room, unsigned flags)
+{
+	const struct member *m = room_member(room, s);
+	const char *user = s->identity->user_id;
+	struct chat_event ev = { .type = CHAT_TYPING,
+		.flags = flags,
+		.room = room->number,
+		.user = s->user,
+		.nfields = 3 };
+
+	ev.field[0] = chat_str(s->id, strlen(s->id));
+	ev.field[1] = chat_str(user, strlen(user));
+	ev.field[2] = chat_str("", 0);
+	/* of a user, the agent named at join is whom it talks to */
+	if (m != NULL && m->role == IDENTITY_AGENT && m->agent != NULL)
+		ev.field[2] = chat_str(m->agent, strlen(m->agent));
+	chat->ops->publish(chat->ctx, NULL, 0, &ev);
+	chat_count(chat, CHAT_COUNT_TYPING);
+}
+
+/* The latest to expire goes last; all have the same time to live. */
+static void
+typist_arm(struct chat *chat, struct typist *t, uint64_t now)
+{
+	t->expires_ms = now + chat->cfg->typing_expiry;
+	TAILQ_REMOVE(&chat->typists, t, entry);
+	TAILQ_INSERT_TAIL(&chat->typists, t, entry);
+}
+
+static void
+typist_begin(struct chat *chat, struct chat_socket *s, struct room *room)
+{
+	struct typist *t = chat_alloc(sizeof(*t));
+	uint64_t now = chat_mono_ms(chat);
+
+	t->s = s;
+	t->room = room;
+	t->state = TYPIST_TYPING;
+	t->published_ms = now;
+	TAILQ_INSERT_TAIL(&chat->typists, t, entry);
+	LIST_INSERT_HEAD(&s->typists, t, of_socket);
+	typist_arm(chat, t, now);
+	typist_publish(chat, s, room, CHAT_F_TYPING);
+}
+
+static void
+typist_renew(struct chat *chat, struct typist *t)
+{
+	uint64_t now = chat_mono_ms(chat);
+
+	typist_arm(chat, t, now);
+	if (t->state == TYPIST_ENDING) {
+		t->state = TYPIST_AGAIN;
+	} else if (t->state == TYPIST_TYPING &&
+	    now - t->published_ms >= chat->cfg->typing_coalesce) {
+		t->published_ms = now;
+		typist_publish(chat, t->s, t->room,
+		    CHAT_F_TYPING | CHAT_F_RENEW);
+	}
+}
+
+static void
+typist_end(struct chat *chat, struct typist *t)
+{
+	typist_publish(chat, t->s, t->room, 0);
+	typist_free(chat, t);
+}
+
+enum chat_error
+typing_handle(struct request *r)
+{
+	struct typist *t = typist_find(r->s, r->room);
+
+	if (!r->u.typing.on) {
+		if (t != NULL)
+			typist_end(r->chat, t);
+	} else if (t == NULL) {
+		typist_begin(r->chat, r->s, r->room);
+	} else {
+		typist_renew(r->chat, t);
+	}
+	(void)reply_begin(r->chat);
+	reply_end(r->chat, r->s, NULL, r->has_ack, r->ack);
+	return CHAT_OK;
+}
+
+void
+typing_tick(struct chat *chat, uint64_t now_ms)
+{
+	struct typist *t;
+
+	while ((t = TAILQ_FIRST(&chat->typists)) != NULL &&
+	    t->expires_ms <= now_ms)
+		typist_end(chat, t);
+}
+
+void
+typing_socket_leaves(struct chat *chat, struct chat_socket *s,
+    struct room *room)
+{
+	struct typist *t;
+
+	if ((t = typist_find(s, room)) != NULL)
+		typist_end(chat, t);
+}
+
+void
+typing_forget(struct chat *chat, struct chat_socket *s)
+{
+	struct typist *t;
+
+	while ((t = LIST_FIRST(&s->typists)) != NULL)
+		typist_free(chat, t);
+}
+
+void
+typing_message_sent(struct chat *chat, struct chat_socket *s, struct room *room)
+{
+	struct typist *t;
+
+	if ((t = typist_find(s, room)) != NULL) {
+		t->state = TYPIST_ENDING;
+		typist_arm(chat, t, chat_mono_ms(chat));
+	}
+}
+
+void
+typing_message_failed(struct chat *chat, struct chat_socket *s,
+    struct room *room)
+{
+	struct typist *t;
+
+	if ((t = typist_find(s, room)) == NULL)
+		return;
+	if (t->state == TYPIST_ENDING)
+		typist_end(chat, t);
+	else
+		t->state = TYPIST_TYPING;
+}
+
+/* The message ended the typing of all sockets of its author, but one that
+ * has begun to type the next message shows that now. */
+static void
+typists_message_comes(struct chat *chat, struct room *room, uint64_t user)
+{
+	struct typist *t, *next;
+
+	for (t = TAILQ_FIRST(&chat->typists); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (t->room != room || t->s->user != user)
+			continue;
+		if (t->state == TYPIST_AGAIN) {
+			t->state = TYPIST_TYPING;
+			t->published_ms = chat_mono_ms(chat);
+			typist_publish(chat, t->s, room, CHAT_F_TYPING);
+		} else {
+			typist_free(chat, t);
+		}
+	}
+}
+
+/* --- what the members of a room see ------------------------------------------ */
+
+static struct typing *
+shown_find(struct room *room, uint64_t user, struct chat_str socket_id)
+{
+	struct typing *t;
+
+	TAILQ_FOREACH(t, &room->typing, entry) {
+		if (t->user == user && t->len[0] == socket_id.len &&
+		    memcmp(t->text, socket_id.p, socket_id.len) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+/* The newest entry of the user: when it was shown last; NULL: types not. */
+static const struct typing *
+shown_user(const struct room *room, uint64_t user)
+{
+	const struct typing *t, *newest = NULL;
+
+	TAILQ_FOREACH(t, &room->typing, entry) {
+		if (t->user == user &&
+		    (newest == NULL || t->shown_ms > newest->shown_ms))
+			newest = t;
+	}
+	return newest;
+}
+
+static struct typing *
+shown_add(struct room *room, uint64_t user, const struct chat_str *field)
+{
+	struct typing *t;
+	char *to;
+	int i;
+
+	t = chat_alloc(sizeof(*t) + field[0].len + field[1].len + field[2].len);
+	t->user = user;
+	for (i = 0, to = t->text; i < 3; i++) {
+		t->len[i] = field[i].len;
+		memcpy(to, field[i].p, field[i].len);
+		to += field[i].len;
+	}
+	TAILQ_INSERT_TAIL(&room->typing, t, entry);
+	return t;
+}
+
+static void
+shown_free(struct room *room, struct typing *t)
+{
+	TAILQ_REMOVE(&room->typing, t, entry);
+	free(t);
+}
+
+static void
+show(struct chat *chat, struct room *room, const struct typing *t, bool on)
+{
+	struct json_out *o = &chat->event;
+	const char *user_id = t->text + t->len[0];
+
+	if (room->nmembers == 0)
+		return;
+	json_out_reset(o);
+	render_typing(o, room->session, chat_str(user_id, t->len[1]),
+	    chat_str(user_id + t->len[1], t->len[2]), on, chat_real_ms(chat));
+	/* an end that is not told would stick */
+	room_send_typing(chat, room, chat_encode(chat, EVENT_TYPING, o),
+	    t->user, on);
+}
+
+/* 't' is the last of its user: that is told, unless another is left. */
+static void
+shown_end(struct chat *chat, struct room *room, struct typing *t)
+{
+	TAILQ_REMOVE(&room->typing, t, entry);
+	if (shown_user(room, t->user) == NULL)
+		show(chat, room, t, false);
+	free(t);
+}
+
+static void
+shown_begin(struct chat *chat, struct room *room, const struct chat_event *ev)
+{
+	const struct typing *last = shown_user(room, ev->user);
+	struct typing *t = shown_find(room, ev->user, ev->field[0]);
+	uint64_t now = chat_mono_ms(chat);
+	bool renew;
+
+	/* a user with two busy sockets is shown no more often */
+	renew = last != NULL && (ev->flags & CHAT_F_RENEW) != 0 &&
+	    (last == t || now - last->shown_ms >= chat->cfg->typing_coalesce);
+	if (t == NULL)
+		t = shown_add(room, ev->user, ev->field);
+	if (last == NULL || renew) {
+		t->shown_ms = now;
+		show(chat, room, t, true);
+	}
+}
+
+void
+typing_deliver(struct chat *chat, const struct chat_delivery *d)
+{
+	struct room *room = room_find(chat, d->ev.room);
+	struct typing *t;
+
+	if (room == NULL || room->nmembers == 0)
+		return;
+	if ((d->ev.flags & CHAT_F_TYPING) != 0)
+		shown_begin(chat, room, &d->ev);
+	else if ((t = shown_find(room, d->ev.user, d->ev.field[0])) != NULL)
+		shown_end(chat, room, t);
+}
+
+void
+typing_message_comes(struct chat *chat, struct room *room, uint64_t user)
+{
+	struct typing *t, *next;
+	bool typed = false;
+
+	for (t = TAILQ_FIRST(&room->typing); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (t->user == user) {
+			shown_end(chat, room, t);
+			typed = true;
+		}
+	}
+	/* what is typed here has been shown here */
+	if (typed)
+		typists_message_comes(chat, room, user);
+}
+
+void
+typing_user_left(struct chat *chat, struct room *room, uint64_t user,
+    struct chat_str socket_id)
+{
+	struct typing *t;
+
+	if ((t = shown_find(room, user, socket_id)) != NULL)
+		shown_end(chat, room, t);
+}
+
+void
+typing_clear(struct chat *chat, struct room *room, bool tell)
+{
+	struct typing *t;
+
+	while ((t = TAILQ_FIRST(&room->typing)) != NULL) {
+		if (tell)
+			shown_end(chat, room, t);
+		else
+			shown_free(room, t);
+	}
+}
+
+void
+chat_resync_live(struct chat *chat)
+{
+	struct room *room, *next;
+
+	HASH_ITER(hh, chat->rooms, room, next)
+		typing_clear(chat, room, true);
+}
