@@ -60,8 +60,8 @@ count_bytes(struct rooms *rs, struct room *room)
 	rs->bytes += room->counted_bytes;
 }
 
-static void
-forget_ids(struct rooms *rs, struct room *room)
+void
+rooms_drop_ids(struct rooms *rs, struct room *room)
 {
 	dedupe_clear(&room->ids);
 	count_bytes(rs, room);
@@ -70,7 +70,7 @@ forget_ids(struct rooms *rs, struct room *room)
 static void
 forget(struct rooms *rs, struct room *room)
 {
-	forget_ids(rs, room);
+	rooms_drop_ids(rs, room);
 	HASH_DEL(rs->by_number, room);
 	TAILQ_REMOVE(&rs->lru, room, lru);
 	rs->n--;
@@ -233,7 +233,7 @@ shrink(struct rooms *rs)
 	     room != NULL && rs->bytes > rs->max_bytes; room = next) {
 		next = TAILQ_NEXT(room, lru);
 		if (room->counted_bytes > 0)
-			forget_ids(rs, room);
+			rooms_drop_ids(rs, room);
 	}
 }
 

@@ -71,6 +71,8 @@ int rooms_load_ids(struct rooms *rs, struct store_txn *t, struct room *room,
 /* Remember the id of a message of this batch: 0, or -1 with errno. */
 int rooms_add_id(struct rooms *rs, struct room *room, uint64_t hash,
     uint64_t seq);
+/* Forget the ids of a room: they are not kept up to date any more. */
+void rooms_drop_ids(struct rooms *rs, struct room *room);
 /* Count room->now.members if that was not done: 0, or -1 with errno. */
 int rooms_count_members(struct store_txn *t, struct room *room);
 

@@ -194,8 +194,9 @@ store_new(struct sequence *q, const struct sequence_event *ev,
 	};
 
 	store_message_add(q->t, &m, ev->h->id_hash);
-	if (q->limits.dedupe_window_ms > 0 &&
-	    rooms_add_id(q->rooms, room, ev->h->id_hash[0], m.seq) == -1)
+	if (q->limits.dedupe_window_ms == 0)
+		rooms_drop_ids(q->rooms, room);
+	else if (rooms_add_id(q->rooms, room, ev->h->id_hash[0], m.seq) == -1)
 		return sequence_failed(q);
 	room->now.last_seq = m.seq;
 	q->dirty = true;
