@@ -160,42 +160,63 @@ config_sample(FILE *fp)
 /* ------------------------------------------------------------------ */
 /* The manual. */
 
-/* A sentence a line, as mdoc wants it; nothing that mdoc would read. */
+/* One word, so that mdoc finds nothing to interpret in it. */
+static size_t
+print_word(FILE *fp, const char *word, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (word[i] == '\\')
+			(void)fputs("\\e", fp);
+		else if (word[i] == '-')
+			(void)fputs("\\-", fp);
+		else
+			(void)fputc(word[i], fp);
+	}
+	return len;
+}
+
+/* Each sentence begins a line, as mdoc wants it. */
 static void
 print_mdoc(FILE *fp, const char *text)
 {
-	const char *end;
+	size_t column = 0, len, blanks;
 
 	while (*text != '\0') {
-		for (end = text; *end != '\0'; end++)
-			if (strncmp(end, ".  ", 3) == 0)
-				break;
-		if (*end != '\0')
-			end++;
-		for (; text < end; text++) {
-			if (*text == '\\')
-				(void)fputs("\\e", fp);
-			else if (*text == '-')
-				(void)fputs("\\-", fp);
-			else
-				(void)fputc(*text, fp);
+		len = strcspn(text, " ");
+		if (column > 0 && column + 1 + len > WIDTH) {
+			(void)fputc('\n', fp);
+			column = 0;
 		}
-		(void)fputc('\n', fp);
-		text += strspn(text, " ");
+		if (column > 0)
+			column += (size_t)fprintf(fp, " ");
+		column += print_word(fp, text, len);
+		text += len;
+		blanks = strspn(text, " ");
+		text += blanks;
+		if (blanks > 1) {
+			(void)fputc('\n', fp);
+			column = 0;
+		}
 	}
+	(void)fputc('\n', fp);
 }
 
 static void
 print_default(FILE *fp, const struct config_row *row, const char *value)
 {
-	if (strcmp(value, "\"\"") == 0 || *value == '\0')
-		(void)fputs("Not set by default", fp);
+	if (*value == '\0' || strcmp(value, "\"\"") == 0)
+		(void)fputs("Not set by default.\n", fp);
 	else
-		(void)fprintf(fp, "The default is\n.Ql %s", value);
-	if (row->env != NULL)
-		(void)fprintf(fp, "%s\nenvironment:\n.Ev %s",
-		    *value == '\0' ? ";" : " ;", row->env);
-	(void)fputs(*value == '\0' ? ".\n" : " .\n", fp);
+		(void)fprintf(fp, "The default is\n.Ql %s .\n", value);
+	if (row->env == NULL)
+		return;
+	(void)fprintf(fp, "Also set by\n.Ev %s", row->env);
+	/* what config.c makes of it */
+	if (strcmp(row->name, "listen") == 0)
+		(void)fputs(" ,\nthe port on all addresses", fp);
+	else
+		(void)fputs(" ", fp);
+	(void)fputs(".\n", fp);
 }
 
 void
