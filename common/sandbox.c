@@ -87,6 +87,8 @@ static const int basic_calls[] = {
 	SCMP_SYS(munmap),
 	SCMP_SYS(mremap),
 	SCMP_SYS(madvise),
+	/* memory behind a shared segment, when it is first needed */
+	SCMP_SYS(fallocate),
 	/* LMDB's locks are robust mutexes in shared memory */
 	SCMP_SYS(futex),
 	SCMP_SYS(set_robust_list),
@@ -161,7 +163,6 @@ static const int scribe_calls[] = {
 	SCMP_SYS(fsync),
 	SCMP_SYS(msync),
 	SCMP_SYS(ftruncate),
-	SCMP_SYS(fallocate),
 	SCMP_SYS(fadvise64),
 	/* how much room the disk has, and giving up what was kept for bad
 	 * times */

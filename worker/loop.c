@@ -72,7 +72,8 @@ loop_say_goodbye(struct worker *w)
 	output_flush(w);
 	LIST_FOREACH_SAFE(c, &w->conns, entry, next) {
 		/* their memberships end with the daemon */
-		chat_forget(w->chat, &c->chat);
+		if (c->chat != NULL)
+			chat_forget(w->chat, &c->chat);
 		conn_close(c, COUNTER_CLOSED_SERVER, "server shutting down", 0,
 		    NULL);
 	}

@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/role.h"
 #include "common/sandbox.h"
+#include "proto/ws.h"
 #include "worker/worker.h"
 
 /* how long the way through rings and store may take at the start */
@@ -79,6 +82,31 @@ start_memory(struct worker *w)
 		fatal("memory for a worker");
 }
 
+/*
+ * libcrypto reads its configuration when it is first used, which would be
+ * in the sandbox: it is used once before, without a configuration.
+ */
+static void
+start_crypto(void)
+{
+	static const char head[] = "GET / HTTP/1.1\r\nHost: x\r\n"
+				   "Connection: upgrade\r\n"
+				   "Upgrade: websocket\r\n"
+				   "Sec-WebSocket-Version: 13\r\n"
+				   "Sec-WebSocket-Key: "
+				   "dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+	struct http_scan scan = { 0 };
+	struct http_request req;
+	struct http_error err;
+	struct ws_handshake hs;
+
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
+	    http_parse(head, sizeof(head) - 1, &scan, &req, &err) != HTTP_OK ||
+	    !ws_handshake(&req, &hs, &err) ||
+	    strcmp(hs.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != 0)
+		fatalx("libcrypto does not work");
+}
+
 /* One record through ring, scribe, disk and back: the way is open. */
 static void
 start_probe(struct worker *w)
@@ -132,7 +160,8 @@ finish(struct worker *w)
 
 	inspect_free_all(w);
 	while ((c = LIST_FIRST(&w->conns)) != NULL) {
-		chat_forget(w->chat, &c->chat);
+		if (c->chat != NULL)
+			chat_forget(w->chat, &c->chat);
 		conn_drop(c, COUNTER_CLOSED_SERVER, "server shutting down");
 	}
 	conn_reap(w);
@@ -177,6 +206,7 @@ worker_main(void)
 		fatalx("store: %s", why);
 	start_memory(w);
 	start_events(w);
+	start_crypto();
 	if (sandbox_enter(ROLE_WORKER) == -1)
 		fatal("sandbox");
 	start_probe(w);

@@ -51,6 +51,7 @@ export class Daemon {
       "limits.history_rate": 0,
       "limits.presence_rate": 0,
       "limits.connect_rate": 0,
+      "limits.connections_per_user": 0,
       ...options,
     };
     this.log = "";
@@ -162,12 +163,19 @@ export class Daemon {
 
   /** A client on this worker: connect until it is there. */
   async clientOn(worker, userId, options) {
-    for (let i = 0; i < 200; i++) {
-      const socket = await this.client(userId, options);
-      if (workerOf(socket) === worker) return socket;
-      socket.disconnect();
-      this.sockets.delete(socket);
-      await sleep(10);
+    // the others stay until then: the least loaded worker gets the next one
+    const others = [];
+    try {
+      for (let i = 0; i < 50; i++) {
+        const socket = await this.client(userId, options);
+        if (workerOf(socket) === worker) return socket;
+        others.push(socket);
+      }
+    } finally {
+      for (const socket of others) {
+        socket.disconnect();
+        this.sockets.delete(socket);
+      }
     }
     throw new Error(`no connection reached worker ${worker}`);
   }
