@@ -203,6 +203,8 @@ one_empty_line_in_front_is_skipped(void **state)
 {
 	good("\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
 	bad("\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400);
+	/* at once */
+	bad("\r\n\r\n", 400);
 	assert_int_equal(parse_n("\r\n", 2), HTTP_MORE);
 	assert_int_equal(parse_n("\r", 1), HTTP_MORE);
 	assert_int_equal(parse_n("", 0), HTTP_MORE);
@@ -254,13 +256,17 @@ versions_are_one_point_something(void **state)
 	bad("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
 	bad("GET /\r\n\r\n", 400);
 	bad("GET / \r\n\r\n", 400);
-	bad("GET / HTTP/1.10\r\n\r\n", 400);
-	bad("GET / HTTP/1\r\n\r\n", 400);
-	bad("GET / HTTP/1.x\r\n\r\n", 400);
-	bad("GET / http/1.1\r\n\r\n", 400);
-	bad("GET / HTTP/1.1 \r\n\r\n", 400);
-	bad("GET /  HTTP/1.1\r\n\r\n", 400);
-	bad("GET / a HTTP/1.1\r\n\r\n", 400);
+	bad("GET / HTTP/1.10\r\nHost: x\r\n\r\n", 400);
+	bad("GET / HTTP/1\r\nHost: x\r\n\r\n", 400);
+	bad("GET / HTTP/1.x\r\nHost: x\r\n\r\n", 400);
+	bad("GET / HTTP/x.1\r\nHost: x\r\n\r\n", 400);
+	bad("GET / HTTP/:.1\r\nHost: x\r\n\r\n", 400);
+	bad("GET / HTTP/1:1\r\nHost: x\r\n\r\n", 400);
+	bad("GET / HTTX/1.1\r\nHost: x\r\n\r\n", 400);
+	bad("GET / http/1.1\r\nHost: x\r\n\r\n", 400);
+	bad("GET / HTTP/1.1 \r\nHost: x\r\n\r\n", 400);
+	bad("GET /  HTTP/1.1\r\nHost: x\r\n\r\n", 400);
+	bad("GET / a HTTP/1.1\r\nHost: x\r\n\r\n", 400);
 	bad("GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n", 400);
 }
 
@@ -272,6 +278,7 @@ targets_hold_what_an_url_can_hold(void **state)
 	assert_span(req.query, "{|}\"^`\\?x");
 	good("GET /? HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_int_equal(req.query.len, 0);
+	good("GET /!~ HTTP/1.1\r\nHost: x\r\n\r\n");
 	good("GET //x HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_span(req.path, "//x");
 	bad("GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n", 400);
@@ -485,10 +492,14 @@ case_75_http_1_1_needs_one_good_host(void **state)
 	bad("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400);
 	bad("GET / HTTP/1.1\r\nHost: []\r\n\r\n", 400);
 	bad("GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n", 400);
+	bad("GET / HTTP/1.1\r\nHost: [a/b]\r\n\r\n", 400);
+	bad("GET / HTTP/1.1\r\nHost: [a b]\r\n\r\n", 400);
+	bad("GET / HTTP/1.1\r\nHost: a:1/\r\n\r\n", 400);
 	bad("GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", 400);
 	good("GET / HTTP/1.1\r\nHost:\r\n\r\n");
 	good("GET / HTTP/1.1\r\nHost: [fe80::1]:3002\r\n\r\n");
 	good("GET / HTTP/1.1\r\nHost: a_b.example:\r\n\r\n");
+	good("GET / HTTP/1.1\r\nHost: azAZ09-~.%:0918273645\r\n\r\n");
 }
 
 static void
