@@ -13,7 +13,7 @@
 #include "common/log.h"
 
 /* waiting for the disk, before senders are told */
-#define REFUSE_AFTER_NS (5 * CLOCK_S_NS)
+#define PATIENCE_NS (5 * CLOCK_S_NS)
 #define RETRY_FIRST_NS (20 * CLOCK_MS_NS)
 #define RETRY_MAX_NS (1 * CLOCK_S_NS)
 /* while refusing there is no commit that would make batches */
@@ -26,6 +26,7 @@ struct commit {
 	commit_done_fn *done;
 	void *arg;
 	uint64_t min_interval_ns;
+	uint64_t patience_ns;
 
 	struct store_ring ring;
 	uint64_t next;
@@ -58,6 +59,7 @@ commit_new(const struct scribe_log *log, struct store *s, struct sequence *q,
 	c->seq = q;
 	c->done = done;
 	c->arg = arg;
+	c->patience_ns = PATIENCE_NS;
 	c->buf = malloc(log->max_record);
 	c->leaves = calloc(COMMIT_LEAVES, sizeof(*c->leaves));
 	if (c->buf == NULL || c->leaves == NULL) {
@@ -82,6 +84,12 @@ void
 commit_set_interval(struct commit *c, uint64_t min_interval_ns)
 {
 	c->min_interval_ns = min_interval_ns;
+}
+
+void
+commit_set_patience(struct commit *c, uint64_t patience_ns)
+{
+	c->patience_ns = patience_ns;
 }
 
 uint64_t
@@ -401,8 +409,7 @@ commit_turn(struct commit *c, uint64_t *again_ns_r)
 
 	if ((rc = may_begin(c, now, again_ns_r)) != COMMIT_WORKED)
 		return rc;
-	if (c->state == COMMIT_RETRYING &&
-	    now - c->failed_ns >= REFUSE_AFTER_NS)
+	if (c->state == COMMIT_RETRYING && now - c->failed_ns >= c->patience_ns)
 		start_refusing(c);
 	refuse = c->state == COMMIT_REFUSING;
 	c->last_begin_ns = now;

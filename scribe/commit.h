@@ -8,7 +8,7 @@
  * waits for company.  A record is durable when the commit has returned, and
  * only then anybody hears of it.
  *
- *                   commit fails              5 s later
+ *                   commit fails            patience ends
  *         +------> OK ---------> RETRYING ---------------> REFUSING
  *         |         ^  commit      |                          |
  *         |         +--------------+                          |
@@ -74,8 +74,10 @@ struct commit *commit_new(const struct scribe_log *log, struct store *s,
     struct sequence *q, commit_done_fn *done, void *arg);
 void commit_free(struct commit **c);
 
-/* 0: as fast as the disk is. */
+/* Between two commits; 0: as fast as the disk is. */
 void commit_set_interval(struct commit *c, uint64_t min_interval_ns);
+/* From the first failure to refusing; 5 s unless set. */
+void commit_set_patience(struct commit *c, uint64_t patience_ns);
 
 /*
  * Go on where the store says that the log was left; a log that the store

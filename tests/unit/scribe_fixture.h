@@ -120,7 +120,7 @@ fix_setup(void **state)
 	*state = f;
 	f->limits.dedupe_window_ms = 7 * 86400000ULL;
 	if (store_fixture_open(&f->st) == -1 ||
-	    fix_ring(f, 10, 1, FIX_BASE) == -1)
+	    fix_ring(f, 12, 1, FIX_BASE) == -1)
 		return -1;
 	return fix_start(f);
 }
@@ -144,7 +144,7 @@ static inline uint64_t
 fix_publish(struct scribe_fixture *f, struct record *h,
     const char *const *fields, unsigned n)
 {
-	struct record_field rf[RECORD_MAX_FIELDS];
+	struct record_field rf[RECORD_MAX_FIELDS] = { { NULL, 0 } };
 	uint64_t gseq = 0;
 	unsigned i;
 	size_t len;

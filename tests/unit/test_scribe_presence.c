@@ -291,7 +291,7 @@ nobody_is_present_in_a_new_ring(void **state)
 	fix_stop(f);
 	base = FIX_BASE + (1 << 20);
 	fix_drop_ring(f);
-	assert_int_equal(fix_ring(f, 10, 2, base), 0);
+	assert_int_equal(fix_ring(f, 12, 2, base), 0);
 	assert_int_equal(fix_start(f), 0);
 	assert_false(row_of(f, room, user, "sock").there);
 	/* what was said is still there, and counted on */
