@@ -368,7 +368,10 @@ config_load(const struct config_source *src, struct config_errors *errors)
 
 	*errors = (struct config_errors){ .v = NULL };
 	ld.cfg = config_new();
-	if (src->file != NULL)
+	if (src->text != NULL)
+		config_read_text(&rd, src->file == NULL ? "text" : src->file,
+		    src->text, src->text_len);
+	else if (src->file != NULL)
 		config_read_file(&rd, src->file, src->file_required);
 	if (src->env != NULL)
 		apply_env(&ld, src->env);

@@ -86,6 +86,9 @@ struct config_source {
 	const char *file;
 	/* named by the operator: its absence is an error */
 	bool file_required;
+	/* what the file would hold, if it is not to be read; cannot include */
+	const char *text;
+	size_t text_len;
 	/* "option=value" each */
 	const char *const *overrides;
 	size_t noverrides;

@@ -55,13 +55,13 @@ OPT("auth.audience", auth_audience, STRING, "", 0, 1000, NULL, true,
     "What a token's aud must hold; empty: not checked.")
 
 /* Engine.IO. */
-OPT("engine.ping_interval", engine_ping_interval, DURATION, "25s", 1000,
+OPT("engine.ping_interval", engine_ping_interval, DURATION, "25s", 100,
     3600000, NULL, true,
     "Time between two pings to a client.")
-OPT("engine.ping_timeout", engine_ping_timeout, DURATION, "20s", 500,
+OPT("engine.ping_timeout", engine_ping_timeout, DURATION, "20s", 100,
     3600000, NULL, true,
     "How long a client may take to answer a ping.")
-OPT("engine.connect_timeout", engine_connect_timeout, DURATION, "45s", 1000,
+OPT("engine.connect_timeout", engine_connect_timeout, DURATION, "45s", 100,
     600000, NULL, true,
     "How long a client may take from its connection to its namespace.")
 OPT("engine.max_payload", engine_max_payload, SIZE, "1000000", 1024,

@@ -171,9 +171,9 @@ wrong_numbers_are_told_and_change_nothing(void **state)
 		    "20w has an unknown unit; a duration is a whole number "
 		    "and ms, s, m, h or d" },
 		{ CONFIG_engine_ping_timeout, "2h",
-		    "2h is out of range; it is from 500ms to 1h" },
+		    "2h is out of range; it is from 100ms to 1h" },
 		{ CONFIG_engine_ping_timeout, "18446744073709551d",
-		    "18446744073709551d is out of range; it is from 500ms to "
+		    "18446744073709551d is out of range; it is from 100ms to "
 		    "1h" },
 		{ CONFIG_engine_max_payload, "1kb",
 		    "1kb has an unknown unit; a size is a whole number, and "
