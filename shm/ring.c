@@ -258,6 +258,7 @@ ring_attach(void *mem, size_t size, struct wake *wake, const char **why_r)
 	memcpy(r->id, h.id, sizeof(r->id));
 	r->base = h.base;
 	r->wake = wake;
+	r->active = RING_NO_SESSION;
 	/* both are touched only as far as they are used */
 	r->prod.cap = r->core.n / 4;
 	r->prod.fifo = calloc(r->prod.cap, sizeof(*r->prod.fifo));

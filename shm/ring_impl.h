@@ -31,6 +31,9 @@
 #define RING_MAX_ARENA_BYTES ((size_t)1 << 30)
 #define RING_MAX_RECORD_BYTES ((size_t)1 << 20)
 
+/* Is no consumer's state word, ever. */
+#define RING_NO_SESSION UINT64_MAX
+
 struct ring_header {
 	uint8_t magic[8];
 	uint64_t abi;
@@ -142,7 +145,7 @@ struct ring {
 	struct ring_producer prod;
 	struct ring_gatekeeper gate;
 
-	/* our state word while we are a consumer */
+	/* our state word while we are a consumer, else RING_NO_SESSION */
 	uint64_t active;
 	/* durable_seq as last seen */
 	uint64_t limit;

@@ -78,7 +78,7 @@ ring_quit(struct ring *r, unsigned slot)
 	while (!A_CAS(&k->state, &word, ring_state_word(word, RING_FREE),
 	    O_STATE_JOIN))
 		continue;
-	r->active = 0;
+	r->active = RING_NO_SESSION;
 	if (r->geo.kind == RING_LOG && r->wake != NULL)
 		(void)wake_one(r->wake, WAKE_SCRIBE);
 }
