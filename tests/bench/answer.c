@@ -231,9 +231,9 @@ on_open(struct load *l, struct client *c)
 		client_ready(l, c);
 		return;
 	}
-	if (l->opt.token != NULL)
+	if (l->ntokens > 0)
 		n = snprintf(l->text, l->text_size, "40{\"token\":\"%s\"}",
-		    l->opt.token);
+		    l->token[id % l->ntokens]);
 	else
 		n = snprintf(l->text, l->text_size,
 		    "40{\"userId\":\"%su%u\",\"userName\":\"user %u\"}", l->tag,

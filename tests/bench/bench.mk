@@ -16,14 +16,19 @@ bench-tools: $(O)/bench/load $(O)/bench/floor
 
 $(O)/bench/load: $(call bench_obj,$(BENCH_LOAD))
 	@mkdir -p $(@D)
-	$(CC) $(OPT) -o $@ $^ $(LDSAN) -lm
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDSAN) -lm
 
 $(O)/bench/floor: $(call bench_obj,$(BENCH_FLOOR))
 	@mkdir -p $(@D)
-	$(CC) $(OPT) -o $@ $^ $(LDSAN) -lcrypto
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDSAN) -lcrypto
 
 bench-test: bench-tools
 	/usr/bin/python3 tests/bench/test_load.py $(O)
 
-bench: all bench-tools
-	/usr/bin/python3 tests/bench/run.py $(O) $(BENCH)
+# store-bench and ring_bench, where they exist, are run as well
+bench: deps-bench
+	@$(MAKE) --no-print-directory all bench-tools \
+	    $(if $(wildcard tests/bench/store_bench.c),$(O)/bench/store_bench)
+	@/usr/bin/python3 tests/bench/run.py $(O) $(BENCH)

@@ -49,7 +49,8 @@ static const char usage[] =
     "  --history           compare history at the end\n"
     "  --server-pid N      whose process tree's CPU time to measure\n"
     "  --status-file F     counters for others to map\n"
-    "  --path P --token T --seed N --json\n";
+    "  --token-file F      a token a line, for one client after the other\n"
+    "  --path P --seed N --json\n";
 
 enum {
 	OPT_ROOMS = 1000,
@@ -100,7 +101,7 @@ static const struct option long_options[] = {
 	{ "server-pid", required_argument, NULL, OPT_PID },
 	{ "status-file", required_argument, NULL, OPT_STATUS },
 	{ "path", required_argument, NULL, OPT_PATH },
-	{ "token", required_argument, NULL, OPT_TOKEN },
+	{ "token-file", required_argument, NULL, OPT_TOKEN },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ NULL, 0, NULL, 0 },
@@ -203,7 +204,7 @@ take_other(struct options *o, int opt)
 		o->path = optarg;
 		break;
 	case OPT_TOKEN:
-		o->token = optarg;
+		o->token_file = optarg;
 		break;
 	case OPT_JSON:
 		o->json = true;
@@ -303,6 +304,34 @@ map_status(struct load *l)
 }
 
 static void
+read_tokens(struct load *l)
+{
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+	FILE *f;
+
+	if (l->opt.token_file == NULL)
+		return;
+	if ((f = fopen(l->opt.token_file, "re")) == NULL)
+		die(EXIT_USAGE, "%s: %s", l->opt.token_file, strerror(errno));
+	while ((n = getline(&line, &size, f)) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if ((size_t)n > l->text_size - 64)
+			die(EXIT_USAGE, "a token of %zd bytes", n);
+		l->token =
+		    xreallocarray(l->token, l->ntokens + 1, sizeof(*l->token));
+		l->token[l->ntokens++] = line;
+		line = NULL;
+		size = 0;
+	}
+	free(line);
+	fclose(f);
+	if (l->ntokens == 0)
+		die(EXIT_USAGE, "%s: no tokens", l->opt.token_file);
+}
+
+static void
 load_init(struct load *l)
 {
 	unsigned i;
@@ -324,6 +353,7 @@ load_init(struct load *l)
 	l->text_size = l->opt.size + 4096;
 	l->text = xcalloc(1, l->text_size);
 	l->frame = xcalloc(1, l->text_size + FRAME_HEAD);
+	read_tokens(l);
 	l->random = l->opt.seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	snprintf(l->tag, sizeof(l->tag), "b%llx-",
 	    (unsigned long long)(l->random >> 24));
@@ -451,6 +481,9 @@ load_clear(struct load *l)
 
 	for (i = 0; i < l->nclients; i++)
 		client_free(&l->client[i]);
+	for (i = 0; i < l->ntokens; i++)
+		free(l->token[i]);
+	free(l->token);
 	free(l->client);
 	verify_clear(&l->v);
 	free(l->pace.room);

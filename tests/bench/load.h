@@ -62,7 +62,7 @@ struct options {
 	bool json, reconnect, history, hold;
 	pid_t server_pid;
 	const char *address, *path, *host;
-	const char *token, *status_file;
+	const char *token_file, *status_file;
 };
 
 enum client_state {
@@ -138,6 +138,9 @@ struct mark {
 struct load {
 	struct options opt;
 	struct verify v;
+	/* a token a client, in turn; NULL: identities without one */
+	char **token;
+	unsigned ntokens;
 	struct client *client;
 	unsigned nclients;
 	struct sockaddr_storage to;
