@@ -99,7 +99,9 @@ loop_ending(struct worker *w)
 static void
 loop_wait(struct worker *w, bool more)
 {
-	int flags = EVLOOP_NONBLOCK;
+	/* NONBLOCK alone goes on until nothing is ready, which a written
+	 * eventfd, emptied only afterwards, always is */
+	int flags = EVLOOP_ONCE | EVLOOP_NONBLOCK;
 
 	if (!more) {
 		wake_prepare(w->wake, w->slot);

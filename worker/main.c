@@ -135,8 +135,8 @@ start_probe(struct worker *w)
 			break;
 		wake_prepare(w->wake, w->slot);
 		if (event_base_loop(w->base,
-			worker_has_events(w) ? EVLOOP_NONBLOCK : EVLOOP_ONCE) ==
-		    -1)
+			EVLOOP_ONCE |
+			    (worker_has_events(w) ? EVLOOP_NONBLOCK : 0)) == -1)
 			fatalx("event loop");
 		wake_cancel(w->wake, w->slot);
 	}
