@@ -233,12 +233,12 @@ is_rows(struct json_value v)
 }
 
 static void
-put_cell(struct table *t, struct json_span key, struct json_value v)
+put_cell(struct table *t, struct json_span key, struct json_value v, bool right)
 {
 	struct strbuf sb = STRBUF_INIT;
 
 	add_value(&sb, key, v);
-	table_cell(t, sb.data, v.kind == JSON_KIND_NUMBER);
+	table_cell(t, sb.data, right);
 	sb_clear(&sb);
 }
 
@@ -272,7 +272,7 @@ put_row(struct table *t, struct json_value row)
 	struct json_value key, v;
 
 	while (json_next_member(&it, &key, &v))
-		put_cell(t, json_inside(key), v);
+		put_cell(t, json_inside(key), v, v.kind == JSON_KIND_NUMBER);
 	table_end_row(t);
 }
 
@@ -322,7 +322,7 @@ show_object(struct json_value object, unsigned indent, FILE *fp)
 		if (is_nested(v))
 			continue;
 		put_name(t, json_inside(key), false);
-		put_cell(t, json_inside(key), v);
+		put_cell(t, json_inside(key), v, false);
 		table_end_row(t);
 	}
 	table_print(t, indent, fp);
@@ -347,7 +347,7 @@ show_lines(struct json_value array, unsigned indent, FILE *fp)
 	struct json_value v;
 
 	while (json_next(&it, &v)) {
-		put_cell(t, no_key, v);
+		put_cell(t, no_key, v, false);
 		table_end_row(t);
 	}
 	table_print(t, indent, fp);

@@ -134,6 +134,23 @@ struct settings {
 	char audience[1024];
 };
 
+/* As the configuration writes it: perhaps in quotes, with escapes. */
+static void
+unquote(char *buf, size_t size, const char *value)
+{
+	bool quoted = *value == '"';
+	size_t n = 0;
+
+	for (value += quoted; *value != '\0' && n + 1 < size; value++) {
+		if (quoted && *value == '"')
+			break;
+		if (quoted && *value == '\\' && value[1] != '\0')
+			value++;
+		buf[n++] = *value;
+	}
+	buf[n] = '\0';
+}
+
 static void
 keep(struct settings *s, const char *option, const char *value)
 {
@@ -149,8 +166,7 @@ keep(struct settings *s, const char *option, const char *value)
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 		if (strcmp(option, wanted[i].option) == 0)
-			(void)snprintf(wanted[i].buf, wanted[i].size, "%s",
-			    value);
+			unquote(wanted[i].buf, wanted[i].size, value);
 }
 
 static void

@@ -137,7 +137,7 @@ child_send(struct child *c, const struct ipc_msg *m)
 		/* it has ended: SIGCHLD is on its way */
 		if (errno == EPIPE)
 			return -1;
-		log_error_errno("cannot send to child name=\"%s\" "
+		log_error_errno("cannot send to child child=\"%s\" "
 				"message=\"%s\"",
 		    child_name(c), ipc_name(m->type));
 		child_kill(c, "does not read its messages");
@@ -167,7 +167,7 @@ child_kill(struct child *c, const char *why)
 {
 	if (c->pid == 0)
 		return;
-	log_error("child killed name=\"%s\" pid=%d reason=\"%s\"",
+	log_error("child killed child=\"%s\" child_pid=%d reason=\"%s\"",
 	    child_name(c), (int)c->pid, why);
 	(void)kill(c->pid, SIGKILL);
 }
@@ -250,7 +250,7 @@ child_start(struct child *c, bool daemon_just_started)
 	c->ready_ms = 0;
 	publish_process(c);
 	child_set_state(c, TABLES_CHILD_STARTING);
-	log_debug("child started name=\"%s\" pid=%d incarnation=%u",
+	log_debug("child started child=\"%s\" child_pid=%d incarnation=%u",
 	    child_name(c), (int)c->pid, (unsigned)c->incarnation);
 	/* if that fails it is gone, and will be reaped */
 	(void)send_hello(c, daemon_just_started);

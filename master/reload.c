@@ -335,7 +335,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 		refuse(r, "%s did not answer in %d s", name, PATIENCE_S);
 		return;
 	}
-	log_warn("configuration not confirmed name=\"%s\" s=%d", name,
+	log_warn("configuration not confirmed child=\"%s\" s=%d", name,
 	    PATIENCE_S);
 	finish(r);
 }

@@ -316,7 +316,6 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 
 	json_out_object(o);
 	put_text(o, "state", store_state_name(load32(&s->state)));
-	put_process(o, &t->state->child[TABLES_SCRIBE]);
 	put_u64(o, "used_bytes", load64(&s->map_used));
 	put_u64(o, "max_bytes", load64(&s->map_max));
 	put_u64(o, "last_transaction", load64(&s->last_txn));
@@ -326,6 +325,10 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 	put_u64(o, "sequenced", counter_sum(t, COUNTER_SEQUENCED));
 	put_u64(o, "commits", counter_sum(t, COUNTER_COMMITS));
 	put_u64(o, "commits_failed", counter_sum(t, COUNTER_COMMITS_FAILED));
+	json_out_key(o, "scribe");
+	json_out_object(o);
+	put_process(o, &t->state->child[TABLES_SCRIBE]);
+	json_out_object_end(o);
 	json_out_key(o, "tables");
 	json_out_array(o);
 	for (uint32_t i = 0; i < n && i < TABLES_STORES; i++) {
@@ -335,8 +338,11 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 		json_out_object_end(o);
 	}
 	json_out_array_end(o);
+	json_out_key(o, "batches");
+	json_out_object(o);
 	put_hist(t, o, HIST_COMMIT);
 	put_hist(t, o, HIST_BATCH);
+	json_out_object_end(o);
 	json_out_object_end(o);
 }
 

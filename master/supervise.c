@@ -187,7 +187,7 @@ start(struct child *c)
 	c->incarnation = ++s->incarnations;
 	if (c->role == ROLE_WORKER && equip_worker(c) == -1) {
 		if (errno != EAGAIN)
-			log_error_errno("cannot equip name=\"%s\"",
+			log_error_errno("cannot equip child=\"%s\"",
 			    child_name(c));
 		start_later(c,
 		    errno == EAGAIN ? ARENA_WAIT_MS : BACKOFF_MAX_WORKED_MS);
@@ -198,7 +198,7 @@ start(struct child *c)
 		reload_child_started(c->master->reload, c);
 		return;
 	}
-	log_error_errno("cannot start name=\"%s\"", child_name(c));
+	log_error_errno("cannot start child=\"%s\"", child_name(c));
 	if (c->role == ROLE_WORKER) {
 		(void)ring_worker_dead(sh->log, c->slot, c->log_arena);
 		(void)ring_worker_dead(sh->live, c->slot, c->live_arena);
@@ -225,8 +225,8 @@ child_ready(struct child *c)
 		return;
 	child_set_state(c, TABLES_CHILD_READY);
 	c->ready_ms = clock_mono_ms();
-	log_info("child ready name=\"%s\" pid=%d incarnation=%u", child_name(c),
-	    (int)c->pid, (unsigned)c->incarnation);
+	log_info("child ready child=\"%s\" child_pid=%d incarnation=%u",
+	    child_name(c), (int)c->pid, (unsigned)c->incarnation);
 	if (c->role == ROLE_SCRIBE && !s->scribe_worked) {
 		s->scribe_worked = true;
 		for (unsigned i = 0; i < c->master->workers; i++)
@@ -291,14 +291,14 @@ log_death(const struct child *c, int status)
 	bool ordered = c->state == TABLES_CHILD_STOPPING;
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && ordered)
-		log_info("child ended name=\"%s\" pid=%d", child_name(c),
+		log_info("child ended child=\"%s\" child_pid=%d", child_name(c),
 		    (int)c->pid);
 	else if (WIFSIGNALED(status))
-		log_error("child died name=\"%s\" pid=%d signal=%d%s",
+		log_error("child died child=\"%s\" child_pid=%d signal=%d%s",
 		    child_name(c), (int)c->pid, WTERMSIG(status),
 		    WCOREDUMP(status) ? " core=yes" : "");
 	else
-		log_error("child died name=\"%s\" pid=%d status=%d",
+		log_error("child died child=\"%s\" child_pid=%d status=%d",
 		    child_name(c), (int)c->pid, WEXITSTATUS(status));
 }
 
@@ -353,7 +353,7 @@ replace(struct supervisor *s, struct child *c, int status)
 	if (!s->worked && !first_start_goes_on(s, c, status))
 		return;
 	if (delay > 0)
-		log_warn("child will be started again name=\"%s\" ms=%llu",
+		log_warn("child will be started again child=\"%s\" ms=%llu",
 		    child_name(c), (unsigned long long)delay);
 	if (delay == 0)
 		start(c);
