@@ -1,0 +1,321 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * test_orphans - members of dead workers leave, once, and nobody else does.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shm/client.h"
+#include "shm/tables.h"
+#include "tests/unit/scribe_fixture.h"
+
+#define OTHER_SLOT 1
+#define OTHER_INCARNATION 6
+
+/* Publish as a second worker, until the first is taken again. */
+static struct ring *
+other_worker(struct scribe_fixture *f)
+{
+	struct ring *first = f->worker;
+	const char *why;
+	int arena;
+
+	f->worker = ring_attach(f->mem, f->size, NULL, &why);
+	assert_non_null(f->worker);
+	arena = ring_arena_take(f->scribe, OTHER_SLOT, OTHER_INCARNATION);
+	assert_int_not_equal(arena, -1);
+	ring_producer_init(f->worker, (unsigned)arena);
+	return first;
+}
+
+static void
+first_worker(struct scribe_fixture *f, struct ring *first)
+{
+	ring_detach(&f->worker);
+	f->worker = first;
+}
+
+static uint64_t
+members(struct scribe_fixture *f, uint64_t room)
+{
+	struct store_txn *t;
+	uint64_t n = 0;
+
+	assert_non_null(t = store_snapshot(f->st.s));
+	assert_int_equal(store_presence_count(t, room, 0, &n), 0);
+	store_snapshot_end(&t);
+	return n;
+}
+
+/* Let orphans and commits go on until neither has anything to do. */
+static void
+settle(struct scribe_fixture *f)
+{
+	int i;
+	bool more;
+
+	for (i = 0; i < 1000; i++) {
+		more = orphans_turn(f->o, commit_next(f->c));
+		fix_turns(f);
+		fix_delivered(f);
+		if (!more && !ring_published(f->scribe, commit_next(f->c)))
+			return;
+	}
+	fail();
+}
+
+static uint64_t
+end_of(struct scribe_fixture *f)
+{
+	struct ring_info info;
+
+	ring_info(f->scribe, &info);
+	return info.end;
+}
+
+static void
+each_member_of_a_dead_worker_leaves_once(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t user, room = fix_room(f, "a", &user), g;
+	struct record_field fields[RECORD_MAX_FIELDS];
+	struct ring_index ix;
+	uint8_t *buf;
+	size_t len;
+
+	fix_decided(f, fix_join(f, "w", "a", "ada", "s2"));
+	fix_decided(f, fix_join(f, "w", "b", "ada", "s2"));
+	g = commit_next(f->c);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g), 0);
+	(void)orphans_turn(f->o, g);
+	fix_turns(f);
+	assert_int_equal(commit_next(f->c), g + 3);
+	assert_int_equal(orphans_count(f->o), 3);
+
+	assert_non_null(buf = malloc(f->log.max_record));
+	assert_int_equal(ring_fetch(f->scribe, g, buf, f->log.max_record, &len,
+			     &ix),
+	    RING_OK);
+	assert_int_equal(record_parse(buf, len, fields), 3);
+	assert_int_equal(((struct record *)buf)->type, RECORD_LEAVE);
+	assert_int_equal(((struct record *)buf)->flags, RECORD_F_ORPHAN);
+	assert_int_equal(fields[0].len, 2);
+	assert_memory_equal(fields[0].p, "s2", 2);
+	assert_memory_equal(fields[1].p, "ada", 3);
+	assert_int_equal(fields[2].len, 15);
+	assert_memory_equal(fields[2].p, "transport close", 15);
+	free(buf);
+
+	ix = fix_index(f, g);
+	assert_int_equal(ix.verdict, RING_STORED);
+	assert_int_equal(ix.room, room);
+	assert_int_equal(ix.user, user);
+	assert_int_equal(ix.seq, 1);
+	assert_int_equal(fix_index(f, g + 1).seq, 0);
+	settle(f);
+	assert_int_equal(members(f, room), 0);
+	assert_int_equal(commit_next(f->c), g + 3);
+}
+
+static void
+nothing_happens_before_its_last_record_is_decided(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t g;
+
+	(void)fix_room(f, "a", NULL);
+	g = fix_join(f, "w", "a", "ada", "s2");
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g + 1), 0);
+	assert_false(orphans_turn(f->o, g));
+	assert_int_equal(orphans_count(f->o), 0);
+	fix_turns(f);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), 2);
+	assert_int_equal(members(f, 1), 0);
+}
+
+static void
+members_of_other_workers_stay(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t room = fix_room(f, "a", NULL);
+	struct ring *first = other_worker(f);
+
+	(void)fix_join(f, "w", "a", "bob", "s9");
+	first_worker(f, first);
+	fix_turns(f);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
+			     commit_next(f->c)),
+	    0);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), 1);
+	assert_int_equal(members(f, room), 1);
+}
+
+static void
+who_came_back_with_another_worker_is_not_thrown_out(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t user, room = fix_room(f, "a", &user), g = commit_next(f->c);
+	struct ring *first = other_worker(f);
+
+	/* published before the leave, decided after it was published */
+	(void)fix_join(f, "w", "a", "ada", "sock");
+	first_worker(f, first);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g), 0);
+	(void)orphans_turn(f->o, g);
+	assert_int_equal(orphans_count(f->o), 1);
+	fix_turns(f);
+	assert_int_equal(fix_index(f, g).verdict, RING_DUPLICATE);
+	assert_int_equal(fix_index(f, g + 1).verdict, RING_REJECTED);
+	assert_int_equal(members(f, room), 1);
+}
+
+static void
+many_orphans_go_on_while_the_ring_is_full(void **state)
+{
+	struct scribe_fixture *f = *state;
+	const unsigned n = 3000;
+	uint64_t room = fix_room(f, "a", NULL);
+	char socket[16];
+	unsigned i, full = 0;
+
+	for (i = 1; i < n; i++) {
+		snprintf(socket, sizeof(socket), "s%u", i);
+		(void)fix_join(f, "w", "a", "ada", socket);
+		if (i % 500 == 0)
+			fix_turns(f);
+		fix_delivered(f);
+	}
+	fix_turns(f);
+	fix_delivered(f);
+	assert_int_equal(members(f, room), n);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
+			     commit_next(f->c)),
+	    0);
+	/* nobody delivers: the ring fills up */
+	for (i = 0; i < 100; i++) {
+		if (!orphans_turn(f->o, commit_next(f->c)))
+			break;
+		full += i > 50;
+	}
+	assert_true(full > 0);
+	assert_true(orphans_count(f->o) < n);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), n);
+	assert_int_equal(members(f, room), 0);
+}
+
+static void
+a_new_scribe_finds_who_died_meanwhile(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint32_t living[] = { OTHER_INCARNATION };
+	uint64_t room = fix_room(f, "a", NULL);
+	struct ring *first = other_worker(f);
+
+	(void)fix_join(f, "w", "a", "bob", "s9");
+	first_worker(f, first);
+	fix_stop(f);
+	assert_int_equal(fix_start(f), 0);
+	assert_int_equal(orphans_takeover(f->o, 7, living, 1, end_of(f)), 0);
+	/* bob's join is not decided yet */
+	assert_false(orphans_turn(f->o, commit_next(f->c)));
+	fix_turns(f);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), 1);
+	assert_int_equal(members(f, room), 1);
+}
+
+static void
+a_new_scribe_leaves_those_alone_who_started_later(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t room = fix_room(f, "a", NULL);
+
+	assert_int_equal(orphans_takeover(f->o, FIX_INCARNATION - 1, NULL, 0,
+			     end_of(f)),
+	    0);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), 0);
+	assert_int_equal(members(f, room), 1);
+	assert_int_equal(orphans_takeover(f->o, FIX_INCARNATION + 1, NULL, 0,
+			     end_of(f)),
+	    0);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), 1);
+	assert_int_equal(members(f, room), 0);
+}
+
+static uint64_t
+join_as_client(struct scribe_fixture *f, const char *socket, uint32_t client,
+    uint32_t generation)
+{
+	const char *const fields[] = { "w", "a", "ada", "Ada", socket, "" };
+	struct record h = { .type = RECORD_JOIN,
+		.client = client,
+		.generation = generation };
+
+	return fix_decided(f, fix_publish(f, &h, fields, 6)).room;
+}
+
+static void
+a_new_scribe_finds_clients_that_left_meanwhile(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint32_t living[] = { FIX_INCARNATION };
+	struct tables_geometry g;
+	struct client_pool *pool;
+	struct tables *tables;
+	const char *why;
+	uint64_t room;
+	int64_t here;
+
+	tables_geometry_init(&g, 16, 4096);
+	assert_non_null(tables = tables_create(&g, &why));
+	assert_non_null(pool = client_pool_new(tables));
+	here = client_pass(pool, FIX_SLOT, FIX_INCARNATION);
+	assert_true(here >= 0);
+	orphans_free(&f->o);
+	assert_non_null(f->o = orphans_new(f->scribe, f->st.s, tables));
+
+	(void)join_as_client(f, "stays", (uint32_t)here,
+	    client_at(tables, (uint32_t)here)->generation);
+	(void)join_as_client(f, "gone", (uint32_t)here,
+	    client_at(tables, (uint32_t)here)->generation + 1);
+	room = join_as_client(f, "gone too", (uint32_t)here + 1, 1);
+	assert_int_equal(members(f, room), 3);
+	assert_int_equal(orphans_takeover(f->o, 9, living, 1, end_of(f)), 0);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), 2);
+	assert_int_equal(members(f, room), 1);
+	orphans_free(&f->o);
+	client_pool_free(&pool);
+	tables_free(&tables);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(each_member_of_a_dead_worker_leaves_once),
+		T(nothing_happens_before_its_last_record_is_decided),
+		T(members_of_other_workers_stay),
+		T(who_came_back_with_another_worker_is_not_thrown_out),
+		T(many_orphans_go_on_while_the_ring_is_full),
+		T(a_new_scribe_finds_who_died_meanwhile),
+		T(a_new_scribe_leaves_those_alone_who_started_later),
+		T(a_new_scribe_finds_clients_that_left_meanwhile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
