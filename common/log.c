@@ -51,6 +51,8 @@ static struct {
 	bool set;
 	/* fd must be asked with poll() before a write that could block */
 	bool may_block;
+	/* fd takes send() with its flags */
+	bool is_socket;
 	bool lost;
 	/* lines that nobody took, and how many of them were told */
 	uint64_t dropped, told;
@@ -94,8 +96,10 @@ log_set(int fd, enum log_kind kind, enum log_format format,
 	self.format = format;
 	self.level = level;
 	flags = fcntl(fd, F_GETFL);
+	memset(&st, 0, sizeof(st));
+	(void)fstat(fd, &st);
+	self.is_socket = S_ISSOCK(st.st_mode);
 	self.may_block = (flags == -1 || (flags & O_NONBLOCK) == 0) &&
-	    fstat(fd, &st) == 0 &&
 	    (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
 	__atomic_store_n(&self.lost, false, __ATOMIC_RELAXED);
 	self.set = true;
@@ -282,7 +286,9 @@ put_line(const char *buf, size_t len)
 	if (self.may_block && poll(&pfd, 1, 0) != 1)
 		return -1;
 	do
-		n = write(self.fd, buf, len);
+		n = self.is_socket
+		    ? send(self.fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+		    : write(self.fd, buf, len);
 	while (n == -1 && errno == EINTR);
 	if (n == -1 &&
 	    (errno == ECONNREFUSED || errno == ENOTCONN || errno == EPIPE ||

@@ -260,6 +260,22 @@ a_pipe_that_is_blocking_does_not_block_either(void **state)
 }
 
 static void
+a_socket_that_is_blocking_does_not_block_either(void **state)
+{
+	uint64_t before = log_dropped();
+	int sv[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	log_set(sv[1], log_kind_of(sv[1]), LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+	(void)alarm(20);
+	for (int i = 0; i < 20000; i++)
+		log_info("line n=%d some text that fills a socket", i);
+	(void)alarm(0);
+	assert_true(log_dropped() > before);
+	(void)close(sv[0]);
+}
+
+static void
 a_reader_that_has_gone_is_noticed_not_fatal(void **state)
 {
 	int pipefd[2];
@@ -574,6 +590,7 @@ main(void)
 		T(log_text_quotes_only_what_has_to_be),
 		T(stderr_that_is_a_pipe_never_blocks),
 		T(a_pipe_that_is_blocking_does_not_block_either),
+		T(a_socket_that_is_blocking_does_not_block_either),
 		T(a_reader_that_has_gone_is_noticed_not_fatal),
 		T(syslog_gets_one_datagram_a_line),
 		T(a_syslog_that_hangs_does_not_hang_us),
