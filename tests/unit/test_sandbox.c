@@ -217,7 +217,9 @@ use_memory_and_time(enum role role)
 	struct stat st;
 	sigset_t set;
 	char *p, *q;
+	int fd;
 
+	MUST((fd = memfd_create("test", MFD_CLOEXEC)) != -1);
 	MUST(sandbox_enter(role) == 0);
 	for (size_t n = 1; n < size; n *= 3) {
 		MUST((p = malloc(n)) != NULL);
@@ -234,6 +236,10 @@ use_memory_and_time(enum role role)
 	MUST((q = mremap(p, size, size * 2, MREMAP_MAYMOVE)) != MAP_FAILED);
 	qsort(q + 4096, 100000, 1, compare);
 	MUST(munmap(q, size * 2) == 0);
+	/* a shared segment gets its memory when it is first needed */
+	MUST(fallocate(fd, 0, 0, 65536) == 0);
+	MUST(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		 65536) == 0);
 	MUST(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
 	ts = (struct timespec){ .tv_nsec = 1000 };
 	MUST(nanosleep(&ts, NULL) == 0);
