@@ -1,0 +1,850 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * chat_world - everything around chat/ for its tests: some engines ("workers"),
+ * clients that keep what they are sent, and in place of rings, scribe and
+ * store one queue that decides and remembers.
+ *
+ *   published -> sequenced (in the store, has its verdict) -> delivered
+ *
+ * run() does all of it; sequence() and deliver() do it by halves, for what
+ * must hold while the store is ahead.  Time stands still unless it is moved.
+ */
+
+#ifndef CHAT_WORLD_H
+#define CHAT_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "chat/chat.h"
+#include "chat/count.h"
+#include "common/json.h"
+#include "common/log.h"
+
+#define WORKERS 2
+#define CONNS 24
+#define OUTS 4096
+#define EVENTS 8192
+#define ROOMS 40
+#define ROWS 4096
+#define START_MS 1700000000000ULL
+
+struct world;
+
+struct conn {
+	struct world *w;
+	int worker;
+	struct chat_socket *s;
+	char id[24];
+	/* "event json" or "ack:id json" */
+	char *out[OUTS];
+	enum chat_priority prio[OUTS];
+	int nout, next;
+	bool want_produce;
+};
+
+struct stored {
+	struct chat_delivery d;
+	char *field[CHAT_MAX_FIELDS];
+	int worker;
+	bool live;
+};
+
+struct presence_row {
+	bool used;
+	uint64_t room, joined_ms, active_ms, gseq;
+	char user_id[256], user_name[256], socket_id[64], status[16];
+};
+
+struct room_row {
+	char workspace[128], session[128];
+	uint64_t last, time_ms;
+};
+
+struct message_row {
+	uint64_t room, seq, gseq, time_ms;
+	char *id, *user, *body;
+};
+
+struct world {
+	struct config cfg;
+	struct chat *chat[WORKERS];
+	struct engine {
+		struct world *w;
+		int worker;
+		/* what the others deliver has been delivered up to here */
+		uint64_t delivered;
+		int interests;
+	} engine[WORKERS];
+	struct conn conn[CONNS];
+	int nconns;
+	struct stored *published[EVENTS], *sequenced[EVENTS];
+	int npublished, nsequenced, ndelivered, nlive;
+	struct stored *live[EVENTS];
+	char *frame[OUTS];
+	int nframes;
+	struct presence_row presence[ROWS];
+	struct room_row room[ROOMS];
+	int nrooms;
+	struct message_row message[ROWS];
+	int nmessages;
+	char *users[64];
+	int nusers;
+	uint64_t gseq, mono_ms, real_ms;
+	/* ns; 0: allowed */
+	uint64_t wait_ns[CHAT_RATE__MAX];
+	int charged[CHAT_RATE__MAX], given_back[CHAT_RATE__MAX];
+	unsigned counts[CHAT_COUNT__MAX];
+	/* faults */
+	bool fail_roster, fail_messages, fail_last_seq;
+	bool force;
+	enum chat_outcome forced;
+	int encodes;
+};
+
+#define UNUSED __attribute__((unused))
+
+/* --- ops --------------------------------------------------------------------- */
+
+static char *
+text_of(struct chat_str s)
+{
+	char *p = malloc(s.len + 1);
+
+	assert_non_null(p);
+	if (s.len > 0)
+		memcpy(p, s.p, s.len);
+	p[s.len] = '\0';
+	return p;
+}
+
+static void
+stored_free(struct stored *e)
+{
+	unsigned i;
+
+	for (i = 0; i < e->d.ev.nfields; i++)
+		free(e->field[i]);
+	free(e);
+}
+
+static void
+op_publish(void *ctx, struct chat_socket *from, uint32_t request,
+    const struct chat_event *ev)
+{
+	struct engine *en = ctx;
+	struct world *w = en->w;
+	struct stored *e = calloc(1, sizeof(*e));
+	unsigned i;
+
+	assert_non_null(e);
+	assert_true(from == NULL || request != 0);
+	e->d.ev = *ev;
+	for (i = 0; i < ev->nfields; i++) {
+		e->field[i] = text_of(ev->field[i]);
+		e->d.ev.field[i].p = e->field[i];
+	}
+	e->d.socket = from;
+	e->d.request = request;
+	e->worker = en->worker;
+	if (ev->type == CHAT_TYPING)
+		w->live[w->nlive++] = e;
+	else
+		w->published[w->npublished++] = e;
+}
+
+static struct chat_frame
+op_encode(void *ctx, const char *name, const char *json, size_t len)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+	struct chat_frame f = { (uint32_t)w->nframes, 0 };
+	const char *why;
+	size_t n = strlen(name) + len + 2;
+
+	/* what goes out is strict, compact JSON */
+	if (json_scan(json, len, 33, &why) != JSON_FINE)
+		fail_msg("%s: %.*s: %s", name, (int)len, json, why);
+	assert_int_equal(json_compact_length((struct json_span){ json, len }),
+	    len);
+	assert_true(w->nframes < OUTS);
+	assert_non_null(w->frame[w->nframes] = malloc(n));
+	snprintf(w->frame[w->nframes++], n, "%s %.*s", name, (int)len, json);
+	w->encodes++;
+	return f;
+}
+
+static void
+conn_put(struct conn *c, char *text, enum chat_priority prio)
+{
+	assert_true(c->nout < OUTS);
+	/* nothing is sent to what is gone */
+	assert_non_null(c->s);
+	c->prio[c->nout] = prio;
+	c->out[c->nout++] = text;
+}
+
+static void
+op_send(void *ctx, void *conn, struct chat_frame f, enum chat_priority prio)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+
+	assert_true((int)f.off < w->nframes);
+	conn_put(conn, strdup(w->frame[f.off]), prio);
+}
+
+static void
+op_ack(void *ctx, void *conn, uint64_t ack, const char *json, size_t len)
+{
+	const char *why;
+	char *p = malloc(len + 40);
+
+	assert_int_equal(json_scan(json, len, 33, &why), JSON_FINE);
+	assert_non_null(p);
+	snprintf(p, len + 40, "ack:%llu %.*s", (unsigned long long)ack,
+	    (int)len, json);
+	conn_put(conn, p, CHAT_ANSWER);
+}
+
+static void
+op_want_produce(void *ctx, void *conn)
+{
+	((struct conn *)conn)->want_produce = true;
+}
+
+static uint64_t
+op_rate(void *ctx, void *conn, enum chat_rate kind)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+
+	w->charged[kind]++;
+	return w->wait_ns[kind];
+}
+
+static void
+op_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
+{
+	((struct engine *)ctx)->w->given_back[kind]++;
+}
+
+static void
+op_interest(void *ctx, uint64_t room, bool on)
+{
+	struct engine *en = ctx;
+
+	en->interests += on ? 1 : -1;
+	assert_true(en->interests >= 0);
+}
+
+static struct chat_str
+str_of(const char *p)
+{
+	return (struct chat_str){ p, strlen(p) };
+}
+
+static int
+op_roster(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
+    uint64_t *pos_r)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+	int i;
+
+	if (w->fail_roster)
+		return -1;
+	*pos_r = w->gseq;
+	for (i = 0; i < ROWS; i++) {
+		const struct presence_row *p = &w->presence[i];
+		struct chat_member m = { .joined_ms = p->joined_ms,
+			.active_ms = p->active_ms,
+			.gseq = p->gseq,
+			.user_id = str_of(p->user_id),
+			.user_name = str_of(p->user_name),
+			.socket_id = str_of(p->socket_id),
+			.status = str_of(p->status) };
+
+		if (p->used && p->room == room && !fn(arg, &m))
+			break;
+	}
+	return 0;
+}
+
+static int
+op_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
+    bool descending, chat_row_fn fn, void *arg)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+	int i, k;
+
+	if (w->fail_messages)
+		return -1;
+	for (k = 0; k < w->nmessages; k++) {
+		const struct message_row *m;
+		struct chat_row row;
+
+		i = descending ? w->nmessages - 1 - k : k;
+		m = &w->message[i];
+		if (m->room != room || m->seq < from || m->seq > to)
+			continue;
+		row.seq = m->seq;
+		row.gseq = m->gseq;
+		row.time_ms = m->time_ms;
+		row.body = str_of(m->body);
+		if (!fn(arg, &row))
+			break;
+	}
+	return 0;
+}
+
+static int
+op_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+
+	if (w->fail_last_seq)
+		return -1;
+	*seq_r = room <= (uint64_t)w->nrooms ? w->room[room - 1].last : 0;
+	return 0;
+}
+
+static uint64_t
+op_mono_ms(void *ctx)
+{
+	return ((struct engine *)ctx)->w->mono_ms;
+}
+
+static uint64_t
+op_real_ms(void *ctx)
+{
+	return ((struct engine *)ctx)->w->real_ms;
+}
+
+static void
+op_count(void *ctx, unsigned what)
+{
+	assert_true(what < CHAT_COUNT__MAX);
+	((struct engine *)ctx)->w->counts[what]++;
+}
+
+static const struct chat_ops world_ops = {
+	.publish = op_publish,
+	.encode = op_encode,
+	.send = op_send,
+	.ack = op_ack,
+	.want_produce = op_want_produce,
+	.rate = op_rate,
+	.rate_give_back = op_rate_give_back,
+	.interest = op_interest,
+	.roster = op_roster,
+	.messages = op_messages,
+	.last_seq = op_last_seq,
+	.mono_ms = op_mono_ms,
+	.real_ms = op_real_ms,
+	.count = op_count,
+};
+
+/* --- the scribe ---------------------------------------------------------------- */
+
+static uint64_t
+room_number(struct world *w, const char *workspace, const char *session)
+{
+	int i;
+
+	for (i = 0; i < w->nrooms; i++) {
+		if (strcmp(w->room[i].workspace, workspace) == 0 &&
+		    strcmp(w->room[i].session, session) == 0)
+			return (uint64_t)i + 1;
+	}
+	assert_true(w->nrooms < ROOMS);
+	snprintf(w->room[i].workspace, 128, "%s", workspace);
+	snprintf(w->room[i].session, 128, "%s", session);
+	w->nrooms++;
+	return (uint64_t)i + 1;
+}
+
+static uint64_t
+user_number(struct world *w, const char *user)
+{
+	int i;
+
+	for (i = 0; i < w->nusers; i++) {
+		if (strcmp(w->users[i], user) == 0)
+			return (uint64_t)i + 100;
+	}
+	w->users[w->nusers++] = strdup(user);
+	return (uint64_t)i + 100;
+}
+
+static struct presence_row *
+presence_find(struct world *w, uint64_t room, const char *socket_id)
+{
+	int i;
+
+	for (i = 0; i < ROWS; i++) {
+		if (w->presence[i].used && w->presence[i].room == room &&
+		    strcmp(w->presence[i].socket_id, socket_id) == 0)
+			return &w->presence[i];
+	}
+	return NULL;
+}
+
+static void
+decide_join(struct world *w, struct stored *e)
+{
+	struct presence_row *p;
+	int i;
+
+	e->d.ev.room = room_number(w, e->field[0], e->field[1]);
+	e->d.ev.user = user_number(w, e->field[2]);
+	e->d.seq = w->room[e->d.ev.room - 1].last;
+	if ((p = presence_find(w, e->d.ev.room, e->field[4])) != NULL) {
+		e->d.outcome = CHAT_DUPLICATE;
+	} else {
+		for (i = 0; w->presence[i].used; i++)
+			assert_true(i < ROWS - 1);
+		p = &w->presence[i];
+	}
+	p->used = true;
+	p->room = e->d.ev.room;
+	p->joined_ms = p->active_ms = w->real_ms;
+	p->gseq = e->d.gseq;
+	snprintf(p->user_id, sizeof(p->user_id), "%s", e->field[2]);
+	snprintf(p->user_name, sizeof(p->user_name), "%s", e->field[3]);
+	snprintf(p->socket_id, sizeof(p->socket_id), "%s", e->field[4]);
+	snprintf(p->status, sizeof(p->status), "active");
+}
+
+static void
+decide_leave(struct world *w, struct stored *e)
+{
+	struct presence_row *p = presence_find(w, e->d.ev.room, e->field[0]);
+	int i;
+
+	if (p == NULL) {
+		e->d.outcome = CHAT_REJECTED;
+		return;
+	}
+	p->used = false;
+	for (i = 0; i < ROWS; i++) {
+		if (w->presence[i].used &&
+		    w->presence[i].room == e->d.ev.room &&
+		    strcmp(w->presence[i].user_id, e->field[1]) == 0)
+			e->d.seq++;
+	}
+}
+
+static void
+decide_message(struct world *w, struct stored *e)
+{
+	struct room_row *room = &w->room[e->d.ev.room - 1];
+	const char *user = w->users[e->d.ev.user - 100];
+	struct message_row *m;
+	int i;
+
+	for (i = 0; i < w->nmessages; i++) {
+		m = &w->message[i];
+		if (m->room != e->d.ev.room || strcmp(m->id, e->field[0]) != 0)
+			continue;
+		e->d.outcome =
+		    strcmp(m->user, user) == 0 ? CHAT_DUPLICATE : CHAT_ID_TAKEN;
+		e->d.seq = m->seq;
+		e->d.time_ms = m->time_ms;
+		return;
+	}
+	if ((e->d.ev.flags & CHAT_F_ONLY_DUPLICATE) != 0) {
+		e->d.outcome = CHAT_REJECTED;
+		return;
+	}
+	assert_true(w->nmessages < ROWS);
+	m = &w->message[w->nmessages++];
+	m->room = e->d.ev.room;
+	m->seq = e->d.seq = ++room->last;
+	m->gseq = e->d.gseq;
+	m->time_ms = e->d.time_ms;
+	m->id = strdup(e->field[0]);
+	m->user = strdup(user);
+	m->body = strdup(e->field[2]);
+}
+
+static void
+decide(struct world *w, struct stored *e)
+{
+	struct presence_row *p;
+
+	e->d.gseq = w->gseq++;
+	e->d.time_ms = w->real_ms;
+	e->d.outcome = CHAT_STORED;
+	if (w->force) {
+		e->d.outcome = w->forced;
+		return;
+	}
+	switch (e->d.ev.type) {
+	case CHAT_JOIN:
+		decide_join(w, e);
+		break;
+	case CHAT_LEAVE:
+		decide_leave(w, e);
+		break;
+	case CHAT_PRESENCE:
+		p = presence_find(w, e->d.ev.room, e->field[0]);
+		assert_non_null(p);
+		snprintf(p->status, sizeof(p->status), "%s", e->field[3]);
+		p->active_ms = w->real_ms;
+		p->gseq = e->d.gseq;
+		break;
+	case CHAT_MESSAGE:
+		decide_message(w, e);
+		break;
+	case CHAT_TYPING:
+		fail();
+	}
+}
+
+/* Decide all that was published. */
+static void
+sequence(struct world *w)
+{
+	int i;
+
+	for (i = 0; i < w->npublished; i++) {
+		decide(w, w->published[i]);
+		w->sequenced[w->nsequenced++] = w->published[i];
+	}
+	w->npublished = 0;
+}
+
+static bool
+alive(const struct world *w, const struct chat_socket *s)
+{
+	int i;
+
+	for (i = 0; i < w->nconns; i++) {
+		if (w->conn[i].s == s)
+			return s != NULL;
+	}
+	return false;
+}
+
+static void
+deliver_to(struct world *w, struct stored *e, int worker)
+{
+	struct chat_delivery d = e->d;
+
+	d.own = e->worker == worker;
+	d.socket = d.own && alive(w, e->d.socket) ? e->d.socket : NULL;
+	if (!d.own)
+		d.request = 0;
+	if (d.own || chat_has_room(w->chat[worker], d.ev.room))
+		chat_deliver(w->chat[worker], &d);
+	if (e->d.ev.type != CHAT_TYPING)
+		w->engine[worker].delivered = d.gseq + 1;
+}
+
+static void
+deliver_live(struct world *w)
+{
+	int i, k;
+
+	for (i = 0; i < w->nlive; i++) {
+		for (k = 0; k < WORKERS; k++)
+			deliver_to(w, w->live[i], k);
+		stored_free(w->live[i]);
+	}
+	w->nlive = 0;
+}
+
+/* Deliver the next 'n' that are sequenced, the ephemeral ones first. */
+static void
+deliver(struct world *w, int n)
+{
+	int k;
+
+	deliver_live(w);
+	for (; n > 0 && w->ndelivered < w->nsequenced; n--) {
+		for (k = 0; k < WORKERS; k++)
+			deliver_to(w, w->sequenced[w->ndelivered], k);
+		w->ndelivered++;
+	}
+}
+
+/* What clients asked for, piece by piece; returns how many pieces. */
+static int
+produce(struct world *w)
+{
+	int i, n = 0;
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (i = 0; i < w->nconns; i++) {
+			struct conn *c = &w->conn[i];
+
+			if (!c->want_produce || c->s == NULL)
+				continue;
+			c->want_produce = false;
+			chat_produce(w->chat[c->worker], c->s,
+			    w->engine[c->worker].delivered);
+			more = true;
+			n++;
+		}
+	}
+	return n;
+}
+
+/* Until nothing is left to do. */
+static void
+run(struct world *w)
+{
+	while (w->npublished > 0 || w->nlive > 0 ||
+	    w->ndelivered < w->nsequenced) {
+		sequence(w);
+		deliver(w, EVENTS);
+	}
+	produce(w);
+	while (w->nframes > 0)
+		free(w->frame[--w->nframes]);
+}
+
+/* --- clients ---------------------------------------------------------------------- */
+
+static UNUSED char *
+xdup(const char *p)
+{
+	char *q = strdup(p);
+
+	assert_non_null(q);
+	return q;
+}
+
+/* A client who may do everything: mode none. */
+static UNUSED struct conn *
+client_as(struct world *w, int worker, const char *auth)
+{
+	struct conn *c = &w->conn[w->nconns];
+	struct identity *id;
+	enum chat_error err;
+
+	assert_true(w->nconns < CONNS);
+	c->w = w;
+	c->worker = worker;
+	snprintf(c->id, sizeof(c->id), "socket-%02d-0123456789", w->nconns);
+	id = identity_authenticate(&w->cfg, auth, strlen(auth), NULL, 0,
+	    w->real_ms, &err);
+	assert_non_null(id);
+	c->s = chat_connect(w->chat[worker], c, &id, c->id);
+	assert_non_null(c->s);
+	assert_null(id);
+	w->nconns++;
+	return c;
+}
+
+static UNUSED struct conn *
+client(struct world *w, int worker, const char *user)
+{
+	char auth[200];
+
+	snprintf(auth, sizeof(auth),
+	    "{\"userId\":\"%s\",\"userName\":\"Name of %s\"}", user, user);
+	return client_as(w, worker, auth);
+}
+
+/* ack 0: none asked for */
+static UNUSED void
+say(struct conn *c, const char *event, const char *json, uint64_t ack)
+{
+	char *name = xdup(event), *args = xdup(json);
+
+	chat_receive(c->w->chat[c->worker], c->s, str_of(name), str_of(args),
+	    strlen(json), ack != 0, ack);
+	free(name);
+	free(args);
+}
+
+static UNUSED void
+hang_up(struct conn *c, const char *reason)
+{
+	chat_disconnect(c->w->chat[c->worker], &c->s, reason);
+	assert_null(c->s);
+}
+
+static UNUSED int
+waiting(const struct conn *c)
+{
+	return c->nout - c->next;
+}
+
+/* The next that was sent is exactly this. */
+static UNUSED void
+expect(struct conn *c, const char *text)
+{
+	if (c->next == c->nout)
+		fail_msg("nothing instead of: %s", text);
+	assert_string_equal(c->out[c->next], text);
+	c->next++;
+}
+
+static UNUSED void
+expect_nothing(const struct conn *c)
+{
+	if (c->next < c->nout)
+		fail_msg("unexpected: %s", c->out[c->next]);
+}
+
+static UNUSED void
+skip_all(struct conn *c)
+{
+	c->next = c->nout;
+}
+
+/* The next begins with 'event'; returns its payload. */
+static UNUSED struct json_value
+expect_event(struct conn *c, const char *event)
+{
+	const char *text;
+	size_t n = strlen(event);
+
+	if (c->next == c->nout)
+		fail_msg("nothing instead of: %s", event);
+	text = c->out[c->next++];
+	if (strncmp(text, event, n) != 0 || text[n] != ' ')
+		fail_msg("%s instead of: %s", text, event);
+	return json_value(text + n + 1, strlen(text + n + 1));
+}
+
+static UNUSED void
+assert_member(struct json_value v, const char *key, const char *text)
+{
+	struct json_value m = json_member(v, key);
+
+	if (m.kind == JSON_KIND_NONE)
+		fail_msg("no %s", key);
+	if (m.text.len != strlen(text) ||
+	    memcmp(m.text.p, text, m.text.len) != 0)
+		fail_msg("%s is %.*s, not %s", key, (int)m.text.len, m.text.p,
+		    text);
+}
+
+static UNUSED void
+join(struct conn *c, const char *workspace, const char *session)
+{
+	char json[300];
+
+	snprintf(json, sizeof(json),
+	    "{\"sessionId\":\"%s\",\"workspaceId\":\"%s\"}", session,
+	    workspace);
+	say(c, "chat:join-session", json, 0);
+	run(c->w);
+}
+
+/* Everybody in one session, and nothing left to read. */
+static UNUSED void
+join_all(struct world *w, const char *session)
+{
+	int i;
+
+	for (i = 0; i < w->nconns; i++)
+		join(&w->conn[i], "w1", session);
+	for (i = 0; i < w->nconns; i++)
+		skip_all(&w->conn[i]);
+}
+
+static UNUSED void
+message(struct conn *c, const char *session, const char *id,
+    const char *content)
+{
+	char json[400];
+
+	snprintf(json, sizeof(json),
+	    "{\"message\":{\"id\":\"%s\",\"content\":\"%s\",\"sessionId\":"
+	    "\"%s\"}}",
+	    id, content, session);
+	say(c, "chat:send-message", json, 0);
+}
+
+/* --- the world's beginning and end --------------------------------------------------- */
+
+static int
+world_setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	int i;
+
+	if (w == NULL)
+		return -1;
+	log_set_level(LOG_LEVEL_ERROR);
+	w->mono_ms = 1000000;
+	w->real_ms = START_MS;
+	w->gseq = 1000;
+	w->cfg.auth_mode = AUTH_MODE_NONE;
+	w->cfg.limits_sessions_per_socket = 20;
+	w->cfg.limits_message_length = 10000;
+	w->cfg.limits_metadata_bytes = 8192;
+	w->cfg.limits_event_bytes = 65536;
+	w->cfg.limits_history_page = 200;
+	w->cfg.limits_connections_per_user = 5;
+	w->cfg.typing_coalesce = 3000;
+	w->cfg.typing_expiry = 6000;
+	w->cfg.replay_max = 500;
+	for (i = 0; i < WORKERS; i++) {
+		w->engine[i].w = w;
+		w->engine[i].worker = i;
+		w->engine[i].delivered = w->gseq;
+		w->chat[i] = chat_new(&w->cfg, &world_ops, &w->engine[i]);
+		if (w->chat[i] == NULL)
+			return -1;
+	}
+	*state = w;
+	return 0;
+}
+
+static int
+world_teardown(void **state)
+{
+	struct world *w = *state;
+	struct chat_totals t;
+	int i, k;
+
+	for (i = 0; i < w->nconns; i++) {
+		if (w->conn[i].s != NULL)
+			chat_forget(w->chat[w->conn[i].worker], &w->conn[i].s);
+	}
+	for (i = 0; i < WORKERS; i++) {
+		chat_totals(w->chat[i], &t);
+		assert_int_equal(t.sockets + t.members + t.rooms, 0);
+		assert_int_equal(w->engine[i].interests, 0);
+		chat_free(&w->chat[i]);
+	}
+	for (i = 0; i < w->nconns; i++) {
+		for (k = 0; k < w->conn[i].nout; k++)
+			free(w->conn[i].out[k]);
+	}
+	for (i = 0; i < w->npublished; i++)
+		stored_free(w->published[i]);
+	for (i = 0; i < w->nlive; i++)
+		stored_free(w->live[i]);
+	for (i = 0; i < w->nsequenced; i++)
+		stored_free(w->sequenced[i]);
+	for (i = 0; i < w->nframes; i++)
+		free(w->frame[i]);
+	for (i = 0; i < w->nmessages; i++) {
+		free(w->message[i].id);
+		free(w->message[i].user);
+		free(w->message[i].body);
+	}
+	for (i = 0; i < w->nusers; i++)
+		free(w->users[i]);
+	free(w);
+	return 0;
+}
+
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+
+#endif /* CHAT_WORLD_H */
