@@ -35,6 +35,8 @@ struct load {
 	struct {
 		unsigned unit, line;
 	} seen[CONFIG__MAX];
+	/* was given a value that it cannot have */
+	bool refused[CONFIG__MAX];
 };
 
 /* ------------------------------------------------------------------ */
@@ -139,9 +141,11 @@ apply(struct load *ld, const char *where, enum config_option opt,
 
 	if (config_set(ld->cfg, opt, items, &why) == 0)
 		config_set_where(ld->cfg, opt, where);
-	else
+	else {
+		ld->refused[opt] = true;
 		config_errors_add(ld->errors, "%s: %s: %s", where,
 		    config_rows[opt].name, why.data);
+	}
 	sb_clear(&why);
 }
 
@@ -377,7 +381,7 @@ config_load(const struct config_source *src, struct config_errors *errors)
 		apply_env(&ld, src->env);
 	for (size_t i = 0; i < src->noverrides; i++)
 		apply_override(&ld, src->overrides[i]);
-	config_check(ld.cfg, src->without_files, errors);
+	config_check(ld.cfg, ld.refused, src->without_files, errors);
 	if (errors->n > 0)
 		config_free(&ld.cfg);
 	return ld.cfg;

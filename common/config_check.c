@@ -27,6 +27,8 @@
 struct check {
 	struct config *cfg;
 	struct config_errors *errors;
+	/* options that do not have the value that was meant */
+	const bool *refused;
 };
 
 static void wrong(struct check *ck, enum config_option opt, const char *fmt,
@@ -164,7 +166,7 @@ add_listener(struct check *ck, const char *s)
 int
 config_parse_listeners(struct config *cfg, struct config_errors *errors)
 {
-	struct check ck = { cfg, errors };
+	struct check ck = { .cfg = cfg, .errors = errors };
 	size_t before = errors->n + errors->more;
 
 	free(cfg->listeners);
@@ -286,7 +288,9 @@ check_auth(struct check *ck, bool without_files)
 		return;
 	else if (*file != '\0')
 		load_secret(ck);
-	else if (cfg->auth_mode == AUTH_MODE_JWT)
+	else if (cfg->auth_mode == AUTH_MODE_JWT &&
+	    !ck->refused[CONFIG_auth_mode] &&
+	    !ck->refused[CONFIG_auth_secret_file])
 		wrong(ck, CONFIG_auth_secret_file,
 		    "auth.mode jwt (%s) needs one; name a file that holds at "
 		    "least %d bytes",
@@ -381,10 +385,10 @@ find_workers(struct config *cfg)
 }
 
 void
-config_check(struct config *cfg, bool without_files,
-    struct config_errors *errors)
+config_check(struct config *cfg, const bool refused[CONFIG__MAX],
+    bool without_files, struct config_errors *errors)
 {
-	struct check ck = { cfg, errors };
+	struct check ck = { cfg, errors, refused };
 
 	find_workers(cfg);
 	(void)config_parse_listeners(cfg, errors);

@@ -83,10 +83,11 @@ struct config *config_new(void);
 
 /*
  * config_check.c: what single values do not show; fills the parts of *cfg
- * that are derived from options.
+ * that are derived from options.  'refused' tells which options were given
+ * a value that they cannot have: what would follow from that is not told.
  */
-void config_check(struct config *cfg, bool without_files,
-    struct config_errors *errors);
+void config_check(struct config *cfg, const bool refused[CONFIG__MAX],
+    bool without_files, struct config_errors *errors);
 /* Only listen; for a configuration that was checked before.  0 or -1. */
 int config_parse_listeners(struct config *cfg, struct config_errors *errors);
 
