@@ -374,14 +374,16 @@ static void
 find_workers(struct config *cfg)
 {
 	cpu_set_t set;
-	int n = 1;
+	long n;
 
 	if (cfg->workers != 0)
 		return;
 	/* the cores that we may use, not those that there are */
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		n = CPU_COUNT(&set);
-	cfg->workers = n > MAX_WORKERS ? MAX_WORKERS : (uint32_t)n;
+	else
+		n = sysconf(_SC_NPROCESSORS_ONLN);
+	cfg->workers = n < 1 ? 1 : n > MAX_WORKERS ? MAX_WORKERS : (uint32_t)n;
 }
 
 void
