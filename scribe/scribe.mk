@@ -7,6 +7,10 @@ $(O)/unit/test_dedupe $(O)/unit/test_rooms $(O)/unit/test_sequence \
 $(O)/unit/test_scribe_presence $(O)/unit/test_commit $(O)/unit/test_orphans \
 $(O)/unit/test_scribe_kill: $(SCRIBE_CORE)
 
+# the whole process
+$(O)/unit/test_scribe_kill: $(call obj,$(addprefix scribe/,loop.c main.c \
+	master.c report.c))
+
 .PHONY: store-bench
 store-bench: $(O)/bench/store_bench
 	$(O)/bench/store_bench
