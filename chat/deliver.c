@@ -82,6 +82,7 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 {
 	if (d->outcome == CHAT_STORED && p->kind == PENDING_MESSAGE) {
 		chat_count(chat, CHAT_COUNT_MESSAGES);
+		typing_message_stored(chat, s, p->room);
 		message_sent(chat, s, p, d);
 		return;
 	}

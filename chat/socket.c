@@ -254,6 +254,18 @@ pending_free(struct chat *chat, struct pending **p)
 }
 
 bool
+socket_sends(const struct chat_socket *s, const struct room *room)
+{
+	const struct pending *p;
+
+	STAILQ_FOREACH(p, &s->pendings, entry) {
+		if (p->kind == PENDING_MESSAGE && p->room == room)
+			return true;
+	}
+	return false;
+}
+
+bool
 socket_busy(const struct chat_socket *s, const char *session)
 {
 	const struct pending *p;

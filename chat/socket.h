@@ -105,6 +105,8 @@ struct pending *pending_add(struct chat *chat, struct chat_socket *s,
 /* Take it out; NULL if there is none of that number. */
 struct pending *pending_take(struct chat_socket *s, uint32_t request);
 void pending_free(struct chat *chat, struct pending **p);
+/* A message of it to this room is on its way. */
+bool socket_sends(const struct chat_socket *s, const struct room *room);
 
 /* A join or leave of this session is under way. */
 bool socket_busy(const struct chat_socket *s, const char *session);

@@ -8,15 +8,18 @@
  * decides what is published: the first true, a renewal when one is due, and
  * false at the end or when nothing was heard for typing.expiry.
  *
- *            true                 message sent
- *   (none) --------> TYPING ---------------------> ENDING
- *      ^               |  ^                          |  | true
- *      |  false/expiry |  | true published again     |  v
- *      +---------------+  +-------- stored -------- AGAIN
- *      +------------------------------- stored ------+
+ *            true                   message sent
+ *   (none) --------> TYPING ---------------------------> ENDING
+ *     | ^              |  ^                              |   |
+ *     | +--------------+  +---------- stored ---------+  |   | true
+ *     | |  false, expiry      true is published again |  |   v
+ *     | +------------------------------- stored ------|--+  AGAIN
+ *     +----- true while a message is on its way ------|------^ |
+ *                                                     +--------+
  *
- * While a message is on its way the members still see its author typing; it
- * ends that when it comes.  If it was not stored, false is published.
+ * While a message is on its way the members may still see its author typing;
+ * it ends that when it comes, and what is typed behind it is shown only then.
+ * If it was not stored, false is published.
  *
  * A struct typing is a socket, of any worker, that the members of a room
  * have been told of; a user types while one of its sockets does.
@@ -119,20 +122,29 @@ typist_arm(struct chat *chat, struct typist *t, uint64_t now)
 	TAILQ_INSERT_TAIL(&chat->typists, t, entry);
 }
 
+/* Types, and all shall know. */
+static void
+typist_show(struct chat *chat, struct typist *t)
+{
+	t->state = TYPIST_TYPING;
+	t->published_ms = chat_mono_ms(chat);
+	typist_publish(chat, t->s, t->room, CHAT_F_TYPING);
+}
+
 static void
 typist_begin(struct chat *chat, struct chat_socket *s, struct room *room)
 {
 	struct typist *t = chat_alloc(sizeof(*t));
-	uint64_t now = chat_mono_ms(chat);
 
 	t->s = s;
 	t->room = room;
-	t->state = TYPIST_TYPING;
-	t->published_ms = now;
 	TAILQ_INSERT_TAIL(&chat->typists, t, entry);
 	LIST_INSERT_HEAD(&s->typists, t, of_socket);
-	typist_arm(chat, t, now);
-	typist_publish(chat, s, room, CHAT_F_TYPING);
+	typist_arm(chat, t, chat_mono_ms(chat));
+	if (socket_sends(s, room))
+		t->state = TYPIST_AGAIN;
+	else
+		typist_show(chat, t);
 }
 
 static void
@@ -217,21 +229,35 @@ typing_message_sent(struct chat *chat, struct chat_socket *s, struct room *room)
 }
 
 void
+typing_message_stored(struct chat *chat, struct chat_socket *s,
+    struct room *room)
+{
+	struct typist *t;
+
+	if ((t = typist_find(s, room)) == NULL || socket_sends(s, room))
+		return;
+	if (t->state == TYPIST_AGAIN)
+		typist_show(chat, t);
+	else
+		typist_free(chat, t);
+}
+
+void
 typing_message_failed(struct chat *chat, struct chat_socket *s,
     struct room *room)
 {
 	struct typist *t;
 
-	if ((t = typist_find(s, room)) == NULL)
+	if ((t = typist_find(s, room)) == NULL || socket_sends(s, room))
 		return;
-	if (t->state == TYPIST_ENDING)
-		typist_end(chat, t);
+	if (t->state == TYPIST_AGAIN)
+		typist_show(chat, t);
 	else
-		t->state = TYPIST_TYPING;
+		typist_end(chat, t);
 }
 
-/* The message ended the typing of all sockets of its author, but one that
- * has begun to type the next message shows that now. */
+/* A message ends the typing of all sockets of its author.  Those that have
+ * sent one themselves hear of it by its verdict. */
 static void
 typists_message_comes(struct chat *chat, struct room *room, uint64_t user)
 {
@@ -239,15 +265,9 @@ typists_message_comes(struct chat *chat, struct room *room, uint64_t user)
 
 	for (t = TAILQ_FIRST(&chat->typists); t != NULL; t = next) {
 		next = TAILQ_NEXT(t, entry);
-		if (t->room != room || t->s->user != user)
-			continue;
-		if (t->state == TYPIST_AGAIN) {
-			t->state = TYPIST_TYPING;
-			t->published_ms = chat_mono_ms(chat);
-			typist_publish(chat, t->s, room, CHAT_F_TYPING);
-		} else {
+		if (t->room == room && t->s->user == user &&
+		    t->state == TYPIST_TYPING)
 			typist_free(chat, t);
-		}
 	}
 }
 

@@ -17,7 +17,9 @@ void typing_socket_leaves(struct chat *chat, struct chat_socket *s,
 /* A message of the socket is on its way: it will end the typing. */
 void typing_message_sent(struct chat *chat, struct chat_socket *s,
     struct room *room);
-/* It was not stored after all. */
+/* Its verdict: it has ended the typing; or it was not stored after all. */
+void typing_message_stored(struct chat *chat, struct chat_socket *s,
+    struct room *room);
 void typing_message_failed(struct chat *chat, struct chat_socket *s,
     struct room *room);
 /* It has come: members are told before they get it. */
