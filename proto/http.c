@@ -310,8 +310,6 @@ static bool
 parse_request_line(struct span line, struct http_request *req,
     struct http_error *err)
 {
-	if (line.len > HTTP_LINE_MAX)
-		return bad(err, 414, "request line too long");
 	if (!cut_word(&line, &req->method_text) ||
 	    !http_is_token(req->method_text) || !cut_word(&line, &req->target))
 		return bad(err, 400, "malformed request line");

@@ -695,6 +695,54 @@ refusals_close(void **state)
 	assert_out(http_busy(out, sizeof(out), 5),
 	    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
 	    "Retry-After: 5\r\nConnection: close\r\n\r\n");
+}
+
+static void
+each_refusal_says_why(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *why;
+	} rows[] = {
+		{ "\r\n\r\n", "empty request line" },
+		{ "GET / HTTP/1.1\rx", "CR without LF" },
+		{ "GET / HTTP/1.1\n", "LF without CR" },
+		{ "\x16", "control character" },
+		{ "GET\r\n\r\n", "malformed request line" },
+		{ "GET / HTTP/1\r\n\r\n", "malformed HTTP version" },
+		{ "GET / HTTP/2.0\r\n\r\n", "HTTP version not supported" },
+		{ "X / HTTP/1.0\r\n\r\n", "unknown method" },
+		{ "GET a HTTP/1.0\r\n\r\n", "malformed request target" },
+		{ "GET http:// HTTP/1.0\r\n\r\n", "malformed request target" },
+		{ "GET http:/// HTTP/1.0\r\n\r\n",
+		    "malformed authority in request target" },
+		{ "GET /# HTTP/1.0\r\n\r\n",
+		    "character not allowed in request target" },
+		{ "GET / HTTP/1.0\r\n a\r\n\r\n", "folded header field" },
+		{ "GET / HTTP/1.0\r\na\r\n\r\n",
+		    "header field without a colon" },
+		{ "GET / HTTP/1.0\r\na :\r\n\r\n",
+		    "malformed header field name" },
+		{ "GET / HTTP/1.1\r\n\r\n", "no Host field" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(parse_n(rows[i].text, strlen(rows[i].text)),
+		    HTTP_BAD);
+		assert_string_equal(err.why, rows[i].why);
+	}
+}
+
+static void
+each_status_that_is_sent_has_its_reason(void **state)
+{
+	static const int sent[] = { 101, 200, 204, 400, 403, 404, 405, 408, 413,
+		414, 417, 429, 431, 500, 501, 503, 505 };
+	size_t i;
+
+	for (i = 0; i < sizeof(sent) / sizeof(sent[0]); i++)
+		assert_string_not_equal(http_reason(sent[i]), "Unknown");
 	assert_string_equal(http_reason(299), "Unknown");
 }
 
@@ -732,6 +780,8 @@ main(void)
 		cmocka_unit_test(an_answer_tells_its_length),
 		cmocka_unit_test(an_answer_that_does_not_fit_is_none),
 		cmocka_unit_test(refusals_close),
+		cmocka_unit_test(each_refusal_says_why),
+		cmocka_unit_test(each_status_that_is_sent_has_its_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,6 +141,7 @@ what_is_not_utf8_becomes_a_replacement(void **state)
 	assert_decodes("caf%C3%A9", "caf\xc3\xa9");
 	assert_decodes("\xc3\xa9", "\xc3\xa9");
 	assert_decodes("%f0%9f%98%80", "\xf0\x9f\x98\x80");
+	assert_decodes("%aFz", "\xef\xbf\xbdz");
 	assert_decodes("%ff", "\xef\xbf\xbd");
 	assert_decodes("%c3", "\xef\xbf\xbd");
 	assert_decodes("%c3a",
