@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -28,7 +29,11 @@ static struct worker self;
 static void
 on_wake(int fd, short what, void *arg)
 {
-	/* wake_cancel() empties it */
+	uint64_t n;
+
+	/* level-triggered: it would be reported in every turn without sleep */
+	if (read(fd, &n, sizeof(n)) == -1 && errno != EAGAIN)
+		log_error_errno("eventfd");
 }
 
 static void
