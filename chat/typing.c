@@ -429,7 +429,11 @@ void
 chat_resync_live(struct chat *chat)
 {
 	struct room *room, *next;
+	struct typist *t;
 
+	/* other workers may have heard of ours */
+	while ((t = TAILQ_FIRST(&chat->typists)) != NULL)
+		typist_end(chat, t);
 	HASH_ITER(hh, chat->rooms, room, next)
 		typing_clear(chat, room, true);
 }
