@@ -1,7 +1,10 @@
 # scribe.mk - unit tests and the bench that bring objects of scribe/ along
+#
+#   make store-bench    the scribe against a bare LMDB group commit
 
 SCRIBE_CORE := $(call obj,$(addprefix scribe/,commit.c dedupe.c log_ring.c \
 	orphans.c presence.c rooms.c sequence.c))
+ALL_OBJ += $(call obj,tests/bench/store_bench.c)
 
 $(O)/unit/test_dedupe $(O)/unit/test_rooms $(O)/unit/test_sequence \
 $(O)/unit/test_scribe_presence $(O)/unit/test_commit $(O)/unit/test_orphans \
@@ -18,4 +21,5 @@ store-bench: $(O)/bench/store_bench
 $(O)/bench/store_bench: $(call obj,tests/bench/store_bench.c) $(SCRIBE_CORE) \
     $(O)/libchatd.a
 	@mkdir -p $(@D)
-	$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
