@@ -109,6 +109,12 @@ nothing_is_written_into_too_small_a_buffer(void **state)
 		free(small);
 	}
 	assert_int_equal(frame_event(NULL, 0, "hey", "1", 1), 13);
+	/* and the exact size is enough */
+	n = frame_open(NULL, 0, &o);
+	assert_int_equal(frame_open(out, n, &o), n);
+	assert_int_equal(out[n - 1], '}');
+	assert_int_equal(frame_packet(out, FRAME_PACKET_SIZE, EIO_NOOP), 3);
+	assert_int_equal(out[2], '6');
 }
 
 /* The frame of an event with 'len' bytes of JSON, in both ways. */
@@ -122,6 +128,15 @@ assert_both_ways(size_t len, size_t header)
 
 	assert_non_null(a);
 	assert_non_null(b);
+	/* the head may have exactly the room that it needs */
+	head = frame_event_head(NULL, 0, "name", len);
+	memset(a, 0, whole);
+	assert_int_equal(frame_event_head(a, head, "name", len), head);
+	assert_int_equal(a[head - 1], len > 0 ? ',' : '"');
+	head = frame_ack_head(NULL, 0, 7, len);
+	memset(a, 0, whole);
+	assert_int_equal(frame_ack_head(a, head, 7, len), head);
+	assert_int_equal(a[head - 1], '[');
 	memset(json, '7', sizeof(json));
 	assert_int_equal(whole, header + 10 + len + (len > 0));
 	assert_int_equal(frame_event(a, whole, "name", json, len), whole);

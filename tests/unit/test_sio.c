@@ -127,7 +127,10 @@ each_type_is_known(void **state)
 	assert_span(pkt.args, "{\"_placeholder\":true,\"num\":0}");
 	bad("");
 	bad("7");
+	bad("7[\"a\"]");
 	bad("9[\"a\"]");
+	bad("/[\"a\"]");
+	bad(":[\"a\"]");
 	bad("a");
 	bad("/");
 	bad(" 2[\"a\"]");
@@ -144,6 +147,34 @@ a_packet_may_be_cut_anywhere_without_harm(void **state)
 	for (n = 0; n < sizeof(text) - 1; n++)
 		assert_false(decode_n(text, n));
 	assert_true(decode_n(text, n));
+}
+
+static void
+each_error_says_why(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} rows[] = {
+		{ "", "empty packet" },
+		{ "7[\"a\"]", "unknown packet type" },
+		{ "/[\"a\"]", "unknown packet type" },
+		{ "50-[\"a\"]", "illegal number of attachments" },
+		{ "29007199254740992[]", "acknowledgement id too large" },
+		{ "2", "packet without payload" },
+		{ "2[]", "event without a name" },
+		{ "2[[]]", "event name is no string and no number" },
+		{ "2{}", "payload is no array" },
+		{ "2[\"connect\"]", "reserved event name" },
+		{ "0[]", "payload is no object" },
+		{ "1{}", "disconnect with a payload" },
+		{ "4[]", "payload is no string and no object" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bad(rows[i].text);
+		assert_string_equal(why, rows[i].why);
+	}
 }
 
 /* --- connect and disconnect ---------------------------------------------- */
@@ -680,6 +711,7 @@ main(void)
 		T(an_event_is_cut_into_its_parts),
 		T(each_type_is_known),
 		T(a_packet_may_be_cut_anywhere_without_harm),
+		T(each_error_says_why),
 		T(a_connect_brings_auth_or_nothing),
 		T(case_82_a_namespace_with_and_without_comma),
 		T(case_83_connect_payloads_that_are_no_object),

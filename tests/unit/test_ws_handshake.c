@@ -105,6 +105,7 @@ the_key_is_16_bytes_in_base64_and_alone(void **state)
 	    why);
 	good(UPGRADE VERSION
 	    "Sec-WebSocket-Key: \t++//++//++//++//++//++==  \r\n");
+	good(UPGRADE VERSION "Sec-WebSocket-Key: 09azAZ+/09azAZ+/09azAZ==\r\n");
 }
 
 static void
@@ -197,6 +198,7 @@ a_handshake_is_answered(void **state)
 	assert_int_equal(len, strlen(want));
 	assert_memory_equal(out, want, len);
 	assert_int_equal(ws_accept(out, len - 1, &hs, "Vary: Origin\r\n"), 0);
+	assert_int_equal(ws_accept(out, len, &hs, "Vary: Origin\r\n"), len);
 	good(UPGRADE KEY VERSION);
 	len = ws_accept(out, sizeof(out), &hs, NULL);
 	assert_int_equal(len, strlen(want) - 27 - 14);
