@@ -86,8 +86,10 @@ may_stop(struct scribe *s, enum commit_result rc, bool orphans, uint64_t now)
 			log_error("stopped with records that are not stored");
 		return true;
 	}
-	/* without a master there may be workers that still publish */
-	return s->mastered && rc == COMMIT_IDLE && !orphans;
+	/* without a master there may be workers that still publish; and what
+	 * was published last may be our own */
+	return s->mastered && rc == COMMIT_IDLE && !orphans &&
+	    !s->log.waiting(s->log.ctx, commit_next(s->commit));
 }
 
 int

@@ -30,6 +30,28 @@ count(const struct scribe *s, enum counter c, uint64_t n)
 	counter_add(s->tables, COUNTER_SCRIBE, c, n);
 }
 
+/*
+ * Messages stop while there is still space for what makes room again, and
+ * for everything that goes on.
+ */
+static void
+check_size(struct scribe *s, uint64_t used)
+{
+	uint64_t max = s->cfg->store_max_bytes;
+	bool full = used >= max - max / 10;
+
+	if (full == sequence_full(s->seq))
+		return;
+	if (full)
+		log_error("the store is full, messages are refused used=%llu "
+			  "store.max_bytes=%llu",
+		    (unsigned long long)used, (unsigned long long)max);
+	else
+		log_notice("the store has space again used=%llu",
+		    (unsigned long long)used);
+	sequence_set_full(s->seq, full);
+}
+
 static void
 put_stat(struct scribe *s)
 {
@@ -42,8 +64,9 @@ put_stat(struct scribe *s)
 	for (i = 0; i < STORE_TABLES && i < TABLES_STORES; i++)
 		word(&page->table[i].entries, st.table[i].entries);
 	word(&page->map_used, st.map_used);
-	word(&page->map_max, st.map_max);
+	word(&page->map_max, s->cfg->store_max_bytes);
 	word(&page->last_txn, st.last_txn);
+	check_size(s, st.map_used);
 }
 
 void
@@ -75,7 +98,9 @@ report_state(struct scribe *s)
 	enum tables_store_state st = state[commit_state(s->commit)];
 	int err = commit_error(s->commit);
 
-	if (st == TABLES_STORE_FULL && err != ENOSPC && err != EDQUOT &&
+	if (st == TABLES_STORE_OK && sequence_full(s->seq))
+		st = TABLES_STORE_FULL;
+	else if (st == TABLES_STORE_FULL && err != ENOSPC && err != EDQUOT &&
 	    err != EIO)
 		st = TABLES_STORE_FAILED;
 	atomic_store_explicit(&s->tables->state->store.state, st,

@@ -50,6 +50,18 @@ sequence_configure(struct sequence *q, const struct sequence_limits *limits)
 	q->limits = *limits;
 }
 
+void
+sequence_set_full(struct sequence *q, bool full)
+{
+	q->full = full;
+}
+
+bool
+sequence_full(const struct sequence *q)
+{
+	return q->full;
+}
+
 const struct sequence_counts *
 sequence_counts(const struct sequence *q)
 {
@@ -225,7 +237,7 @@ decide_message(struct sequence *q, const struct sequence_event *ev)
 		return duplicate(q, ev, &first);
 	if (ev->h->flags & RECORD_F_ONLY_DUPLICATE)
 		return RING_REJECTED;
-	if (q->refuse)
+	if (q->refuse || q->full)
 		return RING_STORE_UNAVAILABLE;
 	return store_new(q, ev, room, id);
 }

@@ -52,6 +52,13 @@ void sequence_configure(struct sequence *q,
     const struct sequence_limits *limits);
 
 /*
+ * The store has reached its size: new messages are refused until it has
+ * not; everything else goes on.
+ */
+void sequence_set_full(struct sequence *q, bool full);
+bool sequence_full(const struct sequence *q);
+
+/*
  * Begin a batch.  'refuse': the store cannot be written for long: messages
  * and joins are refused, leaves take effect.  0, or -1 with errno.
  */

@@ -15,6 +15,7 @@
 struct sequence {
 	struct sequence_limits limits;
 	struct rooms *rooms;
+	bool full;
 	/* the batch under way */
 	struct store_txn *t;
 	uint64_t now_ms;

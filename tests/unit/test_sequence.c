@@ -244,6 +244,28 @@ asking_only_for_duplicates_stores_nothing(void **state)
 }
 
 static void
+a_store_that_is_full_takes_no_new_message_and_all_else(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t user, room = fix_room(f, "a", &user);
+	struct ring_index ix;
+
+	fix_decided(f, fix_message(f, room, user, "m1", 0));
+	sequence_set_full(f->q, true);
+	ix = fix_decided(f, fix_message(f, room, user, "m2", 0));
+	assert_int_equal(ix.verdict, RING_STORE_UNAVAILABLE);
+	ix = fix_decided(f, fix_message(f, room, user, "m1", 0));
+	assert_int_equal(ix.verdict, RING_DUPLICATE);
+	ix = fix_decided(f, fix_join(f, "w", "a", "bob", "s2"));
+	assert_int_equal(ix.verdict, RING_STORED);
+	ix = fix_decided(f, fix_leave(f, room, ix.user, "s2"));
+	assert_int_equal(ix.verdict, RING_STORED);
+	sequence_set_full(f->q, false);
+	ix = fix_decided(f, fix_message(f, room, user, "m2", 0));
+	assert_int_equal(ix.seq, 2);
+}
+
+static void
 a_message_for_no_room_or_nobody_is_rejected(void **state)
 {
 	struct scribe_fixture *f = *state;
@@ -453,6 +475,7 @@ main(void)
 		T(an_id_is_forgotten_when_the_window_is_over),
 		T(a_window_of_zero_looks_at_no_ids),
 		T(asking_only_for_duplicates_stores_nothing),
+		T(a_store_that_is_full_takes_no_new_message_and_all_else),
 		T(a_message_for_no_room_or_nobody_is_rejected),
 		T(a_probe_passes_without_touching_the_store),
 		T(what_belongs_to_the_live_ring_is_rejected),
