@@ -76,11 +76,11 @@ $(O)/libchatd.a: $(LIB_OBJ)
 
 $(O)/chatd: $(call obj,$(CHATD_SRC)) $(O)/libchatd.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(OPT) -o $@.new $^ $(LDLIBS) && mv $@.new $@
 
 $(O)/chatctl: $(call obj,$(CTL_SRC)) $(O)/libchatd.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(OPT) -o $@.new $^ $(LDLIBS) && mv $@.new $@
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
