@@ -8,10 +8,12 @@
 #include "chatctl/client.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,11 +31,12 @@
 /* longer than anything that the daemon says in one line */
 #define LINE_MAX_BYTES (64 << 20)
 
+/* how long it may take to end when it has said that it does */
+#define END_MS 10000
+
 struct answer {
+	const struct client *client;
 	int fd;
-	bool quiet;
-	client_fn fn;
-	void *arg;
 	/* what has been read and not used yet */
 	char *buf;
 	size_t len, size;
@@ -47,7 +50,7 @@ complain(const struct answer *a, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (a->quiet)
+	if (a->client->quiet)
 		return;
 	(void)fprintf(stderr, "chatctl: ");
 	va_start(ap, fmt);
@@ -57,8 +60,10 @@ complain(const struct answer *a, const char *fmt, ...)
 }
 
 static int
-connect_to(struct answer *a, const char *path, bool forever)
+connect_to(struct answer *a)
 {
+	const bool forever = a->client->how == HOW_STREAM;
+	const char *path = a->client->path;
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 
@@ -139,7 +144,7 @@ take_done(const struct answer *a, struct json_value line)
 
 	if (json_to_bool(json_member(line, "ok"), &ok) && ok)
 		return EXIT_DONE;
-	if (a->quiet)
+	if (a->client->quiet)
 		return EXIT_FAILED;
 	(void)fprintf(stderr, "chatctl: ");
 	span = json_inside(error);
@@ -168,9 +173,8 @@ take_line(const struct answer *a, const char *p, size_t len)
 		return take_done(a, line);
 	data = json_member(line, "data");
 	if (data.kind != JSON_KIND_NONE)
-		a->fn(data.text.p, data.text.len, a->arg);
-	else
-		a->fn(line.text.p, line.text.len, a->arg);
+		line = data;
+	a->client->fn(line.text.p, line.text.len, a->client->arg);
 	return -1;
 }
 
@@ -234,18 +238,49 @@ read_answer(struct answer *a)
 	return EXIT_FAILED;
 }
 
-int
-client_ask(const char *path, const char *command, char *const *args, int nargs,
-    bool forever, bool quiet, client_fn fn, void *arg)
+/* A descriptor that tells when the daemon's process has ended; or -1. */
+static int
+watch_process(const struct answer *a)
 {
-	struct answer a = { .fd = -1, .quiet = quiet, .fn = fn, .arg = arg };
-	int status;
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
 
-	if ((status = connect_to(&a, path, forever)) == EXIT_DONE &&
-	    (status = send_request(&a, command, args, nargs)) == EXIT_DONE)
+	if (a->client->how != HOW_END ||
+	    getsockopt(a->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1 ||
+	    cred.pid <= 0)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, cred.pid, 0);
+}
+
+static void
+wait_end(int pidfd)
+{
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+
+	if (pidfd == -1)
+		return;
+	while (poll(&pfd, 1, END_MS) == -1 && errno == EINTR)
+		continue;
+	(void)close(pidfd);
+}
+
+int
+client_ask(const struct client *c, const char *command, char *const *args,
+    int nargs)
+{
+	struct answer a = { .client = c, .fd = -1 };
+	int status, pidfd = -1;
+
+	if ((status = connect_to(&a)) == EXIT_DONE) {
+		pidfd = watch_process(&a);
+		status = send_request(&a, command, args, nargs);
+	}
+	if (status == EXIT_DONE)
 		status = read_answer(&a);
 	if (a.fd != -1)
 		(void)close(a.fd);
 	free(a.buf);
+	if (status == EXIT_DONE)
+		wait_end(pidfd);
 	return status;
 }

@@ -11,15 +11,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "chatctl/command.h"
+
 /* Called with each document of the answer, in order. */
 typedef void (*client_fn)(const char *json, size_t len, void *arg);
 
+struct client {
+	/* the daemon's socket */
+	const char *path;
+	enum command_how how;
+	/* say nothing on stderr */
+	bool quiet;
+	client_fn fn;
+	void *arg;
+};
+
 /*
- * Ask and wait.  Returns an exit status (chatctl/command.h); unless it is
- * 0, what is wrong has been said on stderr, or not if 'quiet'.  'forever':
- * the answer may take as long as it likes.
+ * Ask and wait: for the answer; HOW_STREAM: as long as it takes; HOW_END:
+ * until the daemon's process is gone as well.  Returns an exit status
+ * (chatctl/command.h); unless it is 0, stderr has been told why.
  */
-int client_ask(const char *path, const char *command, char *const *args,
-    int nargs, bool forever, bool quiet, client_fn fn, void *arg);
+int client_ask(const struct client *c, const char *command, char *const *args,
+    int nargs);
 
 #endif /* CHATCTL_CLIENT_H */

@@ -24,6 +24,7 @@ enum command_how {
 	HOW_TABLE,
 	HOW_LIST,
 	HOW_STREAM,
+	HOW_END,
 	HOW_LOCAL,
 };
 

@@ -52,13 +52,18 @@ run_remote(const struct options *opt, const struct command *c, int argc,
     char *argv[])
 {
 	struct printing p = { .json = opt->json, .how = c->how };
+	const struct client ask = {
+		.path = opt->socket,
+		.how = c->how,
+		.fn = on_document,
+		.arg = &p,
+	};
 
 	if (c->how == HOW_STREAM) {
 		(void)signal(SIGINT, on_interrupt);
 		(void)signal(SIGTERM, on_interrupt);
 	}
-	return client_ask(opt->socket, c->name, argv + 1, argc - 1,
-	    c->how == HOW_STREAM, false, on_document, &p);
+	return client_ask(&ask, c->name, argv + 1, argc - 1);
 }
 
 static int

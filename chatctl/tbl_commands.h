@@ -8,6 +8,7 @@
  * how: TABLE the daemon answers with one document, shown as a table
  *      LIST it answers with messages, a line each
  *      STREAM the same, until one of us ends
+ *      END it answers, and is gone
  *      LOCAL done here
  */
 /* clang-format off */
@@ -41,7 +42,7 @@ COMMAND("token", "steer", "--user id [--name name] [--role role] "
 COMMAND("reload", "run", "", 0, 0, TABLE,
     "Read the configuration again; prints what changed, or why nothing "
     "did.")
-COMMAND("stop", "run", "", 0, 0, TABLE,
+COMMAND("stop", "run", "", 0, 0, END,
     "End the daemon in good order; returns when it has ended.")
 COMMAND("help", "run", "[command]", 0, 1, LOCAL,
     "This list, or one command of it.")

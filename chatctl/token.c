@@ -201,12 +201,18 @@ find_settings(const struct options *opt, struct settings *s)
 		.file = CONFIG_DEFAULT_FILE,
 		.without_files = true,
 	};
+	const struct client ask = {
+		.path = opt->socket,
+		.how = HOW_TABLE,
+		.quiet = true,
+		.fn = on_config,
+		.arg = s,
+	};
 	struct config_errors errors;
 	struct config *cfg;
 
 	memset(s, 0, sizeof(*s));
-	if (client_ask(opt->socket, "config", NULL, 0, false, true, on_config,
-		s) == EXIT_DONE)
+	if (client_ask(&ask, "config", NULL, 0) == EXIT_DONE)
 		return;
 	if ((cfg = config_load(&src, &errors)) != NULL)
 		config_each(cfg, on_option, s);

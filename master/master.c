@@ -25,6 +25,7 @@
 #include "master/control.h"
 #include "master/deal.h"
 #include "master/detach.h"
+#include "master/hearing.h"
 #include "master/listen.h"
 #include "master/logs.h"
 #include "master/reload.h"
@@ -103,12 +104,17 @@ void
 master_give_up(struct master *m, const char *fmt, ...)
 {
 	va_list ap;
+	size_t len;
 
 	if (m->state != MASTER_STARTING)
 		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(m->failure, sizeof(m->failure), fmt, ap);
 	va_end(ap);
+	len = strlen(m->failure);
+	if (hearing_last(m->hearing)[0] != '\0')
+		(void)snprintf(m->failure + len, sizeof(m->failure) - len,
+		    ": %s", hearing_last(m->hearing));
 	master_stop(m);
 }
 
@@ -310,6 +316,8 @@ start(struct master *m, const struct options *opt, struct config *cfg)
 	m->workers = count_workers(cfg);
 	start_privileged(m);
 	start_shared(m);
+	if (!opt->foreground)
+		m->hearing = hearing_new(m->base);
 	m->supervisor = supervisor_new(m);
 	m->deal = deal_new(m);
 	m->reload = reload_new(m);
@@ -328,6 +336,7 @@ finish(struct master *m)
 	deal_free(&m->deal);
 	reload_free(&m->reload);
 	supervisor_free(&m->supervisor);
+	hearing_free(&m->hearing);
 	log_notice("stopped");
 	/* whoever is told of our end may start the next one at once */
 	control_close_listener(m->control);

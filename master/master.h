@@ -17,6 +17,7 @@
 #include "master/shared.h"
 
 struct control;
+struct hearing;
 struct deal;
 struct event_base;
 struct listeners;
@@ -43,7 +44,7 @@ struct master {
 	/* the last child has ended as asked */
 	bool ended;
 	/* why the start failed; empty: it did not */
-	char failure[160];
+	char failure[512];
 
 	struct event_base *base;
 	struct rights rights;
@@ -62,6 +63,8 @@ struct master {
 	struct listeners *listeners;
 	struct reload *reload;
 	struct control *control;
+	/* NULL while children write to our own stderr */
+	struct hearing *hearing;
 };
 
 /* The whole life of the daemon; returns its exit status.  Takes 'cfg'. */

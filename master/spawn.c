@@ -14,12 +14,16 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/log.h"
+
+/* the third place that we keep: stderr of the children, if it is not ours */
+#define STDERR_PLACE (ROLE_LOCK_FD + 1)
 
 #define PATH_SELF "/proc/self/exe"
 #define PATH_NULL "/dev/null"
@@ -41,6 +45,8 @@ static const char *const role_env[] = {
 
 /* /dev/null; what stands in the places that we keep for the children */
 static int null_fd = -1;
+/* STDERR_PLACE is in use */
+static bool has_stderr;
 
 /* A place that nobody else can get.  Needs no new descriptor. */
 static void
@@ -64,10 +70,19 @@ spawn_init(void)
 		fatal("close_range");
 	null_fd = open(PATH_NULL, O_RDWR | O_CLOEXEC);
 	if (null_fd == -1 ||
-	    (null_fd = fcntl(null_fd, F_DUPFD_CLOEXEC, ROLE_LOCK_FD + 1)) == -1)
+	    (null_fd = fcntl(null_fd, F_DUPFD_CLOEXEC, STDERR_PLACE + 1)) == -1)
 		fatal("open " PATH_NULL);
 	reserve(ROLE_IPC_FD);
 	reserve(ROLE_LOCK_FD);
+	reserve(STDERR_PLACE);
+}
+
+void
+spawn_set_stderr(int fd)
+{
+	if (dup3(fd, STDERR_PLACE, O_CLOEXEC) == -1)
+		fatal("dup3");
+	has_stderr = true;
 }
 
 static int
@@ -104,7 +119,11 @@ become(const struct image *im, const sigset_t *mask)
 		SIGUSR2 };
 	static const int defaults[] = { SIGCHLD };
 
-	if (close_range(ROLE_LOCK_FD + 1, ~0U, CLOSE_RANGE_UNSHARE) == -1)
+	if (close_range(STDERR_PLACE + 1, ~0U, CLOSE_RANGE_UNSHARE) == -1)
+		_exit(127);
+	if (has_stderr &&
+	    (dup2(STDERR_PLACE, STDOUT_FILENO) == -1 ||
+		dup2(STDERR_PLACE, STDERR_FILENO) == -1))
 		_exit(127);
 	if (fcntl(ROLE_IPC_FD, F_SETFD, 0) == -1)
 		_exit(127);

@@ -8,7 +8,7 @@
  * them all, only for exec to close them.  So the child is cloned with the
  * descriptor table shared, unshares it while keeping only the lowest few,
  * and executes /proc/self/exe; meanwhile the master is stopped (CLONE_VFORK),
- * so that nobody uses the shared table.  Descriptors 3 and 4 are kept free
+ * so that nobody uses the shared table.  Descriptors 3 to 5 are kept free
  * for this in the master: the child needs what it gets at a low number.
  */
 
@@ -24,6 +24,12 @@
  * ROLE_LOCK_FD for us.  Call it before anything else is opened.
  */
 void spawn_init(void);
+
+/*
+ * From now on stdout and stderr of children are this descriptor, which is
+ * copied; before, they are ours.
+ */
+void spawn_set_stderr(int fd);
 
 /*
  * Start a role with 'ipc_fd' as ROLE_IPC_FD and, unless it is -1, 'lock_fd'
