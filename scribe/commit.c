@@ -16,6 +16,8 @@
 #define PATIENCE_NS (5 * CLOCK_S_NS)
 #define RETRY_FIRST_NS (20 * CLOCK_MS_NS)
 #define RETRY_MAX_NS (1 * CLOCK_S_NS)
+/* so much must fit before messages are taken again */
+#define TRY_BYTES ((size_t)1 << 20)
 /* while refusing there is no commit that would make batches */
 #define REFUSE_EVERY_NS (10 * CLOCK_MS_NS)
 
@@ -217,7 +219,6 @@ recovered(struct commit *c)
 		CLOCK_MS_NS));
 	c->state = COMMIT_OK;
 	c->err = 0;
-	c->nleaves = 0;
 }
 
 static void
@@ -337,8 +338,9 @@ remember_leaves(struct commit *c)
 }
 
 /*
- * The verdicts of such a batch hold whether it can be written or not; a
- * commit is tried now and then to see whether the store is back.
+ * The verdicts of such a batch hold whether it can be written or not.  Now
+ * and then it is tried: first the little that there is, so that leaves do
+ * not wait for a large disk, then whether messages would fit.
  */
 static enum commit_result
 refusing_batch(struct commit *c, struct store_txn *t, bool probe,
@@ -357,13 +359,20 @@ refusing_batch(struct commit *c, struct store_txn *t, bool probe,
 		err = write_out(c, &t, n);
 	store_abort(&t);
 	if (probe && err == 0)
-		recovered(c);
+		c->nleaves = 0;
 	else
 		remember_leaves(c);
 	sequence_commit(c->seq);
 	publish(c, n, probe && err == 0);
-	if (err != 0 && failed(c, err, again_ns_r) == COMMIT_DEAD)
-		return COMMIT_DEAD;
+	if (!probe)
+		return COMMIT_WORKED;
+	if (err == 0 && store_try(c->store, TRY_BYTES) == -1)
+		err = errno;
+	if (err != 0)
+		return failed(c, err, again_ns_r) == COMMIT_DEAD
+		    ? COMMIT_DEAD
+		    : COMMIT_WORKED;
+	recovered(c);
 	return COMMIT_WORKED;
 }
 

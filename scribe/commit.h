@@ -13,12 +13,13 @@
  *         |         ^  commit      |                          |
  *         |         +--------------+                          |
  *         +---------------------------------------------------+
- *                              commit
+ *                       a megabyte fits
  *
  * RETRYING: nothing is decided, everybody waits.  REFUSING: messages, joins
  * and status are refused; leaves take effect and are remembered, to be
- * written with the first commit that succeeds.  A failed batch leaves no
- * trace in memory or store.
+ * written with the first commit that succeeds.  It ends when a megabyte
+ * could be written: on a full disk a small commit may succeed at any time.
+ * A failed batch leaves no trace in memory or store.
  */
 
 #ifndef SCRIBE_COMMIT_H

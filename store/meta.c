@@ -7,6 +7,7 @@
  *   "schema"  schema number 4, oldest program that may read it 4
  *   "ring"    id 16, base 8, pos 8
  *   "next"    room 8, user 8
+ *   "try"     zeroes, for a moment: store_try()
  */
 
 #include <errno.h>
@@ -154,4 +155,32 @@ store_next_put(struct store_txn *t, const struct store_next *next)
 	store_add_u64(&put.f, next->room);
 	store_add_u64(&put.f, next->user);
 	store_put_end(&put);
+}
+
+int
+store_try(struct store *s, size_t bytes)
+{
+	struct store_txn *t;
+	struct store_key k;
+	struct store_put put;
+	MDB_val key;
+
+	meta_key(&k, "try");
+	key.mv_data = k.b;
+	key.mv_size = k.len;
+	if ((t = store_begin(s)) == NULL)
+		return -1;
+	store_put_begin(t, STORE_META, &k, 0, bytes, false, &put);
+	if (!put.f.bad) {
+		memset(put.f.w, 0, bytes);
+		put.f.left = 0;
+	}
+	store_put_end(&put);
+	if (store_commit(&t) == -1 || (t = store_begin(s)) == NULL)
+		return -1;
+	if (t->err == 0)
+		store_fail(t,
+		    store_errno(
+			mdb_del(t->txn, s->dbi[STORE_META], &key, NULL)));
+	return store_commit(&t);
 }

@@ -42,6 +42,13 @@ int store_error(const struct store_txn *t);
  */
 int store_sync(struct store *s);
 
+/*
+ * Is there room for so many bytes?  Writes them and takes them away again;
+ * that a small transaction succeeds says nothing about a disk that is full.
+ * 0, or -1 with errno.
+ */
+int store_try(struct store *s, size_t bytes);
+
 /* Free the places of readers that have died; returns how many. */
 unsigned store_reader_check(struct store *s);
 

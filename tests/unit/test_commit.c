@@ -335,6 +335,55 @@ a_disk_that_stays_full_refuses_messages_and_lets_go(void **state)
 	assert_int_equal(last_seq(f, room), 2);
 }
 
+/* The file may not grow beyond this. */
+static void
+disk_ends_at(off_t size)
+{
+	struct rlimit lim;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
+	lim.rlim_cur = (rlim_t)size;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+static void
+a_small_commit_that_succeeds_is_not_a_disk_with_space(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t user, room = fix_room(f, "a", &user), g;
+	struct store_presence p;
+	struct store_txn *t;
+	struct stat st;
+
+	/* a few pages more fit, a megabyte does not */
+	fix_decided(f, fix_message(f, room, user, "m1", 0));
+	fix_decided(f, fix_message(f, room, user, "m2", 0));
+	commit_set_patience(f->c, 0);
+	disk_fails(true);
+	(void)fix_message(f, room, user, "m3", 0);
+	assert_true(turns_until(f, COMMIT_REFUSING));
+	assert_int_equal(stat("db/data.mdb", &st), 0);
+	disk_ends_at(st.st_size + (64 << 10));
+	g = fix_leave(f, room, user, "sock");
+	usleep(100000);
+	turns_past(f, g);
+	/* the leave is in the store, and messages are still refused */
+	usleep(1100000);
+	g = fix_message(f, room, user, "m4", 0);
+	turns_past(f, g);
+	assert_int_equal(commit_state(f->c), COMMIT_REFUSING);
+	assert_int_equal(fix_index(f, g).verdict, RING_STORE_UNAVAILABLE);
+	assert_non_null(t = store_snapshot(f->st.s));
+	assert_int_equal(store_presence_get(t, room, user, text("sock"), &p),
+	    -1);
+	store_snapshot_end(&t);
+	disk_fails(false);
+	assert_true(turns_until(f, COMMIT_OK));
+	assert_int_equal(fix_decided(f, fix_message(f, room, user, "m3", 0))
+			     .seq,
+	    3);
+}
+
 static void
 a_death_while_refusing_repeats_no_verdict(void **state)
 {
@@ -429,6 +478,7 @@ main(void)
 		T(a_ring_below_what_was_seen_is_refused),
 		T(while_the_disk_fails_nothing_is_told_and_then_everything),
 		T(a_disk_that_stays_full_refuses_messages_and_lets_go),
+		T(a_small_commit_that_succeeds_is_not_a_disk_with_space),
 		T(a_death_while_refusing_repeats_no_verdict),
 		T(when_no_more_leaves_can_be_remembered_everybody_waits),
 	};

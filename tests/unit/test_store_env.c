@@ -421,6 +421,25 @@ the_statistics_count_rows_and_bytes(void **state)
 	assert_int_equal(after.map_max, 1ULL << 40);
 }
 
+static void
+trying_leaves_nothing_but_free_pages(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_stat before, once, often;
+	int i;
+
+	assert_int_equal(store_stat(f->s, &before), 0);
+	assert_int_equal(store_try(f->s, 1 << 20), 0);
+	assert_int_equal(store_stat(f->s, &once), 0);
+	assert_int_equal(once.table[STORE_META].entries,
+	    before.table[STORE_META].entries);
+	assert_true(once.map_used > 1 << 20);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(store_try(f->s, 1 << 20), 0);
+	assert_int_equal(store_stat(f->s, &often), 0);
+	assert_true(often.map_used < 4 << 20);
+}
+
 static int
 child_with_full_disk(void *arg)
 {
@@ -450,6 +469,8 @@ child_with_full_disk(void *arg)
 	}
 	if (rc == 0 || (errno != EFBIG && errno != EIO && errno != ENOSPC))
 		return 3;
+	if (store_try(s, 1 << 20) == 0)
+		return 6;
 	/* what was committed before is there, and only that */
 	if ((t = store_snapshot(s)) == NULL || store_last_seq(t, 1, &seq) == -1)
 		return 4;
@@ -487,6 +508,7 @@ main(void)
 		T(a_value_under_another_key_is_found),
 		T(the_place_of_a_dead_reader_is_freed),
 		T(the_statistics_count_rows_and_bytes),
+		T(trying_leaves_nothing_but_free_pages),
 		T(a_file_that_cannot_grow_fails_the_commit_and_nothing_else),
 	};
 
