@@ -14,24 +14,24 @@ static struct conn *
 with_messages(struct world *w, int n, int bytes)
 {
 	struct conn *a = client(w, 0, "ada");
-	char *json = malloc((size_t)bytes + 200), *p;
+	char *json, *text = malloc((size_t)bytes + 1);
 	int i;
 
-	assert_non_null(json);
+	assert_non_null(text);
+	memset(text, 'x', (size_t)bytes);
+	text[bytes] = '\0';
 	w->cfg.limits_event_bytes = w->cfg.limits_message_length = 0;
 	join_all(w, "s1");
 	for (i = 1; i <= n; i++) {
-		p = json +
-		    sprintf(json,
-			"{\"message\":{\"id\":\"m%d\",\"sessionId\":\"s1\","
-			"\"content\":\"",
-			i);
-		memset(p, 'x', (size_t)bytes);
-		memcpy(p + bytes, "\"}}", 4);
+		assert_true(asprintf(&json,
+				"{\"message\":{\"id\":\"m%d\",\"sessionId\":"
+				"\"s1\",\"content\":\"%s\"}}",
+				i, text) > 0);
 		say(a, "chat:send-message", json, 0);
 		run(w);
+		free(json);
 	}
-	free(json);
+	free(text);
 	skip_all(a);
 	return a;
 }

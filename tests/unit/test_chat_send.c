@@ -348,20 +348,19 @@ a_blank_is_what_trim_empties(void **state)
 static char *
 long_message(const char *unit, int n)
 {
-	size_t len = strlen(unit);
-	char *p = malloc(len * (size_t)n + 100), *q;
+	size_t len = strlen(unit), i;
+	char *text = malloc(len * (size_t)n + 1), *json;
 
-	assert_non_null(p);
-	q = p +
-	    sprintf(p,
-		"{\"message\":{\"id\":\"m\",\"sessionId\":\"s1\",\"content\":"
-		"\"");
-	while (n-- > 0) {
-		memcpy(q, unit, len);
-		q += len;
-	}
-	memcpy(q, "\"}}", 4);
-	return p;
+	assert_non_null(text);
+	for (i = 0; i < (size_t)n; i++)
+		memcpy(text + i * len, unit, len);
+	text[len * (size_t)n] = '\0';
+	assert_true(asprintf(&json,
+			"{\"message\":{\"id\":\"m\",\"sessionId\":\"s1\","
+			"\"content\":\"%s\"}}",
+			text) > 0);
+	free(text);
+	return json;
 }
 
 static void

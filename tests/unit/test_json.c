@@ -211,14 +211,15 @@ reads_deep_nesting_without_recursion(void **state)
 static char *
 many_keys(size_t n, bool twice)
 {
+	size_t i, size = n * 24 + 3;
 	char *p, *q;
-	size_t i;
 
-	assert_non_null(p = q = malloc(n * 24 + 3));
+	assert_non_null(p = q = malloc(size));
 	*q++ = '{';
 	for (i = 0; i < n; i++)
-		q += sprintf(q, "%s\"%skey%zu\":1", i == 0 ? "" : ",",
-		    i % 7 == 3 ? "\\u0061" : "a", twice && i == n - 1 ? 0 : i);
+		q += snprintf(q, size - (size_t)(q - p), "%s\"%skey%zu\":1",
+		    i == 0 ? "" : ",", i % 7 == 3 ? "\\u0061" : "a",
+		    twice && i == n - 1 ? 0 : i);
 	*q++ = '}';
 	*q = '\0';
 	return p;
