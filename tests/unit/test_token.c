@@ -555,7 +555,7 @@ a_token_has_a_length(void **state)
 
 	for (n = 12000; n <= 13000; n += 1000) {
 		assert_true(asprintf(&claims, "{\"x\":\"%0*d\",%s", n, 0,
-				CLAIMS + 1) > 0);
+				&CLAIMS[1]) > 0);
 		t = token(HEADER, claims);
 		free(claims);
 		assert_int_equal(strlen(t) <= TOKEN_MAX, n == 12000);
