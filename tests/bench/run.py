@@ -216,7 +216,9 @@ def store_floor():
     program = OUT + "/bench/store_bench"
     if not os.access(program, os.X_OK):
         return None
-    p = subprocess.run([program, "--json"], capture_output=True, text=True,
+    p = subprocess.run([program, "--json", "--seconds",
+                        "0.2" if QUICK else "0.5"],
+                       capture_output=True, text=True,
                        timeout=120)
     try:
         return json.loads(p.stdout)
