@@ -34,14 +34,14 @@ static void
 wait_until(struct scribe *s, uint64_t until_ns, uint64_t now_ns)
 {
 	struct pollfd p[2] = {
-		{ .fd = s->efd[WAKE_SCRIBE], .events = POLLIN },
-		{ .fd = s->mastered ? ipc_fd(s->master) : -1,
+		{ .fd = s->child.efd[WAKE_SCRIBE], .events = POLLIN },
+		{ .fd = s->mastered ? ipc_fd(s->child.master) : -1,
 		    .events = POLLIN },
 	};
 	struct timespec ts;
 	uint64_t ns = until_ns > now_ns ? until_ns - now_ns : 0;
 
-	if (s->mastered && ipc_pending(s->master))
+	if (s->mastered && ipc_pending(s->child.master))
 		p[1].events |= POLLOUT;
 	ts.tv_sec = (time_t)(ns / CLOCK_S_NS);
 	ts.tv_nsec = (long)(ns % CLOCK_S_NS);

@@ -68,22 +68,12 @@ resume(struct scribe *s)
 		exit(ROLE_EXIT_BASE);
 	}
 	ring_info(s->ring, &info);
-	if (orphans_takeover(s->orphans, s->incarnation, s->living, s->nliving,
-		info.end) == -1)
+	if (orphans_takeover(s->orphans, s->child.incarnation, s->child.living,
+		s->child.nliving, info.end) == -1)
 		fatal("memory for a scribe");
 	log_info("scribe ready next=%llu published=%llu",
 	    (unsigned long long)commit_next(s->commit),
 	    (unsigned long long)info.end);
-}
-
-static void
-ready(struct scribe *s)
-{
-	static struct ipc_msg m;
-
-	ipc_begin(&m, IPC_READY);
-	if (ipc_send(s->master, &m) == -1)
-		fatal("ready");
 }
 
 static void
@@ -93,13 +83,7 @@ finish(struct scribe *s)
 	commit_free(&s->commit);
 	sequence_free(&s->seq);
 	store_close(&s->store);
-	ring_detach(&s->ring);
-	segment_close(&s->seg);
-	wake_detach(&s->wake);
-	tables_free(&s->tables);
-	config_free(&s->next_cfg);
-	config_free(&s->cfg);
-	ipc_free(&s->master);
+	child_free(&s->child);
 }
 
 int
@@ -108,7 +92,6 @@ scribe_main(void)
 	struct scribe *s = &self;
 	int status;
 
-	log_init("chatd", ROLE_SCRIBE, -1);
 	(void)signal(SIGPIPE, SIG_IGN);
 	scribe_hello(s);
 	open_store(s);
@@ -117,7 +100,7 @@ scribe_main(void)
 		fatal("sandbox");
 	resume(s);
 	report_state(s);
-	ready(s);
+	child_ready(&s->child);
 	status = scribe_loop(s);
 	finish(s);
 	return status;

@@ -21,13 +21,12 @@
 #include <stdint.h>
 
 #include "common/config.h"
-#include "common/ipc.h"
 #include "scribe/commit.h"
 #include "scribe/log.h"
 #include "scribe/orphans.h"
 #include "scribe/sequence.h"
+#include "shm/child.h"
 #include "shm/ring.h"
-#include "shm/segment.h"
 #include "shm/tables.h"
 #include "shm/wake.h"
 #include "store/write.h"
@@ -44,27 +43,17 @@ struct scribe {
 	bool mastered;
 	uint64_t stop_ns;
 
-	struct ipc *master;
+	/* what every child has; the pointers below are copies for short */
+	struct child child;
 	struct config *cfg;
-	/* prepared, not switched to yet */
-	struct config *next_cfg;
-	uint64_t next_serial;
-
 	struct tables *tables;
-	struct segment seg;
 	struct wake *wake;
-	int efd[WAKE_CONSUMERS];
 	struct ring *ring;
 	struct store *store;
 	struct scribe_log log;
 	struct sequence *seq;
 	struct commit *commit;
 	struct orphans *orphans;
-
-	/* from HELLO, for the takeover */
-	uint32_t incarnation;
-	uint32_t living[TABLES_WORKERS];
-	size_t nliving;
 
 	/* report.c */
 	uint64_t stat_ns;

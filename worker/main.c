@@ -55,8 +55,8 @@ start_events(struct worker *w)
 	event_config_free(ec);
 	w->master_ev = event_new(w->base, ROLE_IPC_FD, EV_READ | EV_PERSIST,
 	    worker_on_master, w);
-	w->wake_ev = event_new(w->base, w->efd[w->slot], EV_READ | EV_PERSIST,
-	    on_wake, w);
+	w->wake_ev = event_new(w->base, w->child.efd[w->slot],
+	    EV_READ | EV_PERSIST, on_wake, w);
 	w->tick_ev = event_new(w->base, -1, EV_PERSIST, on_tick, w);
 	if (w->master_ev == NULL || w->wake_ev == NULL || w->tick_ev == NULL ||
 	    event_add(w->master_ev, NULL) == -1 ||
@@ -148,17 +148,6 @@ start_probe(struct worker *w)
 }
 
 static void
-start_ready(struct worker *w)
-{
-	static struct ipc_msg m;
-
-	ipc_begin(&m, IPC_READY);
-	if (ipc_send(w->master, &m) == -1)
-		fatal("ready");
-	w->phase = WORKER_SERVING;
-}
-
-static void
 finish(struct worker *w)
 {
 	struct conn *c;
@@ -183,15 +172,7 @@ finish(struct worker *w)
 	event_free(w->wake_ev);
 	event_free(w->master_ev);
 	event_base_free(w->base);
-	ring_detach(&w->live);
-	ring_detach(&w->log);
-	wake_detach(&w->wake);
-	segment_close(&w->live_seg);
-	segment_close(&w->log_seg);
-	tables_free(&w->tables);
-	ipc_free(&w->master);
-	config_free(&w->next_cfg);
-	config_free(&w->cfg);
+	child_free(&w->child);
 }
 
 int
@@ -215,7 +196,8 @@ worker_main(void)
 	if (sandbox_enter(ROLE_WORKER) == -1)
 		fatal("sandbox");
 	start_probe(w);
-	start_ready(w);
+	child_ready(&w->child);
+	w->phase = WORKER_SERVING;
 	status = worker_loop(w);
 	finish(w);
 	return status;

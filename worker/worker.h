@@ -29,7 +29,7 @@
 
 #include "chat/chat.h"
 #include "common/config.h"
-#include "common/ipc.h"
+#include "shm/child.h"
 #include "shm/counter.h"
 #include "shm/iobuf.h"
 #include "shm/ring.h"
@@ -55,6 +55,8 @@ enum worker_phase {
 };
 
 struct worker {
+	/* what every child has; the pointers below are copies for short */
+	struct child child;
 	unsigned slot;
 	uint32_t incarnation;
 	enum worker_phase phase;
@@ -62,20 +64,14 @@ struct worker {
 	uint64_t stop_by_ms;
 
 	struct config *cfg;
-	/* prepared by a reload, not in force yet */
-	struct config *next_cfg;
-	uint64_t next_serial;
 
 	struct event_base *base;
 	struct event *master_ev, *wake_ev, *tick_ev;
-	struct ipc *master;
 	struct tables *tables;
-	struct segment log_seg, live_seg;
 	struct wake *wake;
 	struct ring *log, *live;
 	uint8_t *record;
 	size_t record_size;
-	int efd[WAKE_CONSUMERS];
 	struct store *store;
 	struct iobuf io;
 	struct output out;
@@ -117,7 +113,7 @@ struct worker {
 int worker_loop(struct worker *w);
 
 /* master.c */
-/* Receive HELLO and fill in what it brings; fatal if it is not there. */
+/* Take what HELLO brings. */
 void worker_hello(struct worker *w);
 void worker_on_master(int fd, short what, void *arg);
 void worker_stop(struct worker *w, uint64_t within_ms);

@@ -1,0 +1,254 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "shm/child.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+/* one message at a time; too large for a stack */
+static struct ipc_msg hello;
+
+/* --- hello ------------------------------------------------------------- */
+
+static void
+hello_receive(struct child *c, enum role role)
+{
+	struct pollfd p = { .fd = ROLE_IPC_FD, .events = POLLIN };
+	int rc;
+
+	if ((c->master = ipc_new(ROLE_IPC_FD, IPC_FROM_CHILD)) == NULL)
+		fatal("connection to the master");
+	while ((rc = ipc_recv(c->master, &hello)) == 0)
+		(void)poll(&p, 1, -1);
+	if (rc != 1 || hello.type != IPC_HELLO || ipc_get_u8(&hello) != role)
+		fatalx("no hello from the master");
+	c->role = role;
+}
+
+static void
+hello_numbers(struct child *c, unsigned arenas[2])
+{
+	uint32_t n;
+
+	c->slot = ipc_get_u32(&hello);
+	c->incarnation = ipc_get_u32(&hello);
+	arenas[0] = ipc_get_u32(&hello);
+	arenas[1] = ipc_get_u32(&hello);
+	/* that the daemon has just started is seen in the store, which does
+	 * not know the ring */
+	(void)ipc_get_u8(&hello);
+	for (n = ipc_get_u32(&hello); n > 0 && !hello.bad; n--) {
+		if (c->nliving == TABLES_WORKERS)
+			fatalx("hello from the master makes no sense");
+		(void)ipc_get_u32(&hello);
+		c->living[c->nliving++] = ipc_get_u32(&hello);
+	}
+}
+
+static void
+hello_segments(struct child *c)
+{
+	const char *why;
+
+	if ((c->tables = tables_attach(ipc_get_fd(&hello), &why)) == NULL)
+		fatalx("tables: %s", why);
+	if (segment_attach(&c->log_seg, ipc_get_fd(&hello), ring_abi(),
+		SEGMENT_DONTDUMP, &why) == -1)
+		fatalx("log ring: %s", why);
+	if (segment_attach(&c->live_seg, ipc_get_fd(&hello), ring_abi(),
+		SEGMENT_DONTDUMP, &why) == -1)
+		fatalx("live ring: %s", why);
+}
+
+static void
+hello_places(struct child *c)
+{
+	int fd;
+
+	if ((fd = ipc_get_fd(&hello)) == -1 || fchdir(fd) == -1)
+		fatal("data directory");
+	close(fd);
+	if ((fd = ipc_get_fd(&hello)) == -1)
+		fatalx("no log target from the master");
+	log_set(fd, log_kind_of(fd), c->cfg->log_format, c->cfg->log_level);
+}
+
+/* Attach to a ring; a stray write shall hit us and nobody else. */
+static struct ring *
+hello_ring(struct child *c, struct segment *seg, unsigned arena)
+{
+	struct ring *r;
+	const char *why;
+
+	if ((r = ring_attach(seg->mem, seg->size, c->wake, &why)) == NULL)
+		fatalx("ring: %s", why);
+	ring_producer_init(r, arena);
+	if (ring_protect(r, arena) == -1)
+		fatal("protect a ring");
+	return r;
+}
+
+void
+child_hello(struct child *c, enum role role)
+{
+	unsigned arenas[2];
+	int i, fd;
+
+	hello_receive(c, role);
+	hello_numbers(c, arenas);
+	log_init("chatd", role, role == ROLE_WORKER ? (int)c->slot : -1);
+	fd = ipc_get_fd(&hello);
+	if ((c->cfg = config_from_fd(fd)) == NULL)
+		fatal("configuration from the master");
+	close(fd);
+	hello_segments(c);
+	hello_places(c);
+	for (i = 0; i < WAKE_CONSUMERS; i++)
+		c->efd[i] = ipc_get_fd(&hello);
+	if (ipc_end(&hello) == -1 ||
+	    (role == ROLE_WORKER && c->slot >= TABLES_WORKERS))
+		fatalx("hello from the master makes no sense");
+	if ((c->wake = wake_attach(c->tables->wake, c->efd)) == NULL)
+		fatal("wake area");
+	if (tables_protect(c->tables,
+		role == ROLE_WORKER ? c->slot : TABLES_SCRIBE) == -1)
+		fatal("protect the tables");
+	if (role == ROLE_SCRIBE) {
+		/* it neither reads the live ring nor publishes there */
+		c->log = hello_ring(c, &c->log_seg, RING_SCRIBE_ARENA);
+		segment_close(&c->live_seg);
+		return;
+	}
+	c->log = hello_ring(c, &c->log_seg, arenas[0]);
+	c->live = hello_ring(c, &c->live_seg, arenas[1]);
+	ring_follow_interest(c->live, c->log);
+}
+
+/* --- later ------------------------------------------------------------- */
+
+static void
+child_send(struct child *c, const struct ipc_msg *m)
+{
+	if (ipc_send(c->master, m) == -1)
+		log_error_errno("answer to the master");
+}
+
+void
+child_ready(struct child *c)
+{
+	static struct ipc_msg m;
+
+	ipc_begin(&m, IPC_READY);
+	child_send(c, &m);
+}
+
+static void
+on_config_prepare(struct child *c, struct ipc_msg *m)
+{
+	static struct ipc_msg out;
+	uint64_t serial = ipc_get_u64(m);
+	int fd = ipc_get_fd(m);
+
+	config_free(&c->next_cfg);
+	if (fd != -1) {
+		c->next_cfg = config_from_fd(fd);
+		close(fd);
+	}
+	c->next_serial = serial;
+	ipc_begin(&out, IPC_CONFIG_PREPARED);
+	ipc_put_u64(&out, serial);
+	ipc_put_u8(&out, c->next_cfg != NULL);
+	ipc_put_str(&out, c->next_cfg != NULL ? "" : "cannot be decoded");
+	child_send(c, &out);
+}
+
+static void
+on_config_switch(struct child *c, struct ipc_msg *m)
+{
+	static struct ipc_msg out;
+	uint64_t serial = ipc_get_u64(m);
+	bool take = ipc_get_u8(m) == 1;
+	struct config *old;
+
+	if (c->next_cfg == NULL || serial != c->next_serial)
+		return;
+	if (!take) {
+		config_free(&c->next_cfg);
+		return;
+	}
+	old = c->cfg;
+	c->cfg = c->next_cfg;
+	c->next_cfg = NULL;
+	log_set_level(c->cfg->log_level);
+	if (c->configure != NULL)
+		c->configure(c->arg);
+	config_free(&old);
+	ipc_begin(&out, IPC_CONFIG_SWITCHED);
+	ipc_put_u64(&out, serial);
+	child_send(c, &out);
+}
+
+static void
+on_log_target(struct child *c, struct ipc_msg *m)
+{
+	int fd = ipc_get_fd(m);
+
+	if (fd != -1)
+		log_set(fd, log_kind_of(fd), c->cfg->log_format,
+		    c->cfg->log_level);
+}
+
+void
+child_end(struct ipc_msg *m)
+{
+	if (ipc_end(m) == -1)
+		fatalx("%s from the master makes no sense", ipc_name(m->type));
+}
+
+int
+child_receive(struct child *c, struct ipc_msg *m)
+{
+	int rc;
+
+	if (ipc_pending(c->master))
+		(void)ipc_flush(c->master);
+	while ((rc = ipc_recv(c->master, m)) == 1) {
+		if (m->type == IPC_CONFIG_PREPARE)
+			on_config_prepare(c, m);
+		else if (m->type == IPC_CONFIG_SWITCH)
+			on_config_switch(c, m);
+		else if (m->type == IPC_LOG_TARGET)
+			on_log_target(c, m);
+		else
+			return 1;
+		child_end(m);
+	}
+	if (rc == -1 && errno == EMFILE) {
+		log_error("descriptors from the master were lost: no room");
+		return 0;
+	}
+	if (rc == -1 && errno != 0)
+		fatal("message from the master");
+	return rc;
+}
+
+void
+child_free(struct child *c)
+{
+	ring_detach(&c->live);
+	ring_detach(&c->log);
+	wake_detach(&c->wake);
+	if (c->role != ROLE_SCRIBE)
+		segment_close(&c->live_seg);
+	segment_close(&c->log_seg);
+	tables_free(&c->tables);
+	config_free(&c->next_cfg);
+	config_free(&c->cfg);
+	ipc_free(&c->master);
+}

@@ -1,0 +1,72 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * child - what every child of the master has in common: the HELLO that
+ * gives it everything it holds, a reload in two phases, a new log target.
+ *
+ * The master can be trusted: what makes no sense from it is fatal.
+ */
+
+#ifndef SHM_CHILD_H
+#define SHM_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/ipc.h"
+#include "common/role.h"
+#include "shm/ring.h"
+#include "shm/segment.h"
+#include "shm/tables.h"
+#include "shm/wake.h"
+
+struct child {
+	enum role role;
+	unsigned slot;
+	uint32_t incarnation;
+	/* the workers that were alive when we started */
+	uint32_t living[TABLES_WORKERS];
+	size_t nliving;
+	/* NULL once the master is gone */
+	struct ipc *master;
+
+	struct config *cfg;
+	/* prepared by a reload, not in force */
+	struct config *next_cfg;
+	uint64_t next_serial;
+	/* called when 'cfg' is a new one; the old one still exists */
+	void (*configure)(void *arg);
+	void *arg;
+
+	struct tables *tables;
+	struct segment log_seg, live_seg;
+	struct wake *wake;
+	int efd[WAKE_CONSUMERS];
+	/* both attached, produced into and protected; a scribe has no 'live' */
+	struct ring *log, *live;
+};
+
+/*
+ * Wait for HELLO and take what it brings: configuration, log target, shared
+ * memory; the current directory is the data directory then.
+ */
+void child_hello(struct child *c, enum role role);
+
+/* Tell the master that we work. */
+void child_ready(struct child *c);
+
+/*
+ * Take the next message from the master.  1: *m is one that is the role's
+ * own affair, to be ended with child_end(); 0: there is none; -1: the
+ * master is gone (c->master stays until child_free()).
+ */
+int child_receive(struct child *c, struct ipc_msg *m);
+void child_end(struct ipc_msg *m);
+
+/* Detach from everything. */
+void child_free(struct child *c);
+
+#endif /* SHM_CHILD_H */
