@@ -22,6 +22,9 @@ STEPS = [
     ("build", "make -s -j2 all bench-tools", 600),
     ("build-asan", "make -s -j2 BUILD=asan all unit-programs", 900),
     ("unit", "make -s -k BUILD=asan unit", 600),
+    # the sandbox is real in this build only
+    ("sandbox", "make -s build/unit/test_sandbox && build/unit/test_sandbox",
+     60),
     ("ring-tsan", "make -s ring-tsan", 300),
     ("models", "make -s models", 400),
     ("torture-short", "make -s torture-short", 200),

@@ -94,21 +94,8 @@ start_memory(struct worker *w)
 static void
 start_crypto(void)
 {
-	static const char head[] = "GET / HTTP/1.1\r\nHost: x\r\n"
-				   "Connection: upgrade\r\n"
-				   "Upgrade: websocket\r\n"
-				   "Sec-WebSocket-Version: 13\r\n"
-				   "Sec-WebSocket-Key: "
-				   "dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-	struct http_scan scan = { 0 };
-	struct http_request req;
-	struct http_error err;
-	struct ws_handshake hs;
-
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
-	    http_parse(head, sizeof(head) - 1, &scan, &req, &err) != HTTP_OK ||
-	    !ws_handshake(&req, &hs, &err) ||
-	    strcmp(hs.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != 0)
+	    ws_prepare() == -1)
 		fatalx("libcrypto does not work");
 }
 
