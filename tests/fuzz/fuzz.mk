@@ -14,8 +14,8 @@ FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. -I$(F) -O1 -g \
 	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=undefined -DCHATD_SANITIZED $(WARN) \
 	-DCHATD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
-# what is fuzzed: parsers
-FUZZ_DIRS := common proto
+# what is fuzzed: what takes a client's bytes
+FUZZ_DIRS := common proto chat
 FUZZ_LIB := $(foreach d,$(FUZZ_DIRS),$(patsubst %.c,$(F)/obj/%.o,\
 	$(sort $(wildcard $(d)/*.c))))
 FUZZ_OBJ := $(foreach x,$(FUZZ),$(F)/obj/tests/fuzz/fuzz_$(x).o)
