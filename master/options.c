@@ -18,8 +18,9 @@
 extern char **environ;
 
 static int
-usage(void)
+usage(struct options *opt)
 {
+	options_clear(opt);
 	(void)fprintf(stderr,
 	    "usage: chatd [-dntTV] [-c file] [-o option=value]...\n");
 	return -1;
@@ -59,10 +60,10 @@ options_parse(struct options *opt, int argc, char *argv[])
 			opt->overrides[opt->noverrides++] = optarg;
 			break;
 		default:
-			return usage();
+			return usage(opt);
 		}
 	}
-	return optind == argc ? 0 : usage();
+	return optind == argc ? 0 : usage(opt);
 }
 
 void

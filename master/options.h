@@ -30,7 +30,7 @@ struct options {
 	size_t noverrides;
 };
 
-/* 0; -1 with the usage on stderr. */
+/* 0; -1 with the usage on stderr, and nothing to clear. */
 int options_parse(struct options *opt, int argc, char *argv[]);
 void options_clear(struct options *opt);
 

@@ -1,0 +1,21 @@
+# master.mk - which objects of master/ and chatctl/ the unit tests bring along
+
+$(O)/unit/test_backoff: $(O)/obj/master/backoff.o
+$(O)/unit/test_choose: $(O)/obj/master/choose.o
+$(O)/unit/test_options: $(O)/obj/master/options.o
+$(O)/unit/test_rights: $(O)/obj/master/rights.o
+$(O)/unit/test_place: $(O)/obj/master/place.o $(O)/obj/master/rights.o
+$(O)/unit/test_spawn: $(O)/obj/master/spawn.o
+$(O)/unit/test_hearing: $(O)/obj/master/hearing.o $(O)/obj/master/spawn.o
+$(O)/unit/test_request: $(O)/obj/master/request.o
+$(O)/unit/test_control: $(O)/obj/master/control.o $(O)/obj/master/request.o
+$(O)/unit/test_listen: $(O)/obj/master/listen.o
+$(O)/unit/test_deal: $(O)/obj/master/deal.o $(O)/obj/master/choose.o
+$(O)/unit/test_reload: $(call obj,master/reload.c master/options.c \
+	master/logs.c)
+$(O)/unit/test_supervise: $(O)/obj/master/supervise.o $(O)/obj/master/backoff.o
+$(O)/unit/test_table: $(O)/obj/chatctl/table.o
+$(O)/unit/test_show: $(O)/obj/chatctl/show.o $(O)/obj/chatctl/table.o
+$(O)/unit/test_chatctl_command: $(O)/obj/chatctl/command.o
+$(O)/unit/test_chatctl_token: $(call obj,chatctl/token.c chatctl/command.c \
+	chatctl/client.c chatctl/show.c chatctl/table.c)
