@@ -113,7 +113,7 @@ static bool
 acceptable(const struct tables_geometry *g)
 {
 	return g->max_clients > 0 && g->max_clients <= MAX_CLIENTS &&
-	    power_of_two(g->users) && g->users >= 4 * g->max_clients &&
+	    power_of_two(g->users) && g->users >= 2 * g->max_clients &&
 	    g->users >= 64 && power_of_two(g->addresses) &&
 	    g->addresses >= ADDRESS_WAYS && area_ok(g->read_bytes, PAGE) &&
 	    area_ok(g->encode_bytes, PAGE) &&
@@ -126,7 +126,7 @@ tables_geometry_init(struct tables_geometry *g, uint32_t max_clients,
 {
 	memset(g, 0, sizeof(*g));
 	g->max_clients = max_clients;
-	for (g->users = 64; g->users < UINT64_C(4) * max_clients;)
+	for (g->users = 64; g->users < UINT64_C(2) * max_clients;)
 		g->users *= 2;
 	g->addresses = 16384;
 	g->read_bytes = pages(max_payload) + (64 << 10);

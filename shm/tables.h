@@ -39,7 +39,7 @@ struct users;
 struct tables_geometry {
 	/* connections at the same time */
 	uint32_t max_clients;
-	/* rows of the user table: a power of two, >= 4 * max_clients; at
+	/* rows of the user table: a power of two, >= 2 * max_clients; at
 	 * a quarter full, no user fails to find a row */
 	uint32_t users;
 	/* addresses remembered: a power of two, >= ADDRESS_WAYS */

@@ -54,10 +54,11 @@ class Daemon:
             if self.proc.poll() is not None:
                 raise RuntimeError("chatd ended: " + self.log_text())
             try:
-                self.ctl("status")
-                return self
+                if self.ctl("status")["state"] == "running":
+                    return self
             except RuntimeError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.02)
         raise RuntimeError("chatd does not answer: " + self.log_text())
 
     def log_text(self):

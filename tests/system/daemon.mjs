@@ -80,7 +80,7 @@ export class Daemon {
       if (gone) throw new Error(`chatd ended at once: ${this.log}`);
       try {
         const s = await this.ctl("status");
-        if (s) return this;
+        if (s.state === "running") return this;
       } catch { /* not yet */ }
       await sleep(50);
     }
