@@ -59,7 +59,8 @@ enum {
  * What is published and what is delivered.  Fields by type:
  *   JOIN      workspace, session, user id, user name, socket id, agent id
  *   LEAVE     socket id, user id, reason
- *   PRESENCE  socket id, user id, user name, status
+ *   PRESENCE  socket id, user id, user name, status, when it joined (ms since
+ *             the epoch, in decimal)
  *   MESSAGE   message id, socket id, body
  *   TYPING    socket id, user id, agent id
  * body: the inside of the ChatMessage object without sessionId, timestamp

@@ -5,6 +5,7 @@
  * chat:update-presence.
  */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "chat/identity.h"
@@ -36,9 +37,11 @@ presence_handle(struct request *r)
 {
 	struct chat_socket *s = r->s;
 	const struct identity *id = s->identity;
-	struct chat_event ev = { .type = CHAT_PRESENCE, .nfields = 4 };
+	struct chat_event ev = { .type = CHAT_PRESENCE, .nfields = 5 };
 	struct pending *p = pending_add(r->chat, s, PENDING_PRESENCE, r->room);
 	const char *status = r->u.presence.status;
+	char joined[24];
+	int len;
 
 	p->has_ack = r->has_ack;
 	p->ack = r->ack;
@@ -48,53 +51,24 @@ presence_handle(struct request *r)
 	ev.field[1] = chat_str(id->user_id, strlen(id->user_id));
 	ev.field[2] = chat_str(id->user_name, strlen(id->user_name));
 	ev.field[3] = chat_str(status, strlen(status));
+	len = snprintf(joined, sizeof(joined), "%llu",
+	    (unsigned long long)r->member->joined_ms);
+	ev.field[4] = chat_str(joined, (size_t)len);
 	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
 	return CHAT_OK;
 }
 
 /* --- in its turn --------------------------------------------------------------- */
 
-struct find {
-	struct chat_str socket_id;
-	bool found;
-	uint64_t joined_ms;
-};
-
-static bool
-find_row(void *arg, const struct chat_member *m)
+static uint64_t
+read_decimal(struct chat_str s)
 {
-	struct find *f = arg;
+	uint64_t n = 0;
+	size_t i;
 
-	if (m->socket_id.len != f->socket_id.len ||
-	    memcmp(m->socket_id.p, f->socket_id.p, f->socket_id.len) != 0)
-		return true;
-	f->found = true;
-	f->joined_ms = m->joined_ms;
-	return false;
-}
-
-/*
- * When it joined: one of ours is known, another worker's stands in the store
- * - unless it has left meanwhile, which the room is about to be told.
- */
-static bool
-joined_at(struct chat *chat, struct room *room, const struct chat_socket *s,
-    const struct chat_delivery *d, uint64_t *joined_ms_r)
-{
-	struct find f = { .socket_id = d->ev.field[0] };
-	const struct member *m;
-	uint64_t pos;
-
-	if (s != NULL && (m = room_member(room, s)) != NULL) {
-		*joined_ms_r = m->joined_ms;
-		return true;
-	}
-	if (chat->ops->roster(chat->ctx, room->number, find_row, &f, &pos) ==
-		-1 ||
-	    !f.found)
-		return false;
-	*joined_ms_r = f.joined_ms;
-	return true;
+	for (i = 0; i < s.len && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+		n = n * 10 + (uint64_t)(s.p[i] - '0');
+	return n;
 }
 
 static void
@@ -103,6 +77,7 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 {
 	struct json_out *o = &chat->event;
 	struct chat_member m = {
+		.joined_ms = read_decimal(d->ev.field[4]),
 		.active_ms = d->time_ms,
 		.user_id = d->ev.field[1],
 		.user_name = d->ev.field[2],
@@ -110,8 +85,7 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		.status = d->ev.field[3],
 	};
 
-	if (room->nmembers <= (s != NULL && room_member(room, s) != NULL) ||
-	    !joined_at(chat, room, s, d, &m.joined_ms))
+	if (room->nmembers <= (s != NULL && room_member(room, s) != NULL))
 		return;
 	json_out_reset(o);
 	render_presence(o, room->session, &m);

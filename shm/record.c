@@ -13,7 +13,7 @@
 static const unsigned char nfields[RECORD__MAX] = {
 	[RECORD_JOIN] = 6,
 	[RECORD_LEAVE] = 3,
-	[RECORD_PRESENCE] = 4,
+	[RECORD_PRESENCE] = 5,
 	[RECORD_MESSAGE] = 3,
 	[RECORD_TYPING] = 3,
 };

@@ -183,12 +183,12 @@ static inline uint64_t
 fix_presence(struct scribe_fixture *f, uint64_t room, uint64_t user,
     const char *socket, const char *status)
 {
-	const char *const fields[] = { socket, "u", "", status };
+	const char *const fields[] = { socket, "u", "", status, "1" };
 	struct record h = { .type = RECORD_PRESENCE,
 		.room = room,
 		.user = user };
 
-	return fix_publish(f, &h, fields, 4);
+	return fix_publish(f, &h, fields, 5);
 }
 
 static inline uint64_t

@@ -63,7 +63,7 @@ record_types_have_the_fields_that_the_header_lists(void **state)
 {
 	assert_int_equal(record_nfields(RECORD_JOIN), 6);
 	assert_int_equal(record_nfields(RECORD_LEAVE), 3);
-	assert_int_equal(record_nfields(RECORD_PRESENCE), 4);
+	assert_int_equal(record_nfields(RECORD_PRESENCE), 5);
 	assert_int_equal(record_nfields(RECORD_MESSAGE), 3);
 	assert_int_equal(record_nfields(RECORD_TYPING), 3);
 	assert_int_equal(record_nfields(RECORD_PROBE), 0);
