@@ -39,8 +39,8 @@ struct users;
 struct tables_geometry {
 	/* connections at the same time */
 	uint32_t max_clients;
-	/* rows of the user table: a power of two, >= 2 * max_clients; at
-	 * a quarter full, no user fails to find a row */
+	/* rows of the user table: a power of two, >= 2 * max_clients; even at
+	 * half full a window of 32 rows without a free one is rare */
 	uint32_t users;
 	/* addresses remembered: a power of two, >= ADDRESS_WAYS */
 	uint32_t addresses;

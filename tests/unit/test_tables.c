@@ -40,7 +40,7 @@ sizes_that_make_no_sense_are_refused(void **state)
 	for (i = 0; i < 9; i++)
 		bad[i] = good;
 	bad[0].max_clients = 0;
-	bad[1].users = 512;
+	bad[1].users = 256;
 	bad[2].users = 1000;
 	bad[3].addresses = 4;
 	bad[4].addresses = 100;
