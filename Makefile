@@ -65,6 +65,8 @@ UNIT_BIN := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
 .DEFAULT_GOAL := all
 .PHONY: all clean check unit
 .DELETE_ON_ERROR:
+# objects are kept, whoever wanted them
+.SECONDARY:
 
 all: $(O)/chatd $(O)/chatctl
 
