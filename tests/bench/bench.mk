@@ -1,18 +1,19 @@
 # bench.mk - the benchmark: its programs, its own test, and `make bench'.
 #
-#   make bench-tools    $(O)/bench/load and $(O)/bench/floor
+#   make bench-tools    $(O)/bench/load, floor and bare
 #   make bench          the table (BENCH=quick: within a minute)
 #   make bench-test     planted faults: does the verifier see each of them?
 
 BENCH_LIB := util hist scan frame
 BENCH_LOAD := load client answer pace history report verify $(BENCH_LIB)
 BENCH_FLOOR := floor floor_http util
+BENCH_BARE := bare util
 bench_obj = $(patsubst %,$(O)/obj/tests/bench/%.o,$(1))
-ALL_OBJ += $(call bench_obj,$(BENCH_LOAD) $(BENCH_FLOOR))
+ALL_OBJ += $(call bench_obj,$(BENCH_LOAD) $(BENCH_FLOOR) $(BENCH_BARE))
 
 .PHONY: bench bench-tools bench-test
 
-bench-tools: $(O)/bench/load $(O)/bench/floor
+bench-tools: $(O)/bench/load $(O)/bench/floor $(O)/bench/bare
 
 $(O)/bench/load: $(call bench_obj,$(BENCH_LOAD))
 	@mkdir -p $(@D)
@@ -24,10 +25,15 @@ $(O)/bench/floor: $(call bench_obj,$(BENCH_FLOOR))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(OPT) -o $@ $^ $(LDSAN) -lcrypto
 
+$(O)/bench/bare: $(call bench_obj,$(BENCH_BARE))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDSAN)
+
 bench-test: bench-tools
 	/usr/bin/python3 tests/bench/test_load.py $(O)
 
-# store-bench and ring_bench, where they exist, are run as well
+# the floor of the store belongs to it, where its source is there
 bench: deps-bench
 	@$(MAKE) --no-print-directory all bench-tools \
 	    $(if $(wildcard tests/bench/store_bench.c),$(O)/bench/store_bench)
