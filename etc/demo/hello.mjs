@@ -10,6 +10,7 @@ const name = process.argv[2] ?? "somebody";
 const sessionId = process.argv[3] ?? "lobby";
 const url = process.env.CHATD_URL ?? "http://127.0.0.1:3002";
 let lastSeq = 0;
+let lines = null;
 
 const socket = io(url, {
   transports: ["websocket"],
@@ -28,6 +29,8 @@ socket.on("connect", async () => {
   if (!joined.ok) return console.log(`* cannot join: ${joined.error}`);
   const who = [...new Set(joined.presences.map((p) => p.userName))];
   console.log(`* in ${sessionId} with ${who.join(", ")}`);
+  lines ??= createInterface({ input: process.stdin })
+    .on("line", say).on("close", () => socket.close());
 });
 socket.on("connect_error", (e) => console.log(`* ${e.message}`));
 socket.on("disconnect", (reason) => console.log(`* disconnected: ${reason}`));
@@ -35,10 +38,10 @@ socket.on("chat:message-received", show);
 socket.on("chat:user-joined", (p) => console.log(`* ${p.userName} joined`));
 socket.on("chat:user-left", (p) => console.log(`* ${p.userId} left`));
 
-createInterface({ input: process.stdin }).on("line", async (content) => {
+async function say(content) {
   if (content.trim() === "") return;
   const message = { id: crypto.randomUUID(), content, type: "user", sessionId };
   const sent = await socket.emitWithAck("chat:send-message", { message });
   if (sent.ok) lastSeq = Math.max(lastSeq, sent.seq);
   console.log(sent.ok ? `${sent.seq} <${name}> ${content}` : `* not sent: ${sent.error}`);
-}).on("close", () => socket.close());
+}
