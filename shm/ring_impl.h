@@ -203,6 +203,7 @@ bool ring_copy(const struct ring *r, uint64_t word, void *buf, size_t *len_r);
  * arena is, or our quota.  Returns whether it is worth trying again. */
 bool ring_live_raise(struct ring *r, uint64_t free, uint64_t end);
 bool ring_live_reclaim(struct ring *r, bool evict);
+void ring_live_settle(struct ring *r);
 void ring_live_wake(struct ring *r, uint64_t room, uint64_t gseq);
 
 #endif /* SHM_RING_IMPL_H */

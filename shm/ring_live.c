@@ -48,6 +48,20 @@ ring_live_reclaim(struct ring *r, bool evict)
 }
 
 /*
+ * Let go what all have read, though nobody needs the room now, and wake who
+ * has not read all: for an arena that is to drain.
+ */
+void
+ring_live_settle(struct ring *r)
+{
+	uint64_t free = A_LOAD(r->core.free_seq, O_FREE_SEEN);
+
+	(void)live_raise(r, free, ring_end_from(r, free), 0);
+	if (r->wake != NULL)
+		wake_workers(r->wake, ~(uint64_t)0);
+}
+
+/*
  * Wake whoever sleeps and wants this room.  Eight times a round, of the
  * slots or of our arena, wake everybody, lest somebody who wants nothing
  * holds the ring up until it is evicted.

@@ -15,28 +15,44 @@
 #include "shm/ring.h"
 #include "shm/ring_impl.h"
 
-int
-ring_arena_take(struct ring *r, unsigned slot, uint32_t incarnation)
+/* The first arena that nobody owns or has to drain any more, or -1. */
+static int
+ring_arena_free(const struct ring *r)
 {
 	uint64_t free = ring_free_seq(r), owner;
 	unsigned i = r->geo.kind == RING_LOG ? RING_SCRIBE_ARENA + 1 : 0;
-	struct ring_arena *a;
+	const struct ring_arena *a;
 
-	CHECK(slot < RING_MAX_CONSUMERS);
 	for (; i < r->geo.narenas; i++) {
 		a = &r->arena_table[i];
 		owner = A_LOAD(&a->owner, A_ACQUIRE);
-		if (ring_owner_state(owner) == RING_ARENA_USED ||
+		if (ring_owner_state(owner) == RING_ARENA_FREE ||
 		    (ring_owner_state(owner) == RING_ARENA_DRAINING &&
-			free < A_LOAD(&a->drain, A_RELAXED)))
-			continue;
-		A_STORE(&a->owner,
-		    ring_arena_owner(RING_ARENA_USED, slot, incarnation),
-		    A_RELEASE);
-		return (int)i;
+			free >= A_LOAD(&a->drain, A_RELAXED)))
+			return (int)i;
 	}
-	errno = EAGAIN;
 	return -1;
+}
+
+int
+ring_arena_take(struct ring *r, unsigned slot, uint32_t incarnation)
+{
+	int i;
+
+	CHECK(slot < RING_MAX_CONSUMERS);
+	i = ring_arena_free(r);
+	if (i == -1 && r->geo.kind == RING_LIVE) {
+		/* a live ring that is never full never drains by itself */
+		ring_live_settle(r);
+		i = ring_arena_free(r);
+	}
+	if (i == -1) {
+		errno = EAGAIN;
+		return -1;
+	}
+	A_STORE(&r->arena_table[i].owner,
+	    ring_arena_owner(RING_ARENA_USED, slot, incarnation), A_RELEASE);
+	return i;
 }
 
 /* All that the dead have published is below this: the kernel's wait() put

@@ -1,0 +1,73 @@
+# stress.mk - the rings under stress.
+#
+#   make ring-tsan      the rings with threads, under ThreadSanitizer (5 s)
+#   make torture-short  kill -9, SIGSTOP, eviction: 14 s, for every change
+#   make torture        the same in seven configurations: 10 minutes
+#   make ring-bench     what a publication costs, against a floor
+
+RING_SRC := $(sort $(wildcard shm/ring*.c)) shm/wake.c shm/record.c \
+	common/log.c common/log_line.c common/clock.c
+TORTURE_SRC := tests/stress/ring_torture.c tests/stress/torture_scribe.c \
+	tests/stress/torture_store.c tests/stress/torture_util.c \
+	tests/stress/torture_worker.c tests/stress/fault.c
+
+fault_obj := $(patsubst %.c,$(O)/faults/%.o,$(RING_SRC) $(TORTURE_SRC))
+tsan_obj := $(patsubst %.c,$(O)/ring-tsan/%.o,\
+	$(RING_SRC) tests/stress/ring_threads.c)
+ring_bench_obj := $(patsubst %.c,$(O)/obj/%.o,\
+	$(RING_SRC) tests/bench/ring_bench.c)
+ALL_OBJ += $(fault_obj) $(tsan_obj) $(ring_bench_obj)
+
+.PHONY: ring-tsan torture torture-short ring-bench
+
+# The same sources, with the steps at which a test may kill.
+$(O)/faults/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -DCHATD_FAULTS -MMD -MP -c -o $@ $<
+
+# The same sources, whatever BUILD is, for ThreadSanitizer.
+$(O)/ring-tsan/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -I. -I$(O) $(WARN) -O1 -g \
+		-fsanitize=thread -DCHATD_SANITIZED -MMD -MP -c -o $@ $<
+
+$(O)/stress/ring_torture: $(fault_obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+$(O)/stress/ring_threads: $(tsan_obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -fsanitize=thread -o $@ $^ -lxxhash -pthread
+
+$(O)/bench/ring_bench: $(ring_bench_obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+ring-tsan: $(O)/stress/ring_threads
+	TSAN_OPTIONS=halt_on_error=1 $(O)/stress/ring_threads 5
+
+# SEED=n makes the same plan again; what the processes make of it differs.
+SEED ?= $(shell date +%s)
+ring_torture = $(O)/stress/ring_torture -d $(O)/stress/torture.db -S $(SEED)
+
+torture-short: $(O)/stress/ring_torture
+	$(ring_torture) -t 5 -l 6 -a 64
+	$(ring_torture) -t 5 -l 12 -a 512
+	$(ring_torture) -t 4 -c -p 300000 -f WAKE_TAKEN
+
+torture: $(O)/stress/ring_torture
+	$(ring_torture) -t 120 -l 6 -a 64
+	$(ring_torture) -t 120 -l 6 -a 64 -h -n -p 0 -k 40 -K 40 -s 20
+	$(ring_torture) -t 100 -l 12 -a 512
+	$(ring_torture) -t 80 -l 8 -a 128 -h -n -p 500 -k 10 -K 5 -s 40
+	$(ring_torture) -t 120 -l 16 -a 4096 -p 0
+	$(ring_torture) -t 30 -l 12 -c -p 300000
+	$(ring_torture) -t 30 -l 12 -c -p 300000 -f WAKE_TAKEN
+
+ring-bench: $(O)/bench/ring_bench
+	$(O)/bench/ring_bench
