@@ -5,12 +5,12 @@
 
 #include "worker/output.h"
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "worker/worker.h"
@@ -172,6 +172,18 @@ output_full(const struct worker *w)
 	    w->io.encode_used > w->io.encode_size / 2;
 }
 
+/* Not writev(): a socket's own call spares the file's position. */
+static ssize_t
+output_pieces(int fd, struct iovec *iov, int n)
+{
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+
+	if (n == 1)
+		return send(fd, iov->iov_base, iov->iov_len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* What came of an attempt to write. */
 static bool
 output_written(struct conn *c, ssize_t n)
@@ -237,8 +249,7 @@ output_write(struct conn *c)
 			want += ref->len;
 			i = ref->next;
 		}
-		n = pieces == 1 ? write(c->fd, iov[0].iov_base, iov[0].iov_len)
-				: writev(c->fd, iov, pieces);
+		n = output_pieces(c->fd, iov, pieces);
 		if (!output_written(c, n))
 			return;
 		if (n >= 0 && (size_t)n == want)
@@ -302,7 +313,7 @@ output_on_writable(struct conn *c)
 
 	pieces = chain_iov(&w->io, out, 0, iov, MAX_PIECES);
 	if (pieces > 0) {
-		n = writev(c->fd, iov, pieces);
+		n = output_pieces(c->fd, iov, pieces);
 		if (!output_written(c, n))
 			return;
 		if (n > 0)

@@ -6,7 +6,7 @@
  *
  * A frame is encoded once into the worker's arena (shared memory).  Each
  * connection it is for notes a reference; at the end of the turn all that
- * is due to a connection leaves with one writev, and what the kernel does
+ * is due to a connection leaves with one sendmsg, and what the kernel does
  * not take is copied to the connection's chain of chunks.  Then the arena
  * is empty again.
  */
