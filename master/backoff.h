@@ -5,7 +5,7 @@
  * backoff - when a child that died is started again.
  *
  * A child that had served for a while is replaced at once, however often
- * that happens.  One that dies early (before it is ready, or within a second
+ * that happens.  One that dies early (before it is ready, or within half a second
  * of that) is replaced at once the first time, then after 100 ms, 200 ms, and
  * so on.  How long that may grow, and whether there is an end to it, depends
  * on whether the daemon ever worked: what never worked is given up, so that
@@ -20,11 +20,11 @@
 #include <stdint.h>
 
 /* ready for less than this: died early */
-#define BACKOFF_EARLY_MS 1000
+#define BACKOFF_EARLY_MS 500
 #define BACKOFF_FIRST_MS 100
 /* the longest delays: while the daemon starts, and once it has worked */
 #define BACKOFF_MAX_MS 30000
-#define BACKOFF_MAX_WORKED_MS 5000
+#define BACKOFF_MAX_WORKED_MS 1000
 /* early deaths in a row that end the first start */
 #define BACKOFF_GIVE_UP 10
 

@@ -29,6 +29,9 @@ demo='
 node: nodejs
 npm: npm
 '
+bench='
+/usr/bin/python3: python3
+'
 test='
 clang: clang
 clang-format: clang-format
@@ -48,7 +51,7 @@ valgrind: valgrind
 case $want in
 build) list=$build ;;
 demo) list=$build$demo ;;
-bench) list=$build ;;
+bench) list=$build$bench ;;
 test) list=$build$demo$test ;;
 *)
 	echo "usage: deps.sh build|demo|test|bench" >&2
