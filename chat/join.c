@@ -188,7 +188,6 @@ join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
 		json_out_bool(o, true);
 	}
 	m->roster_pos = pos;
-	m->joined_ms = roster.self.joined_ms;
 	reply_end(chat, s, EVENT_JOIN_SUCCESS, join->has_ack, join->ack);
 	if (from > 0)
 		replay_start(chat, room, m, from, join->last_seq);

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define FIRST_SIZE 256
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGH_BITS UINT64_C(0x8080808080808080)
 
 /* Room for 'n' more bytes; NULL if there is none to be had. */
 static char *
@@ -154,22 +156,44 @@ escape(unsigned char c, char *to)
 	return 6;
 }
 
+/* How many bytes at 'p' need no escape. */
+static size_t
+plain(const char *p, size_t len)
+{
+	uint64_t w, quote, slash;
+	size_t i = 0;
+
+	for (; len - i >= 8; i += 8) {
+		memcpy(&w, p + i, 8);
+		quote = w ^ ONES * '"';
+		slash = w ^ ONES * '\\';
+		/* bytes above 0x7f are fine: they are taken out at the end */
+		if (((((quote - ONES) & ~quote) | ((slash - ONES) & ~slash) |
+			 (w - ONES * 0x20)) &
+			~w & HIGH_BITS) != 0)
+			break;
+	}
+	while (i < len && (unsigned char)p[i] >= 0x20 && p[i] != '"' &&
+	    p[i] != '\\')
+		i++;
+	return i;
+}
+
 void
 json_out_string(struct json_out *o, const char *p, size_t len)
 {
-	size_t from = 0, i;
 	char esc[6];
+	size_t n;
 
 	comma(o);
 	put(o, "\"", 1);
-	for (i = 0; i < len; i++) {
-		if ((unsigned char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
-			continue;
-		put(o, p + from, i - from);
-		put(o, esc, escape((unsigned char)p[i], esc));
-		from = i + 1;
+	while ((n = plain(p, len)) < len) {
+		put(o, p, n);
+		put(o, esc, escape((unsigned char)p[n], esc));
+		p += n + 1;
+		len -= n + 1;
 	}
-	put(o, p + from, len - from);
+	put(o, p, len);
 	put(o, "\"", 1);
 }
 
@@ -182,11 +206,28 @@ json_out_cstring(struct json_out *o, const char *s)
 void
 json_out_u64(struct json_out *o, uint64_t n)
 {
+	static const char pairs[] = "00010203040506070809"
+				    "10111213141516171819"
+				    "20212223242526272829"
+				    "30313233343536373839"
+				    "40414243444546474849"
+				    "50515253545556575859"
+				    "60616263646566676869"
+				    "70717273747576777879"
+				    "80818283848586878889"
+				    "90919293949596979899";
 	char buf[20], *p = buf + sizeof(buf);
 
-	do
-		*--p = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
+	for (; n >= 100; n /= 100) {
+		p -= 2;
+		memcpy(p, pairs + n % 100 * 2, 2);
+	}
+	if (n >= 10) {
+		p -= 2;
+		memcpy(p, pairs + n * 2, 2);
+	} else {
+		*--p = (char)('0' + n);
+	}
 	json_out_raw(o, p, (size_t)(buf + sizeof(buf) - p));
 }
 

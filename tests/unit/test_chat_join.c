@@ -735,6 +735,28 @@ a_verdict_that_comes_twice_does_nothing(void **state)
 	assert_true(w->presence[0].used);
 }
 
+/* Lost with an eviction, published again: the others were told before. */
+static void
+a_join_that_was_stored_before_is_told_to_nobody_else(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 0, "bob");
+
+	join(b, "w1", "s1");
+	skip_all(b);
+	w->presence[1] = w->presence[0];
+	snprintf(w->presence[1].socket_id, sizeof(w->presence[1].socket_id),
+	    "%s", a->id);
+	say(a, JOIN, S1, 0);
+	run(w);
+	assert_int_equal(w->sequenced[1]->d.outcome, CHAT_DUPLICATE);
+	(void)expect_event(a, "chat:join-session-success");
+	expect_nothing(b);
+	message(b, "s1", "m1", "hello");
+	run(w);
+	(void)expect_event(a, "chat:message-received");
+}
+
 static void
 unknown_events_are_answered(void **state)
 {
@@ -805,6 +827,7 @@ main(void)
 		T(a_leave_comes_not_again_when_the_socket_has_come_back),
 		T(an_orphans_leave_is_told),
 		T(a_verdict_that_comes_twice_does_nothing),
+		T(a_join_that_was_stored_before_is_told_to_nobody_else),
 		T(unknown_events_are_answered),
 		T(everybody_hears_an_announcement),
 	};

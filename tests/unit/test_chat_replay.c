@@ -104,6 +104,9 @@ an_after_at_or_beyond_the_last_gives_nothing(void **state)
 	for (i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
 		b = client(w, 1, "bob");
 		join_after(b, after[i], 0);
+		sequence(w);
+		deliver(w, 1);
+		assert_false(b->want_produce);
 		run(w);
 		assert_member(expect_event(b, "chat:join-session-success"),
 		    "lastSeq", "3");

@@ -228,10 +228,22 @@ anothers_message_does_not(void **state)
 
 	type(t.a, ON);
 	skip_all(t.b);
+	type(t.b, ON);
 	message(t.b, "s1", "m1", "hi");
 	run(t.w);
 	(void)expect_event(t.b, "chat:message-sent");
 	expect_nothing(t.b);
+	/* and what goes on expires as ever; with one on the same worker too */
+	pass(t.w, 6000);
+	expect_shown(t.b, "false");
+	type(t.a2, ON);
+	type(t.b, ON);
+	skip_all(t.b);
+	message(t.b, "s1", "m2", "hi");
+	run(t.w);
+	skip_all(t.b);
+	pass(t.w, 6000);
+	expect_shown(t.b, "false");
 }
 
 static void

@@ -85,7 +85,8 @@ static const char *const bad[] = { "", " ", "+1", "01", "-01", "00", "1.", ".5",
 static const char *const refused[] = { "\"\\u0000\"", "\"\\ud83d\"",
 	"\"\\ud83dx\"", "\"\\ude00\"", "\"\\ude00\\ud83d\"",
 	"\"\\ud83d\\ud83d\"", "\"\\ud83d\\n\"", "\"\\ud83d\\u0041\"",
-	"{\"\\u0000\":1}", "\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"",
+	"{\"\\u0000\":1}", "\"\xff\"", "\"\xc0\xaf\"",
+	"\"aaaaaaaa\xff aaaaaaaaaaaa\"", "\"\xed\xa0\x80\"",
 	"\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "{\"a\":1,\"a\":1}",
 	"{\"a\":1,\"\\u0061\":1}", "{\"\\u0061\":1,\"a\":1}", "{\"\":1,\"\":2}",
 	"[[{\"x\":{\"a\":1,\"b\":2,\"a\":3}}]]",
@@ -371,8 +372,13 @@ strings_are_decoded(void **state)
 
 	assert_int_equal(json_decode(v, buf, sizeof(buf)), len);
 	assert_string_equal(buf, want);
-	for (i = 0; i <= len; i++)
-		assert_int_equal(json_decode(v, buf, (size_t)i), -1);
+	for (i = 0; i <= len; i++) {
+		char *exact = malloc(i == 0 ? 1 : (size_t)i);
+
+		assert_non_null(exact);
+		assert_int_equal(json_decode(v, exact, (size_t)i), -1);
+		free(exact);
+	}
 	assert_int_equal(json_decode(v, buf, (size_t)len + 1), len);
 	assert_int_equal(json_decode(value("\"\""), buf, 1), 0);
 	assert_int_equal(json_decode(value("\"\""), buf, 0), -1);
@@ -559,6 +565,58 @@ escapes_as_json_stringify_does(void **state)
 }
 
 static void
+an_escape_is_found_at_every_offset(void **state)
+{
+	static const char special[] = "\"\\\n\x1f";
+	struct json_out o = { 0 };
+	char text[40], buf[sizeof(text)];
+	size_t i, k, len;
+
+	for (k = 0; k < sizeof(special) - 1; k++) {
+		for (i = 0; i < sizeof(text); i++) {
+			memset(text, i % 2 == 0 ? 'a' : 0xc3, sizeof(text));
+			if (i % 2 == 1)
+				for (len = 1; len < sizeof(text); len += 2)
+					text[len] = (char)0xbc;
+			text[i & ~1U] = special[k];
+			if (i % 2 == 1)
+				text[i] = 'x';
+			json_out_reset(&o);
+			json_out_string(&o, text, sizeof(text) - 1);
+			assert_int_equal(o.len,
+			    sizeof(text) - 1 + 2 +
+				(special[k] == 0x1f ? 5 : 1) -
+				((i & ~1U) == sizeof(text) ? 1 : 0));
+			assert_int_equal(json_decode(json_value(o.p, o.len),
+					     buf, sizeof(buf)),
+			    sizeof(text) - 1);
+			assert_memory_equal(buf, text, sizeof(text) - 1);
+		}
+	}
+	json_out_clear(&o);
+}
+
+static void
+numbers_of_every_length(void **state)
+{
+	struct json_out o = { 0 };
+	char want[32];
+	uint64_t n;
+	int i, k;
+
+	for (i = 0, n = 1; i < 20; i++, n *= 10) {
+		for (k = -1; k <= 1; k++) {
+			json_out_reset(&o);
+			json_out_u64(&o, n + (uint64_t)k);
+			snprintf(want, sizeof(want), "%llu",
+			    (unsigned long long)(n + (uint64_t)k));
+			assert_text((struct json_span){ o.p, o.len }, want);
+		}
+	}
+	json_out_clear(&o);
+}
+
+static void
 doubles_read_back_the_same(void **state)
 {
 	static const double d[] = { 0, -0.0, 1, -1, 0.1, 1.5, 1e21, 1e-7,
@@ -698,6 +756,8 @@ main(void)
 		T(reading_what_was_not_scanned_stays_within_it),
 		T(commas_stand_where_they_belong),
 		T(escapes_as_json_stringify_does),
+		T(an_escape_is_found_at_every_offset),
+		T(numbers_of_every_length),
 		T(doubles_read_back_the_same),
 		T(what_is_written_scans_and_reads_back),
 		T(a_tree_gives_what_it_holds),
