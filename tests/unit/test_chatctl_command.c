@@ -23,7 +23,8 @@ static const char *const names[] = {
 };
 #define N (sizeof(names) / sizeof(names[0]))
 
-static char *
+/* not inlined: gcc then thinks that the stream still holds &text */
+static __attribute__((noinline)) char *
 help(const struct command *c)
 {
 	char *text;
