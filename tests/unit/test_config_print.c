@@ -42,7 +42,7 @@ load(const char *file, const char *const *overrides, size_t n)
 }
 
 /* What a function prints; free() it. */
-static char *
+static __attribute__((noinline)) char *
 printed(void (*fn)(FILE *))
 {
 	char *text;

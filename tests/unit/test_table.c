@@ -17,7 +17,7 @@
 
 #include "chatctl/table.h"
 
-static char *
+static __attribute__((noinline)) char *
 print(const struct table *t, unsigned indent)
 {
 	char *text;
