@@ -13,7 +13,8 @@ $(O)/unit/test_listen: $(O)/obj/master/listen.o
 $(O)/unit/test_deal: $(O)/obj/master/deal.o $(O)/obj/master/choose.o
 $(O)/unit/test_reload: $(call obj,master/reload.c master/options.c \
 	master/logs.c)
-$(O)/unit/test_supervise: $(O)/obj/master/supervise.o $(O)/obj/master/backoff.o
+$(O)/unit/test_supervise: $(call obj,$(addprefix master/,supervise.c child.c \
+	backoff.c shared.c spawn.c))
 $(O)/unit/test_table: $(O)/obj/chatctl/table.o
 $(O)/unit/test_show: $(O)/obj/chatctl/show.o $(O)/obj/chatctl/table.o
 $(O)/unit/test_chatctl_command: $(O)/obj/chatctl/command.o
