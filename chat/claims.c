@@ -156,22 +156,102 @@ read_workspaces(struct json_value v, struct identity *id)
 	return true;
 }
 
+static void
+workspace_clear(struct identity_workspace *w)
+{
+	size_t i;
+
+	free(w->id);
+	for (i = 0; i < w->nsessions; i++)
+		free(w->sessions[i]);
+	free(w->sessions);
+}
+
+/* What was read, piece by piece. */
+static void
+identity_clear(struct identity *id)
+{
+	size_t i;
+
+	for (i = 0; i < id->nworkspaces; i++)
+		workspace_clear(&id->workspaces[i]);
+	free(id->workspaces);
+	free(id->user_id);
+	free(id->user_name);
+}
+
+/* --- one allocation for all of it: there are as many as connections --------- */
+
+/* The identity, then its arrays, then its texts. */
+static size_t
+packed_size(const struct identity *id)
+{
+	size_t size = sizeof(*id) + strlen(id->user_id) +
+	    strlen(id->user_name) + 2,
+	       i, k;
+	const struct identity_workspace *w;
+
+	for (i = 0; i < id->nworkspaces; i++) {
+		w = &id->workspaces[i];
+		size += sizeof(*w) + strlen(w->id) + 1;
+		for (k = 0; k < w->nsessions; k++)
+			size += sizeof(char *) + strlen(w->sessions[k]) + 1;
+	}
+	return size;
+}
+
+static char *
+pack_text(char **to, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *p = *to;
+
+	memcpy(p, text, size);
+	*to += size;
+	return p;
+}
+
+static struct identity *
+pack(const struct identity *from)
+{
+	struct identity *id = must(malloc(packed_size(from)));
+	struct identity_workspace *w;
+	char **sessions, *to;
+	size_t i, k, n = 0;
+
+	*id = *from;
+	id->workspaces = (struct identity_workspace *)(id + 1);
+	sessions = (char **)(id->workspaces + id->nworkspaces);
+	for (i = 0; i < id->nworkspaces; i++)
+		n += from->workspaces[i].nsessions;
+	to = (char *)(sessions + n);
+	id->user_id = pack_text(&to, from->user_id);
+	id->user_name = pack_text(&to, from->user_name);
+	for (i = 0; i < id->nworkspaces; i++) {
+		w = &id->workspaces[i];
+		*w = from->workspaces[i];
+		w->id = pack_text(&to, w->id);
+		w->sessions = sessions;
+		for (k = 0; k < w->nsessions; k++)
+			*sessions++ =
+			    pack_text(&to, from->workspaces[i].sessions[k]);
+	}
+	return id;
+}
+
 struct identity *
 claims_identity(const struct claims *c)
 {
-	struct identity *id = must(calloc(1, sizeof(*id)));
+	struct identity id = { .user_id = read_user_id(c->user_id) };
+	struct identity *packed = NULL;
 
-	id->user_id = read_user_id(c->user_id);
-	if (id->user_id == NULL)
-		goto fail;
-	id->user_name = c->user_name.kind == JSON_KIND_NONE
-	    ? must(strdup(id->user_id))
-	    : read_user_name(c->user_name);
-	if (id->user_name == NULL || !read_role(c->role, &id->role) ||
-	    !read_workspaces(c->workspaces, id))
-		goto fail;
-	return id;
-fail:
-	identity_free(&id);
-	return NULL;
+	if (id.user_id != NULL)
+		id.user_name = c->user_name.kind == JSON_KIND_NONE
+		    ? must(strdup(id.user_id))
+		    : read_user_name(c->user_name);
+	if (id.user_name != NULL && read_role(c->role, &id.role) &&
+	    read_workspaces(c->workspaces, &id))
+		packed = pack(&id);
+	identity_clear(&id);
+	return packed;
 }

@@ -66,8 +66,7 @@ message_refused(struct chat *chat, struct chat_socket *s,
 	};
 	enum chat_error err = error_of(d->outcome);
 
-	chat_id_set(&session,
-	    chat_str(p->room->session, strlen(p->room->session)));
+	chat_id_set(&session, chat_cstr(p->room->session));
 	chat_id_set(&message, d->ev.field[0]);
 	if (p->kind == PENDING_RETRY) {
 		err = CHAT_E_RATE_LIMITED;

@@ -174,7 +174,7 @@ chat_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 	struct job *job;
 	enum produced done;
 
-	if ((job = STAILQ_FIRST(&s->jobs)) == NULL)
+	if ((job = STAILQ_FIRST(&socket_work(s)->jobs)) == NULL)
 		return;
 	if (job->kind == JOB_HISTORY) {
 		history_produce(chat, s, job);
@@ -186,7 +186,7 @@ chat_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 		job_remove(chat, s, job);
 	if (done == PRODUCED_STALLED)
 		chat->stalled = true;
-	else if (!STAILQ_EMPTY(&s->jobs))
+	else if (!STAILQ_EMPTY(&socket_work(s)->jobs))
 		chat->ops->want_produce(chat->ctx, s->conn);
 }
 
@@ -202,7 +202,7 @@ chat_tick(struct chat *chat)
 		return;
 	chat->stalled = false;
 	LIST_FOREACH(s, &chat->sockets, entry) {
-		if (!STAILQ_EMPTY(&s->jobs))
+		if (!STAILQ_EMPTY(&socket_work(s)->jobs))
 			chat->ops->want_produce(chat->ctx, s->conn);
 	}
 }

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "chat/chat.h"
 #include "chat/count.h"
@@ -80,6 +81,12 @@ static inline struct chat_str
 chat_str(const char *p, size_t len)
 {
 	return (struct chat_str){ p, len };
+}
+
+static inline struct chat_str
+chat_cstr(const char *s)
+{
+	return (struct chat_str){ s, strlen(s) };
 }
 
 /* calloc() and the like that end the worker when there is no memory. */

@@ -44,7 +44,7 @@ history_handle(struct request *r)
 	uint64_t max = r->chat->cfg->limits_history_page;
 	struct job *job;
 
-	if (r->s->njobs >= JOBS_MAX)
+	if (socket_work(r->s)->njobs >= JOBS_MAX)
 		return CHAT_E_OVERLOADED;
 	job = job_add(r->chat, r->s, JOB_HISTORY, r->room);
 	job->limit = r->u.history.limit;
@@ -173,8 +173,7 @@ history_refused(struct chat *chat, struct chat_socket *s, const struct job *job,
 		.session = &session,
 	};
 
-	chat_id_set(&session,
-	    chat_str(job->room->session, strlen(job->room->session)));
+	chat_id_set(&session, chat_cstr(job->room->session));
 	reply_error(chat, s, err, &ctx);
 }
 

@@ -16,32 +16,12 @@
 /* of an auth payload; the reference takes any */
 #define AUTH_DEPTH 32
 
-static void
-workspace_clear(struct identity_workspace *w)
-{
-	size_t i;
-
-	free(w->id);
-	for (i = 0; i < w->nsessions; i++)
-		free(w->sessions[i]);
-	free(w->sessions);
-}
-
+/* It is one allocation (claims.c). */
 void
-identity_free(struct identity **idp)
+identity_free(struct identity **id)
 {
-	struct identity *id = *idp;
-	size_t i;
-
-	if (id == NULL)
-		return;
-	for (i = 0; i < id->nworkspaces; i++)
-		workspace_clear(&id->workspaces[i]);
-	free(id->workspaces);
-	free(id->user_id);
-	free(id->user_name);
-	free(id);
-	*idp = NULL;
+	free(*id);
+	*id = NULL;
 }
 
 static bool

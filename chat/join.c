@@ -7,6 +7,7 @@
  * before it, and what comes after it is live.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,8 @@
 
 /* Who joins what, however it came to it. */
 struct join {
-	const struct join_names *names;
+	/* agent "": named none */
+	const char *session, *workspace, *agent;
 	bool has_after;
 	uint64_t after_seq;
 	bool has_ack;
@@ -103,31 +105,30 @@ self_of(const struct chat_socket *s, uint64_t time_ms)
 		.user = s->user,
 		.joined_ms = time_ms,
 		.active_ms = time_ms,
-		.user_id = chat_str(id->user_id, strlen(id->user_id)),
-		.user_name = chat_str(id->user_name, strlen(id->user_name)),
-		.socket_id = chat_str(s->id, strlen(s->id)),
-		.status = chat_str(STATUS_ACTIVE, strlen(STATUS_ACTIVE)),
+		.user_id = chat_cstr(id->user_id),
+		.user_name = chat_cstr(id->user_name),
+		.socket_id = chat_cstr(s->id),
+		.status = chat_cstr(STATUS_ACTIVE),
 	};
 
 	return m;
 }
 
 static void
-put_names(struct json_out *o, const struct join_names *names)
+put_names(struct json_out *o, const struct join *join)
 {
-	char room[sizeof("chat:workspace:") + CHAT_ID_MAX] = "chat:workspace:";
+	char room[sizeof("chat:workspace:") + CHAT_ID_MAX];
 
 	json_out_key(o, "sessionId");
-	json_out_string(o, names->session.text, names->session.len);
-	if (names->agent.len > 0) {
+	json_out_cstring(o, join->session);
+	if (join->agent[0] != '\0') {
 		json_out_key(o, "agentId");
-		json_out_string(o, names->agent.text, names->agent.len);
+		json_out_cstring(o, join->agent);
 	}
 	json_out_key(o, "workspaceId");
-	json_out_string(o, names->workspace.text, names->workspace.len);
-	render_room_id(o, names->session.text);
-	memcpy(room + strlen(room), names->workspace.text,
-	    names->workspace.len + 1);
+	json_out_cstring(o, join->workspace);
+	render_room_id(o, join->session);
+	snprintf(room, sizeof(room), "chat:workspace:%s", join->workspace);
 	json_out_key(o, "workspaceRoomId");
 	json_out_cstring(o, room);
 }
@@ -164,7 +165,7 @@ join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
 	uint64_t pos, from;
 	bool truncated = false;
 
-	put_names(o, join->names);
+	put_names(o, join);
 	json_out_key(o, "timestamp");
 	json_out_u64(o, join->time_ms);
 	json_out_key(o, "presences");
@@ -199,24 +200,21 @@ join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
 /* --- the request ------------------------------------------------------------- */
 
 static char *
-copy_id(const struct chat_id *id)
+copy_agent(const char *agent)
 {
-	char *p;
+	size_t len = strlen(agent);
 
-	if (id->len == 0)
-		return NULL;
-	p = chat_alloc(id->len + 1);
-	memcpy(p, id->text, id->len);
-	return p;
+	return len == 0 ? NULL : memcpy(chat_alloc(len + 1), agent, len);
 }
 
 /* In the session already: tell nobody else. */
 static enum chat_error
 join_again(struct request *r, const struct joined *j)
 {
-	struct join_names names = { r->workspace, r->session, r->agent };
 	struct join join = {
-		.names = &names,
+		.session = r->session.text,
+		.workspace = r->workspace.text,
+		.agent = r->agent.text,
 		.has_after = r->u.join.has_after,
 		.after_seq = r->u.join.after_seq,
 		.has_ack = r->has_ack,
@@ -231,7 +229,7 @@ join_again(struct request *r, const struct joined *j)
 		return CHAT_E_STORE_UNAVAILABLE;
 	if (r->agent.len > 0) {
 		free(m->agent);
-		m->agent = copy_id(&r->agent);
+		m->agent = copy_agent(r->agent.text);
 	}
 	return CHAT_OK;
 }
@@ -242,9 +240,7 @@ joins_pending(const struct chat_socket *s)
 	const struct pending *p;
 	uint32_t n = 0;
 
-	if (s->nbusy == 0)
-		return 0;
-	STAILQ_FOREACH(p, &s->pendings, entry)
+	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry)
 		n += p->kind == PENDING_JOIN;
 	return n;
 }
@@ -252,24 +248,29 @@ joins_pending(const struct chat_socket *s)
 static void
 join_publish(struct request *r)
 {
+	const struct chat_id *ids[] = { &r->session, &r->workspace, &r->agent };
 	struct chat_socket *s = r->s;
 	const struct identity *id = s->identity;
-	struct pending *p = pending_add(r->chat, s, PENDING_JOIN, NULL);
 	struct chat_event ev = { .type = CHAT_JOIN, .nfields = 6 };
+	struct pending *p;
+	char *to;
+	int i;
 
-	p->names = chat_alloc(sizeof(*p->names));
-	p->names->workspace = r->workspace;
-	p->names->session = r->session;
-	p->names->agent = r->agent;
+	p = pending_add(r->chat, s, PENDING_JOIN, NULL,
+	    r->session.len + r->workspace.len + r->agent.len + 3);
+	for (i = 0, to = p->names; i < 3; i++) {
+		memcpy(to, ids[i]->text, ids[i]->len);
+		to += ids[i]->len + 1;
+	}
 	p->has_after = r->u.join.has_after;
 	p->after_seq = r->u.join.after_seq;
 	p->has_ack = r->has_ack;
 	p->ack = r->ack;
 	ev.field[0] = chat_str(r->workspace.text, r->workspace.len);
 	ev.field[1] = chat_str(r->session.text, r->session.len);
-	ev.field[2] = chat_str(id->user_id, strlen(id->user_id));
-	ev.field[3] = chat_str(id->user_name, strlen(id->user_name));
-	ev.field[4] = chat_str(s->id, strlen(s->id));
+	ev.field[2] = chat_cstr(id->user_id);
+	ev.field[3] = chat_cstr(id->user_name);
+	ev.field[4] = chat_cstr(s->id);
 	ev.field[5] = chat_str(r->agent.text, r->agent.len);
 	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
 }
@@ -303,16 +304,20 @@ static void
 join_refused(struct chat *chat, struct chat_socket *s, const struct pending *p,
     enum chat_error err)
 {
+	struct chat_id session, workspace, agent;
 	struct error_context ctx = {
 		.event = EVENT_JOIN_ERROR,
 		.errors = CHAT_COUNT_JOIN_ERRORS,
 		.has_ack = p->has_ack,
 		.ack = p->ack,
-		.session = &p->names->session,
-		.workspace = &p->names->workspace,
-		.agent = &p->names->agent,
+		.session = &session,
+		.workspace = &workspace,
+		.agent = &agent,
 	};
 
+	chat_id_set(&session, chat_cstr(p->names));
+	chat_id_set(&workspace, chat_cstr(pending_workspace(p)));
+	chat_id_set(&agent, chat_cstr(pending_agent(p)));
 	reply_error(chat, s, err, &ctx);
 }
 
@@ -322,7 +327,9 @@ join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
     const struct pending *p, const struct chat_delivery *d)
 {
 	struct join join = {
-		.names = p->names,
+		.session = p->names,
+		.workspace = pending_workspace(p),
+		.agent = pending_agent(p),
 		.has_after = p->has_after,
 		.after_seq = p->after_seq,
 		.has_ack = p->has_ack,
@@ -342,14 +349,14 @@ join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
 	(void)identity_allows(s->identity, room->workspace, room->session,
 	    &role);
 	m->role = role;
-	m->agent = copy_id(&p->names->agent);
+	m->agent = copy_agent(join.agent);
 	if (join_answer(chat, s, room, m, &join) == 0) {
 		chat_count(chat, CHAT_COUNT_JOINS);
 		return;
 	}
 	room_remove(chat, room, s);
-	chat_publish_leave(chat, room->number, s->user,
-	    chat_str(s->id, strlen(s->id)), d->ev.field[2], chat_str("", 0));
+	chat_publish_leave(chat, room->number, s->user, chat_cstr(s->id),
+	    d->ev.field[2], chat_str("", 0));
 	join_refused(chat, s, p, CHAT_E_STORE_UNAVAILABLE);
 }
 
@@ -364,7 +371,7 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		.user_id = d->ev.field[2],
 		.user_name = d->ev.field[3],
 		.socket_id = d->ev.field[4],
-		.status = chat_str(STATUS_ACTIVE, strlen(STATUS_ACTIVE)),
+		.status = chat_cstr(STATUS_ACTIVE),
 	};
 
 	if (room->nmembers <=

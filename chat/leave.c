@@ -30,16 +30,15 @@ leave_handle(struct request *r)
 {
 	struct chat_socket *s = r->s;
 	struct chat_event ev = { .type = CHAT_LEAVE, .nfields = 3 };
-	struct pending *p = pending_add(r->chat, s, PENDING_LEAVE, r->room);
+	struct pending *p = pending_add(r->chat, s, PENDING_LEAVE, r->room, 0);
 
 	p->has_ack = r->has_ack;
 	p->ack = r->ack;
 	typing_socket_leaves(r->chat, s, r->room);
 	ev.room = r->room->number;
 	ev.user = s->user;
-	ev.field[0] = chat_str(s->id, strlen(s->id));
-	ev.field[1] =
-	    chat_str(s->identity->user_id, strlen(s->identity->user_id));
+	ev.field[0] = chat_cstr(s->id);
+	ev.field[1] = chat_cstr(s->identity->user_id);
 	ev.field[2] = chat_str("", 0);
 	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
 	return CHAT_OK;

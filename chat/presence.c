@@ -38,7 +38,8 @@ presence_handle(struct request *r)
 	struct chat_socket *s = r->s;
 	const struct identity *id = s->identity;
 	struct chat_event ev = { .type = CHAT_PRESENCE, .nfields = 5 };
-	struct pending *p = pending_add(r->chat, s, PENDING_PRESENCE, r->room);
+	struct pending *p =
+	    pending_add(r->chat, s, PENDING_PRESENCE, r->room, 0);
 	const char *status = r->u.presence.status;
 	char joined[24];
 	int len;
@@ -47,10 +48,10 @@ presence_handle(struct request *r)
 	p->ack = r->ack;
 	ev.room = r->room->number;
 	ev.user = s->user;
-	ev.field[0] = chat_str(s->id, strlen(s->id));
-	ev.field[1] = chat_str(id->user_id, strlen(id->user_id));
-	ev.field[2] = chat_str(id->user_name, strlen(id->user_name));
-	ev.field[3] = chat_str(status, strlen(status));
+	ev.field[0] = chat_cstr(s->id);
+	ev.field[1] = chat_cstr(id->user_id);
+	ev.field[2] = chat_cstr(id->user_name);
+	ev.field[3] = chat_cstr(status);
 	len = snprintf(joined, sizeof(joined), "%llu",
 	    (unsigned long long)r->member->joined_ms);
 	ev.field[4] = chat_str(joined, (size_t)len);
@@ -111,8 +112,7 @@ presence_answer(struct chat *chat, struct chat_socket *s,
 		reply_end(chat, s, NULL, p->has_ack, p->ack);
 		return;
 	}
-	chat_id_set(&session,
-	    chat_str(p->room->session, strlen(p->room->session)));
+	chat_id_set(&session, chat_cstr(p->room->session));
 	reply_error(chat, s, err, &ctx);
 }
 

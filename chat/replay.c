@@ -25,12 +25,13 @@ job_add(struct chat *chat, struct chat_socket *s, enum job_kind kind,
     struct room *room)
 {
 	struct job *job = chat_alloc(sizeof(*job));
+	struct work *w = socket_work_make(s);
 
 	job->kind = kind;
 	job->room = room;
 	room_ref(room);
-	STAILQ_INSERT_TAIL(&s->jobs, job, entry);
-	s->njobs++;
+	STAILQ_INSERT_TAIL(&w->jobs, job, entry);
+	w->njobs++;
 	chat->ops->want_produce(chat->ctx, s->conn);
 	return job;
 }
@@ -38,10 +39,20 @@ job_add(struct chat *chat, struct chat_socket *s, enum job_kind kind,
 void
 job_remove(struct chat *chat, struct chat_socket *s, struct job *job)
 {
-	STAILQ_REMOVE(&s->jobs, job, job, entry);
-	s->njobs--;
+	STAILQ_REMOVE(&s->work->jobs, job, job, entry);
+	s->work->njobs--;
+	socket_work_done(s);
 	room_unref(chat, job->room);
 	free(job);
+}
+
+void
+jobs_forget(struct chat *chat, struct chat_socket *s)
+{
+	struct job *job;
+
+	while ((job = STAILQ_FIRST(&socket_work(s)->jobs)) != NULL)
+		job_remove(chat, s, job);
 }
 
 void

@@ -37,6 +37,8 @@ struct job {
 struct job *job_add(struct chat *chat, struct chat_socket *s,
     enum job_kind kind, struct room *room);
 void job_remove(struct chat *chat, struct chat_socket *s, struct job *job);
+/* The socket is gone: it wants nothing any more. */
+void jobs_forget(struct chat *chat, struct chat_socket *s);
 
 /*
  * Send the member the messages from 'from' on, then let it be live.  One

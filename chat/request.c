@@ -366,7 +366,7 @@ chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
 	(void)json_next(&it, &r.payload);
 	r.has_ack = has_ack;
 	r.ack = ack;
-	if (s->nbusy > 0 && names_busy_session(s, r.payload)) {
+	if (socket_work(s)->nbusy > 0 && names_busy_session(s, r.payload)) {
 		if (!socket_defer(s, name, args, size, has_ack, ack))
 			request_fail(&r, CHAT_E_OVERLOADED);
 		return;

@@ -79,7 +79,7 @@ room_add(struct chat *chat, struct room *room, struct chat_socket *s)
 	struct member *m;
 
 	if (room->nmembers == room->cap) {
-		room->cap = room->cap == 0 ? 2 : room->cap * 2;
+		room->cap = room->cap == 0 ? 1 : room->cap * 2;
 		room->members = chat_realloc(room->members, room->cap,
 		    sizeof(*room->members));
 	}

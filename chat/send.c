@@ -177,7 +177,7 @@ make_body(struct request *r, const char *type)
 static void
 send_publish(struct request *r, enum pending_kind kind, struct chat_str body)
 {
-	struct pending *p = pending_add(r->chat, r->s, kind, r->room);
+	struct pending *p = pending_add(r->chat, r->s, kind, r->room, 0);
 	struct chat_event ev = { .type = CHAT_MESSAGE,
 		.room = r->room->number,
 		.user = r->s->user,
@@ -185,11 +185,12 @@ send_publish(struct request *r, enum pending_kind kind, struct chat_str body)
 
 	p->has_ack = r->has_ack;
 	p->ack = r->ack;
-	p->wait_ns = r->wait_ns;
-	if (kind == PENDING_RETRY)
+	if (kind == PENDING_RETRY) {
+		p->wait_ns = r->wait_ns;
 		ev.flags = CHAT_F_ONLY_DUPLICATE;
+	}
 	ev.field[0] = chat_str(r->message.text, r->message.len);
-	ev.field[1] = chat_str(r->s->id, strlen(r->s->id));
+	ev.field[1] = chat_cstr(r->s->id);
 	ev.field[2] = body;
 	r->chat->ops->publish(r->chat->ctx, r->s, p->request, &ev);
 }
@@ -219,7 +220,7 @@ send_handle(struct request *r)
 enum chat_error
 send_over_rate(struct request *r)
 {
-	uint64_t now = chat_mono_ms(r->chat) / MS_PER_S;
+	uint32_t now = (uint32_t)(chat_mono_ms(r->chat) / MS_PER_S);
 
 	if (r->message.len == 0)
 		return CHAT_E_RATE_LIMITED;

@@ -28,10 +28,6 @@ chat_connect(struct chat *chat, void *conn, struct identity **identity,
 	s->identity = *identity;
 	*identity = NULL;
 	memcpy(s->id, socket_id, len + 1);
-	STAILQ_INIT(&s->pendings);
-	STAILQ_INIT(&s->deferreds);
-	STAILQ_INIT(&s->jobs);
-	LIST_INIT(&s->typists);
 	LIST_INSERT_HEAD(&chat->sockets, s, entry);
 	chat->nsockets++;
 	return s;
@@ -49,12 +45,48 @@ chat_socket_conn(const struct chat_socket *s)
 	return s->conn;
 }
 
+/* --- what is under way ----------------------------------------------------- */
+
+const struct work *
+socket_work(const struct chat_socket *s)
+{
+	static const struct work nothing;
+
+	return s->work == NULL ? &nothing : s->work;
+}
+
+struct work *
+socket_work_make(struct chat_socket *s)
+{
+	if (s->work == NULL) {
+		s->work = chat_alloc(sizeof(*s->work));
+		STAILQ_INIT(&s->work->pendings);
+		STAILQ_INIT(&s->work->deferreds);
+		STAILQ_INIT(&s->work->jobs);
+		LIST_INIT(&s->work->typists);
+	}
+	return s->work;
+}
+
+void
+socket_work_done(struct chat_socket *s)
+{
+	const struct work *w = s->work;
+
+	if (w != NULL && STAILQ_EMPTY(&w->pendings) &&
+	    STAILQ_EMPTY(&w->deferreds) && STAILQ_EMPTY(&w->jobs) &&
+	    LIST_EMPTY(&w->typists)) {
+		free(s->work);
+		s->work = NULL;
+	}
+}
+
 static bool
 leave_is_pending(const struct chat_socket *s, const struct room *room)
 {
 	const struct pending *p;
 
-	STAILQ_FOREACH(p, &s->pendings, entry) {
+	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry) {
 		if (p->kind == PENDING_LEAVE && p->room == room)
 			return true;
 	}
@@ -74,10 +106,9 @@ leave_all(struct chat *chat, struct chat_socket *s, const char *reason)
 			typing_socket_leaves(chat, s, room);
 			if (!leave_is_pending(s, room))
 				chat_publish_leave(chat, room->number, s->user,
-				    chat_str(s->id, strlen(s->id)),
-				    chat_str(s->identity->user_id,
-					strlen(s->identity->user_id)),
-				    chat_str(reason, strlen(reason)));
+				    chat_cstr(s->id),
+				    chat_cstr(s->identity->user_id),
+				    chat_cstr(reason));
 			chat_count(chat, CHAT_COUNT_LEAVES);
 		}
 		replay_stop(chat, room_member(room, s));
@@ -89,30 +120,39 @@ leave_all(struct chat *chat, struct chat_socket *s, const char *reason)
 static void
 deferred_free(struct chat_socket *s, struct deferred *d)
 {
-	s->ndeferred--;
-	s->deferred_bytes -= d->name_len + d->args_len;
+	s->work->ndeferred--;
+	s->work->deferred_bytes -= d->name_len + d->args_len;
 	free(d);
+}
+
+/* Whatever was under way is not waited for any more. */
+static void
+work_free(struct chat *chat, struct chat_socket *s)
+{
+	struct work *w = socket_work_make(s);
+	struct pending *p;
+	struct deferred *d;
+
+	while ((d = STAILQ_FIRST(&w->deferreds)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->deferreds, entry);
+		deferred_free(s, d);
+	}
+	while ((p = STAILQ_FIRST(&w->pendings)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->pendings, entry);
+		pending_free(chat, &p);
+	}
+	typing_forget(chat, s);
+	jobs_forget(chat, s);
+	socket_work_done(s);
+	CHECK(s->work == NULL);
 }
 
 static void
 socket_free(struct chat *chat, struct chat_socket *s, const char *reason)
 {
-	struct pending *p;
-	struct deferred *d;
-	struct job *job;
-
 	leave_all(chat, s, reason);
-	typing_forget(chat, s);
-	while ((p = STAILQ_FIRST(&s->pendings)) != NULL) {
-		STAILQ_REMOVE_HEAD(&s->pendings, entry);
-		pending_free(chat, &p);
-	}
-	while ((d = STAILQ_FIRST(&s->deferreds)) != NULL) {
-		STAILQ_REMOVE_HEAD(&s->deferreds, entry);
-		deferred_free(s, d);
-	}
-	while ((job = STAILQ_FIRST(&s->jobs)) != NULL)
-		job_remove(chat, s, job);
+	if (s->work != NULL)
+		work_free(chat, s);
 	LIST_REMOVE(s, entry);
 	chat->nsockets--;
 	identity_free(&s->identity);
@@ -210,9 +250,10 @@ socket_remove_joined(struct chat_socket *s, const struct joined *j)
 
 struct pending *
 pending_add(struct chat *chat, struct chat_socket *s, enum pending_kind kind,
-    struct room *room)
+    struct room *room, size_t extra)
 {
-	struct pending *p = chat_alloc(sizeof(*p));
+	struct pending *p = chat_alloc(sizeof(*p) + extra);
+	struct work *w = socket_work_make(s);
 
 	p->request = chat_next_request(chat);
 	p->kind = kind;
@@ -220,8 +261,8 @@ pending_add(struct chat *chat, struct chat_socket *s, enum pending_kind kind,
 	if (room != NULL)
 		room_ref(room);
 	if (kind == PENDING_JOIN || kind == PENDING_LEAVE)
-		s->nbusy++;
-	STAILQ_INSERT_TAIL(&s->pendings, p, entry);
+		w->nbusy++;
+	STAILQ_INSERT_TAIL(&w->pendings, p, entry);
 	return p;
 }
 
@@ -231,16 +272,31 @@ pending_take(struct chat_socket *s, uint32_t request)
 {
 	struct pending *p;
 
-	STAILQ_FOREACH(p, &s->pendings, entry) {
+	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry) {
 		if (p->request == request)
 			break;
 	}
 	if (p == NULL)
 		return NULL;
-	STAILQ_REMOVE(&s->pendings, p, pending, entry);
+	STAILQ_REMOVE(&s->work->pendings, p, pending, entry);
 	if (p->kind == PENDING_JOIN || p->kind == PENDING_LEAVE)
-		s->nbusy--;
+		s->work->nbusy--;
+	socket_work_done(s);
 	return p;
+}
+
+const char *
+pending_workspace(const struct pending *p)
+{
+	return p->names + strlen(p->names) + 1;
+}
+
+const char *
+pending_agent(const struct pending *p)
+{
+	const char *workspace = pending_workspace(p);
+
+	return workspace + strlen(workspace) + 1;
 }
 
 void
@@ -248,7 +304,6 @@ pending_free(struct chat *chat, struct pending **p)
 {
 	if ((*p)->room != NULL)
 		room_unref(chat, (*p)->room);
-	free((*p)->names);
 	free(*p);
 	*p = NULL;
 }
@@ -258,7 +313,7 @@ socket_sends(const struct chat_socket *s, const struct room *room)
 {
 	const struct pending *p;
 
-	STAILQ_FOREACH(p, &s->pendings, entry) {
+	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry) {
 		if (p->kind == PENDING_MESSAGE && p->room == room)
 			return true;
 	}
@@ -270,9 +325,8 @@ socket_busy(const struct chat_socket *s, const char *session)
 {
 	const struct pending *p;
 
-	STAILQ_FOREACH(p, &s->pendings, entry) {
-		if (p->kind == PENDING_JOIN &&
-		    strcmp(p->names->session.text, session) == 0)
+	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry) {
+		if (p->kind == PENDING_JOIN && strcmp(p->names, session) == 0)
 			return true;
 		if (p->kind == PENDING_LEAVE &&
 		    strcmp(p->room->session, session) == 0)
@@ -285,11 +339,13 @@ bool
 socket_defer(struct chat_socket *s, struct chat_str name, struct chat_str args,
     size_t size, bool has_ack, uint64_t ack)
 {
+	struct work *w = socket_work_make(s);
 	struct deferred *d;
 	size_t len = name.len + args.len;
 
-	if (s->ndeferred >= DEFERRED_MAX ||
-	    len > DEFERRED_BYTES - s->deferred_bytes)
+	/* it is busy: it has some work */
+	if (w->ndeferred >= DEFERRED_MAX ||
+	    len > DEFERRED_BYTES - w->deferred_bytes)
 		return false;
 	d = chat_alloc(sizeof(*d) + len);
 	d->name_len = name.len;
@@ -299,9 +355,9 @@ socket_defer(struct chat_socket *s, struct chat_str name, struct chat_str args,
 	d->ack = ack;
 	memcpy(d->text, name.p, name.len);
 	memcpy(d->text + name.len, args.p, args.len);
-	STAILQ_INSERT_TAIL(&s->deferreds, d, entry);
-	s->ndeferred++;
-	s->deferred_bytes += len;
+	STAILQ_INSERT_TAIL(&w->deferreds, d, entry);
+	w->ndeferred++;
+	w->deferred_bytes += len;
 	return true;
 }
 
@@ -311,13 +367,18 @@ socket_resume(struct chat *chat, struct chat_socket *s)
 	struct deferred_list list = STAILQ_HEAD_INITIALIZER(list);
 	struct deferred *d;
 
+	if (s->work == NULL || STAILQ_EMPTY(&s->work->deferreds))
+		return;
 	/* some of them may be deferred again, behind the others */
-	STAILQ_CONCAT(&list, &s->deferreds);
+	STAILQ_CONCAT(&list, &s->work->deferreds);
+	s->work->ndeferred = 0;
+	s->work->deferred_bytes = 0;
+	socket_work_done(s);
 	while ((d = STAILQ_FIRST(&list)) != NULL) {
 		STAILQ_REMOVE_HEAD(&list, entry);
 		chat_receive(chat, s, chat_str(d->text, d->name_len),
 		    chat_str(d->text + d->name_len, d->args_len), d->size,
 		    d->has_ack, d->ack);
-		deferred_free(s, d);
+		free(d);
 	}
 }

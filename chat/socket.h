@@ -29,26 +29,24 @@ enum pending_kind {
 	PENDING_RETRY,
 };
 
-struct join_names {
-	struct chat_id workspace, session, agent;
-};
-
 /* What was published for a socket and has not come back. */
 struct pending {
 	STAILQ_ENTRY(pending) entry;
 	uint32_t request;
 	enum pending_kind kind;
 	bool has_ack;
-	uint64_t ack;
 	/* JOIN: replay what is behind after_seq */
 	bool has_after;
-	uint64_t after_seq;
-	/* RETRY: when its rate allows the next */
-	uint64_t wait_ns;
+	uint64_t ack;
+	union {
+		uint64_t after_seq;
+		/* RETRY: when its rate allows the next */
+		uint64_t wait_ns;
+	};
 	/* held; NULL for a JOIN */
 	struct room *room;
-	/* of a JOIN, else NULL */
-	struct join_names *names;
+	/* JOIN: session, workspace and agent id, each with its NUL */
+	char names[];
 };
 
 /* An event that came while its session was being joined or left. */
@@ -61,7 +59,16 @@ struct deferred {
 	char text[];
 };
 
-STAILQ_HEAD(job_list, job);
+/* What a socket has under way; most have nothing, and then no such thing. */
+struct work {
+	STAILQ_HEAD(, pending) pendings;
+	STAILQ_HEAD(deferred_list, deferred) deferreds;
+	STAILQ_HEAD(, job) jobs;
+	LIST_HEAD(, typist) typists;
+	/* pendings that are joins and leaves; all jobs; all deferreds */
+	uint32_t nbusy, njobs, ndeferred;
+	size_t deferred_bytes;
+};
 
 struct chat_socket {
 	LIST_ENTRY(chat_socket) entry;
@@ -72,19 +79,19 @@ struct chat_socket {
 	/* sorted by hash */
 	struct joined *joined;
 	uint32_t njoined, joined_cap;
-	/* pendings that are joins and leaves; all jobs */
-	uint32_t nbusy, njobs;
-	uint32_t ndeferred;
-	size_t deferred_bytes;
-	/* retries over the rate in this second */
-	uint32_t nretries;
-	uint64_t retry_second;
-	STAILQ_HEAD(, pending) pendings;
-	STAILQ_HEAD(deferred_list, deferred) deferreds;
-	struct job_list jobs;
-	LIST_HEAD(, typist) typists;
+	/* NULL if it has none */
+	struct work *work;
+	/* retries over the rate in this second (of the engine's clock) */
+	uint32_t nretries, retry_second;
 	char id[CHAT_SOCKET_ID_MAX + 1];
 };
+
+/* To look into: never NULL, but not to be changed. */
+const struct work *socket_work(const struct chat_socket *s);
+/* To put something in. */
+struct work *socket_work_make(struct chat_socket *s);
+/* Something was taken out. */
+void socket_work_done(struct chat_socket *s);
 
 /* The session of that id that it is in; NULL if in none. */
 struct joined *socket_joined(const struct chat_socket *s, const char *session);
@@ -98,12 +105,15 @@ void socket_remove_joined(struct chat_socket *s, const struct joined *j);
 
 /*
  * Remember a request that is about to be published; 'room' is held.  The
- * caller fills in the rest.
+ * caller fills in the rest; a JOIN has 'extra' bytes for its names.
  */
 struct pending *pending_add(struct chat *chat, struct chat_socket *s,
-    enum pending_kind kind, struct room *room);
+    enum pending_kind kind, struct room *room, size_t extra);
 /* Take it out; NULL if there is none of that number. */
 struct pending *pending_take(struct chat_socket *s, uint32_t request);
+/* Of a JOIN. */
+const char *pending_workspace(const struct pending *p);
+const char *pending_agent(const struct pending *p);
 void pending_free(struct chat *chat, struct pending **p);
 /* A message of it to this room is on its way. */
 bool socket_sends(const struct chat_socket *s, const struct room *room);

@@ -76,7 +76,7 @@ typist_find(const struct chat_socket *s, const struct room *room)
 {
 	struct typist *t;
 
-	LIST_FOREACH(t, &s->typists, of_socket) {
+	LIST_FOREACH(t, &socket_work(s)->typists, of_socket) {
 		if (t->room == room)
 			return t;
 	}
@@ -88,6 +88,7 @@ typist_free(struct chat *chat, struct typist *t)
 {
 	TAILQ_REMOVE(&chat->typists, t, entry);
 	LIST_REMOVE(t, of_socket);
+	socket_work_done(t->s);
 	free(t);
 }
 
@@ -103,12 +104,12 @@ typist_publish(struct chat *chat, const struct chat_socket *s,
 		.user = s->user,
 		.nfields = 3 };
 
-	ev.field[0] = chat_str(s->id, strlen(s->id));
-	ev.field[1] = chat_str(user, strlen(user));
+	ev.field[0] = chat_cstr(s->id);
+	ev.field[1] = chat_cstr(user);
 	ev.field[2] = chat_str("", 0);
 	/* of a user, the agent named at join is whom it talks to */
 	if (m != NULL && m->role == IDENTITY_AGENT && m->agent != NULL)
-		ev.field[2] = chat_str(m->agent, strlen(m->agent));
+		ev.field[2] = chat_cstr(m->agent);
 	chat->ops->publish(chat->ctx, NULL, 0, &ev);
 	chat_count(chat, CHAT_COUNT_TYPING);
 }
@@ -139,7 +140,7 @@ typist_begin(struct chat *chat, struct chat_socket *s, struct room *room)
 	t->s = s;
 	t->room = room;
 	TAILQ_INSERT_TAIL(&chat->typists, t, entry);
-	LIST_INSERT_HEAD(&s->typists, t, of_socket);
+	LIST_INSERT_HEAD(&socket_work_make(s)->typists, t, of_socket);
 	typist_arm(chat, t, chat_mono_ms(chat));
 	if (socket_sends(s, room))
 		t->state = TYPIST_AGAIN;
@@ -213,7 +214,7 @@ typing_forget(struct chat *chat, struct chat_socket *s)
 {
 	struct typist *t;
 
-	while ((t = LIST_FIRST(&s->typists)) != NULL)
+	while ((t = LIST_FIRST(&socket_work(s)->typists)) != NULL)
 		typist_free(chat, t);
 }
 
