@@ -3,6 +3,7 @@
 //   node hello.mjs NAME [SESSION]
 //
 // Joins a session, sends what is typed, shows what comes.
+import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
@@ -40,7 +41,7 @@ socket.on("chat:user-left", (p) => console.log(`* ${p.userId} left`));
 
 async function say(content) {
   if (content.trim() === "") return;
-  const message = { id: crypto.randomUUID(), content, type: "user", sessionId };
+  const message = { id: randomUUID(), content, type: "user", sessionId };
   const sent = await socket.emitWithAck("chat:send-message", { message });
   if (sent.ok) lastSeq = Math.max(lastSeq, sent.seq);
   console.log(sent.ok ? `${sent.seq} <${name}> ${content}` : `* not sent: ${sent.error}`);

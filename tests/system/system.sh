@@ -5,4 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 sh clients.sh
 [ $# -gt 0 ] || set -- *.test.mjs
-exec node --test --test-reporter=tap --test-concurrency=1 "$@"
+status=0
+for t; do
+	node --test --test-reporter=tap "$t" || status=1
+done
+exit $status
