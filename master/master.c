@@ -28,6 +28,7 @@
 #include "master/hearing.h"
 #include "master/listen.h"
 #include "master/logs.h"
+#include "master/notify.h"
 #include "master/reload.h"
 #include "master/spawn.h"
 #include "master/supervise.h"
@@ -82,6 +83,7 @@ master_ready(struct master *m)
 		   "max_connections=%u",
 	    m->workers, (unsigned)m->max_clients);
 	detach_ready(&m->ready_fd);
+	notify_ready();
 	reload_ready(m->reload);
 }
 
@@ -93,6 +95,7 @@ master_stop(struct master *m)
 		return;
 	}
 	log_notice("stopping");
+	notify_stopping();
 	m->state = MASTER_STOPPING;
 	listeners_free(&m->listeners);
 	control_close_listener(m->control);
@@ -309,6 +312,7 @@ start(struct master *m, const struct options *opt, struct config *cfg)
 	m->ready_fd = -1;
 	spawn_init();
 	log_init("chatd", ROLE_MASTER, -1);
+	notify_init();
 	find_rights(m);
 	if (!opt->foreground)
 		m->ready_fd = detach_start();

@@ -12,7 +12,8 @@ $(O)/unit/test_control: $(O)/obj/master/control.o $(O)/obj/master/request.o
 $(O)/unit/test_listen: $(O)/obj/master/listen.o
 $(O)/unit/test_deal: $(O)/obj/master/deal.o $(O)/obj/master/choose.o
 $(O)/unit/test_reload: $(call obj,master/reload.c master/options.c \
-	master/logs.c)
+	master/logs.c master/notify.c)
+$(O)/unit/test_notify: $(O)/obj/master/notify.o
 $(O)/unit/test_supervise: $(call obj,$(addprefix master/,supervise.c child.c \
 	backoff.c shared.c spawn.c))
 $(O)/unit/test_table: $(O)/obj/chatctl/table.o

@@ -23,6 +23,7 @@
 #include "master/control.h"
 #include "master/logs.h"
 #include "master/master.h"
+#include "master/notify.h"
 #include "master/supervise.h"
 #include "shm/counter.h"
 
@@ -75,6 +76,7 @@ clear(struct reload *r)
 	r->next_fd = r->next_log_fd = -1;
 	r->phase = IDLE;
 	r->asker = 0;
+	notify_ready();
 	if (r->again) {
 		r->again = false;
 		reload_begin(r, 0);
@@ -357,6 +359,7 @@ reload_begin(struct reload *r, uint64_t asker)
 		return;
 	}
 	r->asker = asker;
+	notify_reloading();
 	if (read_next(r) == -1 || compare(r, &changed) == -1)
 		return;
 	if (changed == 0) {
@@ -474,8 +477,8 @@ reload_free(struct reload **rp)
 	*rp = NULL;
 	if (r == NULL)
 		return;
-	r->again = false;
-	clear(r);
+	/* the daemon has ended: whatever was under way was aborted */
+	CHECK(r->phase == IDLE);
 	event_free(r->deadline);
 	json_out_clear(&r->changes);
 	free(r);

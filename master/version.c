@@ -33,7 +33,7 @@
 #endif
 
 static void
-put_abi(version_fn fn, void *arg, const char *what, uint64_t abi)
+put_abi(role_version_fn fn, void *arg, const char *what, uint64_t abi)
 {
 	char text[20];
 
@@ -42,7 +42,7 @@ put_abi(version_fn fn, void *arg, const char *what, uint64_t abi)
 }
 
 void
-version_each(version_fn fn, void *arg)
+version_each(role_version_fn fn, void *arg)
 {
 	char number[12];
 
@@ -50,6 +50,7 @@ version_each(version_fn fn, void *arg)
 	fn("build", OPTIONS ", " COMPILER, arg);
 	fn("libevent", event_get_version(), arg);
 	fn("openssl", OpenSSL_version(OPENSSL_VERSION), arg);
+	scribe_version(fn, arg);
 	put_abi(fn, arg, "ring_abi", ring_abi());
 	put_abi(fn, arg, "tables_abi", tables_abi());
 	(void)snprintf(number, sizeof(number), "%d", IPC_VERSION);

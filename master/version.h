@@ -8,9 +8,9 @@
 #ifndef MASTER_VERSION_H
 #define MASTER_VERSION_H
 
-typedef void (*version_fn)(const char *what, const char *value, void *arg);
+#include "common/role.h"
 
-void version_each(version_fn fn, void *arg);
+void version_each(role_version_fn fn, void *arg);
 
 /* chatd -V */
 void version_print(void);

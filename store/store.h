@@ -60,6 +60,9 @@ struct store_text {
 struct store *store_open(enum store_mode mode, const char **why_r);
 void store_close(struct store **s);
 
+/* What the library underneath calls itself. */
+const char *store_library(void);
+
 /* --- snapshots --------------------------------------------------------- */
 
 /* Begin a snapshot; one at a time a process.  NULL with errno. */

@@ -203,7 +203,8 @@ class CommandLine(unittest.TestCase):
     def test_V_tells_version_libraries_and_abi(self):
         p = subprocess.run([CHATD, "-V"], capture_output=True, text=True)
         self.assertEqual(p.returncode, 0)
-        for what in ("chatd", "build", "libevent", "ring_abi"):
+        for what in ("chatd", "build", "libevent", "lmdb", "ring_abi",
+                     "store_schema"):
             self.assertRegex(p.stdout, r"(?m)^%s +\S" % what)
 
     def test_wrong_usage_is_status_2(self):
@@ -373,6 +374,27 @@ class Start(unittest.TestCase):
             # and the next one can have the place at once
             self.assertEqual(d.once().returncode, 0)
             self.assertEqual(d.ctl("stop").returncode, 0)
+
+    def test_the_service_manager_is_told(self):
+        with Daemon() as d, socket.socket(socket.AF_UNIX,
+                                          socket.SOCK_DGRAM) as s:
+            path = d.dir + "/notify"
+            s.bind(path)
+            os.chmod(path, 0o666)
+            s.settimeout(20)
+            d.popen["env"] = {**os.environ, "NOTIFY_SOCKET": path}
+            d.start(wait=False)
+            self.assertEqual(s.recv(100), b"READY=1")
+            self.assertTrue(d.running())
+            for p in d.children():
+                with open("/proc/%d/environ" % p) as f:
+                    self.assertNotIn("NOTIFY_SOCKET", f.read())
+            os.kill(d.pid, signal.SIGHUP)
+            self.assertTrue(s.recv(100).startswith(
+                b"RELOADING=1\nMONOTONIC_USEC="))
+            self.assertEqual(s.recv(100), b"READY=1")
+            self.assertEqual(d.stop(), 0)
+            self.assertEqual(s.recv(100), b"STOPPING=1")
 
     def test_without_d_a_failed_start_is_told_by_status_and_stderr(self):
         with Daemon() as d, socket.socket() as s:

@@ -205,6 +205,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
+	reload_abort(f.m.reload);
 	reload_free(&f.m.reload);
 	event_base_free(f.m.base);
 	config_free(&f.m.cfg);
