@@ -102,10 +102,14 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 void
 message_deliver(struct chat *chat, const struct chat_delivery *d)
 {
-	struct chat_socket *s = d->own ? d->socket : NULL;
 	struct room *room = room_find(chat, d->ev.room);
+	struct chat_socket *s = d->own ? d->socket : NULL;
 	struct pending *p = NULL;
 
+	/* it is the sender only if it waits for this: a connection may have
+	 * another socket by now */
+	if (s != NULL && (p = pending_take(s, d->request)) == NULL)
+		s = NULL;
 	if (d->outcome == CHAT_STORED && room != NULL) {
 		if (d->seq > room->last_seq)
 			room->last_seq = d->seq;
@@ -113,7 +117,7 @@ message_deliver(struct chat *chat, const struct chat_delivery *d)
 			typing_message_comes(chat, room, d->ev.user);
 		message_send(chat, room, d, s);
 	}
-	if (s != NULL && (p = pending_take(s, d->request)) != NULL) {
+	if (p != NULL) {
 		message_verdict(chat, s, p, d);
 		pending_free(chat, &p);
 	}

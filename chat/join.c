@@ -433,7 +433,9 @@ join_deliver(struct chat *chat, const struct chat_delivery *d)
 	room = room_find(chat, d->ev.room);
 	if (d->outcome == CHAT_STORED && room != NULL)
 		tell_room(chat, room, d, NULL);
-	if (d->own && d->socket == NULL &&
+	/* a connection may have another socket by now */
+	if (d->own &&
+	    (d->socket == NULL || !is_text(d->ev.field[4], d->socket->id)) &&
 	    (d->outcome == CHAT_STORED || d->outcome == CHAT_DUPLICATE))
 		join_gone(chat, room, d);
 }

@@ -120,10 +120,12 @@ void
 presence_deliver(struct chat *chat, const struct chat_delivery *d)
 {
 	struct chat_socket *s = d->own ? d->socket : NULL;
-	struct pending *p = NULL;
+	struct pending *p;
 	struct room *room;
 
-	if (s != NULL && (p = pending_take(s, d->request)) != NULL) {
+	if (s != NULL && (p = pending_take(s, d->request)) == NULL)
+		s = NULL;
+	if (s != NULL) {
 		presence_answer(chat, s, p, error_of(d->outcome));
 		pending_free(chat, &p);
 	}

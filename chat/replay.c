@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "chat/render.h"
+#include "chat/typing.h"
 #include "common/log.h"
 
 #define EVENT_MESSAGE "chat:message-received"
@@ -210,6 +211,8 @@ chat_resync(struct chat *chat, uint64_t pos)
 	 * that all of it was delivered */
 	(void)pos;
 	HASH_ITER(hh, chat->rooms, room, next) {
+		/* the message or leave that ended it may have been missed */
+		typing_clear(chat, room, true);
 		resync_presence(chat, room);
 		for (i = 0; i < room->nmembers; i++) {
 			m = &room->members[i];

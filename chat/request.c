@@ -367,8 +367,11 @@ chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
 	r.has_ack = has_ack;
 	r.ack = ack;
 	if (socket_work(s)->nbusy > 0 && names_busy_session(s, r.payload)) {
-		if (!socket_defer(s, name, args, size, has_ack, ack))
+		if (!socket_defer(s, name, args, size, has_ack, ack)) {
+			/* for what the answer is about */
+			(void)r.cmd->parse(&r);
 			request_fail(&r, CHAT_E_OVERLOADED);
+		}
 		return;
 	}
 	if ((err = request_run(&r, size)) != CHAT_OK)

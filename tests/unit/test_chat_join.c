@@ -343,8 +343,10 @@ only_so_much_waits_for_a_join(void **state)
 		message(a, "s1", "m1", "hello");
 	expect_nothing(a);
 	message(a, "s1", "m2", "hello");
-	assert_member(expect_event(a, "chat:send-message-error"), "code",
-	    "\"OVERLOADED\"");
+	expect(a,
+	    "chat:send-message-error {\"error\":\"Server busy\",\"code\":"
+	    "\"OVERLOADED\",\"retryable\":true,\"sessionId\":\"s1\","
+	    "\"messageId\":\"m2\"}");
 	run(w);
 	(void)expect_event(a, "chat:join-session-success");
 	for (i = 0; i < 32; i++)

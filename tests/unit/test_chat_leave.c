@@ -121,6 +121,46 @@ who_hangs_up_while_joining_is_seen_to_come_and_go(void **state)
 	expect_nothing(b);
 }
 
+/* A namespace left and joined again: the connection is the same. */
+static void
+a_connections_next_socket_is_another(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 0, "bob"), *a2;
+	struct chat_delivery d;
+	int i;
+
+	join_all(w, "s1");
+	say(a, "chat:join-session",
+	    "{\"sessionId\":\"s2\",\"workspaceId\":\"w1\"}", 0);
+	message(a, "s1", "m1", "the last words");
+	say(a, "chat:update-presence",
+	    "{\"sessionId\":\"s1\",\"status\":\"idle\"}", 0);
+	sequence(w);
+	hang_up(a, "client namespace disconnect");
+	a2 = client(w, 0, "ada");
+	join(a2, "w1", "s1");
+	skip_all(a2);
+	skip_all(b);
+	/* the verdicts about the first come to the second */
+	for (i = 2; i < 5; i++) {
+		d = w->sequenced[i]->d;
+		d.own = true;
+		d.socket = a2->s;
+		d.gseq = w->gseq;
+		chat_deliver(w->chat[0], &d);
+	}
+	(void)expect_event(a2, "chat:message-received");
+	(void)expect_event(a2, "chat:presence-updated");
+	expect_nothing(a2);
+	(void)expect_event(b, "chat:message-received");
+	(void)expect_event(b, "chat:presence-updated");
+	/* and the session that the first never entered is left */
+	run(w);
+	for (i = 0; i < ROWS; i++)
+		assert_false(w->presence[i].used && w->presence[i].room == 2);
+}
+
 static void
 who_hangs_up_while_leaving_leaves_once(void **state)
 {
@@ -222,6 +262,7 @@ main(void)
 		T(the_others_learn_how_many_sockets_remain),
 		T(a_disconnect_leaves_all_sessions),
 		T(who_hangs_up_while_joining_is_seen_to_come_and_go),
+		T(a_connections_next_socket_is_another),
 		T(who_hangs_up_while_leaving_leaves_once),
 		T(a_leave_that_the_store_could_not_take_comes_again),
 		T(a_leave_comes_not_again_when_the_socket_has_come_back),

@@ -420,6 +420,27 @@ after_a_gap_nobody_types(void **state)
 	expect_shown(t.b, "true");
 }
 
+/* The message or the leave that ended it was not seen here. */
+static void
+after_a_gap_of_the_stored_nobody_types_either(void **state)
+{
+	struct cast t = cast(state);
+
+	type(t.a, ON);
+	skip_all(t.b);
+	message(t.a, "s1", "m1", "hi");
+	sequence(t.w);
+	deliver_to(t.w, t.w->sequenced[t.w->ndelivered++], 0);
+	t.w->engine[1].delivered = t.w->gseq;
+	chat_resync(t.w->chat[1], t.w->gseq);
+	run(t.w);
+	expect_shown(t.b, "false");
+	(void)expect_event(t.b, "chat:presence-sync");
+	(void)expect_event(t.b, "chat:message-received");
+	pass(t.w, 60000);
+	expect_nothing(t.b);
+}
+
 static void
 who_joins_late_sees_the_next_renewal(void **state)
 {
@@ -592,6 +613,7 @@ main(void)
 		T(hanging_up_ends_it),
 		T(a_dead_workers_typist_is_ended_by_its_leave),
 		T(after_a_gap_nobody_types),
+		T(after_a_gap_of_the_stored_nobody_types_either),
 		T(who_joins_late_sees_the_next_renewal),
 		T(a_session_of_its_own_each),
 		T(an_agent_is_named),
