@@ -8,14 +8,15 @@
  * decides what is published: the first true, a renewal when one is due, and
  * false at the end or when nothing was heard for typing.expiry.
  *
- *            true                   message sent
- *   (none) --------> TYPING ---------------------------> ENDING
- *     | ^              |  ^                              |   |
- *     | +--------------+  +---------- stored ---------+  |   | true
- *     | |  false, expiry      true is published again |  |   v
- *     | +------------------------------- stored ------|--+  AGAIN
- *     +----- true while a message is on its way ------|------^ |
- *                                                     +--------+
+ *          true           false, expiry  sends    stored         not stored
+ *  (none)  T: TYPING      -              -        -              -
+ *  TYPING  R if it is due F: (none)      ENDING   (none), of     -
+ *                                                 another socket
+ *  ENDING  AGAIN          F: (none)      ENDING   (none)         F: (none)
+ *  AGAIN   -              F: (none)      ENDING   T: TYPING      T: TYPING
+ *
+ *  T, R, F: publishes true, a renewal, false.  While a message is on its way
+ *  true leads from (none) to AGAIN and publishes nothing.
  *
  * While a message is on its way the members may still see its author typing;
  * it ends that when it comes, and what is typed behind it is shown only then.
@@ -38,7 +39,9 @@
 
 enum typist_state {
 	TYPIST_TYPING,
+	/* has sent a message, which will end it */
 	TYPIST_ENDING,
+	/* types the next one already */
 	TYPIST_AGAIN,
 };
 
