@@ -2,7 +2,7 @@
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { mkdtempSync, writeFileSync, chmodSync } from "node:fs";
+import { mkdtempSync, writeFileSync, chmodSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Daemon, join_, send } from "./daemon.mjs";
@@ -14,7 +14,10 @@ const file = join(dir, "secret");
 writeFileSync(file, secret + "\n");
 const d = new Daemon({ "auth.mode": "jwt", "auth.secret_file": file });
 before(() => d.start());
-after(() => d.end());
+after(async () => {
+  await d.end();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 const b64 = (x) => Buffer.from(x).toString("base64url");
 const now = () => Math.floor(Date.now() / 1000);
