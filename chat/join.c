@@ -344,16 +344,19 @@ join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
 	s->user = d->ev.user;
 	if (d->seq > room->last_seq)
 		room->last_seq = d->seq;
-	m = room_add(chat, room, s);
+	if ((m = room_member(room, s)) == NULL)
+		m = room_add(chat, room, s);
 	m->joined_ms = d->time_ms;
 	(void)identity_allows(s->identity, room->workspace, room->session,
 	    &role);
 	m->role = role;
+	free(m->agent);
 	m->agent = copy_agent(join.agent);
 	if (join_answer(chat, s, room, m, &join) == 0) {
 		chat_count(chat, CHAT_COUNT_JOINS);
 		return;
 	}
+	replay_stop(chat, m);
 	room_remove(chat, room, s);
 	chat_publish_leave(chat, room->number, s->user, chat_cstr(s->id),
 	    d->ev.field[2], chat_str("", 0));
@@ -409,8 +412,7 @@ join_own(struct chat *chat, struct chat_socket *s, struct pending *p,
 	} else {
 		room =
 		    room_get(chat, d->ev.room, d->ev.field[0], d->ev.field[1]);
-		if (room_member(room, s) == NULL)
-			join_enter(chat, s, room, p, d);
+		join_enter(chat, s, room, p, d);
 		if (d->outcome == CHAT_STORED)
 			tell_room(chat, room, d, s);
 		room_unref(chat, room);

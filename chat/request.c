@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	    .parse = join_parse,
 	    .invalid = CHAT_E_INVALID_REQUEST,
 	    .handle = join_handle,
+	    .tells_agent = true,
 	    .error_event = EVENT_JOIN_ERROR,
 	    .errors = CHAT_COUNT_JOIN_ERRORS,
 	},
@@ -282,7 +283,7 @@ request_fail(struct request *r, enum chat_error err)
 		.wait_ns = err == CHAT_E_RATE_LIMITED ? r->wait_ns : 0,
 		.session = &r->session,
 		.workspace = &r->workspace,
-		.agent = r->cmd->handle == join_handle ? &r->agent : NULL,
+		.agent = r->cmd->tells_agent ? &r->agent : NULL,
 		.message = &r->message,
 	};
 
@@ -302,16 +303,10 @@ find_member(struct request *r)
 }
 
 static enum chat_error
-request_run(struct request *r, size_t size)
+request_run(struct request *r, bool sane)
 {
-	const struct config *cfg = r->chat->cfg;
 	enum chat_error err = CHAT_OK;
-	bool sane;
 
-	/* read first, so that a refusal can say what it is about */
-	sane = r->payload.kind == JSON_KIND_OBJECT && r->cmd->parse(r);
-	if (cfg->limits_event_bytes > 0 && size > cfg->limits_event_bytes)
-		sane = false;
 	r->wait_ns = r->chat->ops->rate(r->chat->ctx, r->s->conn, r->cmd->rate);
 	if (r->wait_ns > 0 && (r->cmd->over_rate == NULL || !sane))
 		return CHAT_E_RATE_LIMITED;
@@ -323,19 +318,6 @@ request_run(struct request *r, size_t size)
 		return err == CHAT_OK ? r->cmd->over_rate(r)
 				      : CHAT_E_RATE_LIMITED;
 	return err == CHAT_OK ? r->cmd->handle(r) : err;
-}
-
-/* The session that an event is about, wherever its kind has it. */
-static bool
-names_busy_session(const struct chat_socket *s, struct json_value payload)
-{
-	struct json_value v = json_member(payload, "message");
-	struct chat_id id;
-
-	if (v.kind == JSON_KIND_OBJECT)
-		payload = v;
-	return read_id(json_member(payload, "sessionId"), &id) &&
-	    socket_busy(s, id.text);
 }
 
 static void
@@ -355,25 +337,30 @@ void
 chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
     struct chat_str args, size_t size, bool has_ack, uint64_t ack)
 {
-	struct request r = { .chat = chat, .s = s };
+	const struct config *cfg = chat->cfg;
+	struct request r = { .chat = chat,
+		.s = s,
+		.has_ack = has_ack,
+		.ack = ack };
 	struct json_iter it = json_iter_inside(args.p, args.len);
 	enum chat_error err;
+	bool sane;
 
 	if ((r.cmd = command_find(name)) == NULL) {
 		unknown_event(chat, s, has_ack, ack);
 		return;
 	}
-	(void)json_next(&it, &r.payload);
-	r.has_ack = has_ack;
-	r.ack = ack;
-	if (socket_work(s)->nbusy > 0 && names_busy_session(s, r.payload)) {
-		if (!socket_defer(s, name, args, size, has_ack, ack)) {
-			/* for what the answer is about */
-			(void)r.cmd->parse(&r);
-			request_fail(&r, CHAT_E_OVERLOADED);
-		}
-		return;
-	}
-	if ((err = request_run(&r, size)) != CHAT_OK)
+	/* read first, so that a refusal can say what it is about */
+	sane = json_next(&it, &r.payload) &&
+	    r.payload.kind == JSON_KIND_OBJECT && r.cmd->parse(&r);
+	if (cfg->limits_event_bytes > 0 && size > cfg->limits_event_bytes)
+		sane = false;
+	if (r.session.len == 0 || !socket_busy(s, r.session.text))
+		err = request_run(&r, sane);
+	else if (socket_defer(s, name, args, size, has_ack, ack))
+		err = CHAT_OK;
+	else
+		err = CHAT_E_OVERLOADED;
+	if (err != CHAT_OK)
 		request_fail(&r, err);
 }

@@ -67,6 +67,8 @@ struct command {
 	enum chat_error (*over_rate)(struct request *r);
 	/* NULL: only the acknowledgement tells */
 	const char *error_event;
+	/* its errors tell the agentId as well */
+	bool tells_agent;
 	enum chat_count errors;
 };
 

@@ -325,6 +325,8 @@ socket_busy(const struct chat_socket *s, const char *session)
 {
 	const struct pending *p;
 
+	if (socket_work(s)->nbusy == 0)
+		return false;
 	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry) {
 		if (p->kind == PENDING_JOIN && strcmp(p->names, session) == 0)
 			return true;
