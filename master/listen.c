@@ -203,7 +203,8 @@ bind_listener(const struct listener *l, bool only_look, struct bind_error *e)
 {
 	union address a;
 	socklen_t len;
-	int fd;
+	mode_t mask;
+	int fd, rc = 0;
 
 	if ((len = make_address(l, &a)) == 0) {
 		errno = EINVAL;
@@ -215,13 +216,20 @@ bind_listener(const struct listener *l, bool only_look, struct bind_error *e)
 	    0);
 	if (fd == -1)
 		return fail(e, "cannot make a socket");
-	if (l->family != LISTENER_UNIX && set_tcp_options(fd, l) == -1)
+	if (l->family != LISTENER_UNIX && set_tcp_options(fd, l) == -1) {
 		(void)fail(e, "cannot set up a socket");
-	else if ((l->family != LISTENER_UNIX || !only_look) &&
-	    bind(fd, &a.sa, len) == -1)
-		(void)fail(e, "cannot bind");
-	else
+		(void)close(fd);
+		return -1;
+	}
+	/* whoever reaches a port may reach a Unix socket; a chmod() later
+	 * could hit something else of that name */
+	mask = umask(0111);
+	if (l->family != LISTENER_UNIX || !only_look)
+		rc = bind(fd, &a.sa, len);
+	(void)umask(mask);
+	if (rc == 0)
 		return fd;
+	(void)fail(e, "cannot bind");
 	(void)close(fd);
 	return -1;
 }
@@ -255,8 +263,7 @@ remember_file(struct listen_socket *s, const struct listener *l)
 	char path[sizeof(l->path) + 1];
 	struct stat st;
 
-	/* whoever reaches the port may reach the socket */
-	if (chmod(l->path, 0666) == -1 || lstat(l->path, &st) == -1)
+	if (lstat(l->path, &st) == -1)
 		fatal("listen: unix:%s", l->path);
 	s->dev = st.st_dev;
 	s->ino = st.st_ino;
@@ -293,7 +300,17 @@ open_one(struct listeners *all, struct listen_socket *s,
 	    on_accept, s);
 	if (s->readable == NULL)
 		fatalx("out of memory");
-	log_info("listening address=%s", name);
+}
+
+void
+listeners_log(const struct config *cfg)
+{
+	char name[160];
+
+	for (size_t i = 0; i < cfg->nlisteners; i++) {
+		listener_name(&cfg->listeners[i], name, sizeof(name));
+		log_info("listening address=%s", name);
+	}
 }
 
 struct listeners *

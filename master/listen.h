@@ -28,6 +28,9 @@ void listeners_check(const struct config *cfg, struct config_errors *errors);
  */
 struct listeners *listeners_open(struct master *m);
 
+/* Say where. */
+void listeners_log(const struct config *cfg);
+
 /* Accept from now on.  Pauses by itself when that is not possible. */
 void listeners_start(struct listeners *l);
 /* There is room again: go on if that was what was missing. */

@@ -7,6 +7,8 @@
 
 #include "master/master.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -128,20 +130,20 @@ master_children_gone(struct master *m)
 	(void)event_base_loopbreak(m->base);
 }
 
-static void
+/* 0, or -1 with errno: all go on with what they have. */
+static int
 reopen_log(struct master *m)
 {
 	int fd;
 
-	if ((fd = logs_open(m->cfg, m->opt.foreground)) == -1) {
-		log_error_errno("cannot open the log again");
-		return;
-	}
+	if ((fd = logs_open(m->cfg, m->opt.foreground)) == -1)
+		return -1;
 	(void)close(m->log_fd);
 	m->log_fd = fd;
 	logs_use(fd, m->cfg);
 	supervise_log_target(m->supervisor);
 	log_info("log opened again");
+	return 0;
 }
 
 static void
@@ -162,7 +164,8 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 		master_stop(m);
 		break;
 	case SIGUSR1:
-		reopen_log(m);
+		if (reopen_log(m) == -1)
+			log_error_errno("cannot open the log again");
 		break;
 	case SIGUSR2:
 		log_warn("upgrading in place is not possible with this "
@@ -179,6 +182,10 @@ on_housekeeping(evutil_socket_t fd, short what, void *arg)
 
 	n = users_sweep(m->shared.tables, clock_mono_ns(), SWEEP_ROWS);
 	counter_add(m->shared.tables, COUNTER_MASTER, COUNTER_USERS_FREED, n);
+	/* the syslog daemon was restarted; as long as it is not there, there
+	 * is nobody to complain to */
+	if (log_target_lost() && !m->opt.foreground)
+		(void)reopen_log(m);
 }
 
 /* ------------------------------------------------------------------ */
@@ -218,13 +225,8 @@ size_clients(struct master *m)
 	max = m->max_files - own;
 	m->refuse_slots = (uint32_t)refuse;
 	m->max_clients = m->cfg->max_connections;
-	if (max >= m->max_clients)
-		return;
-	m->max_clients = (uint32_t)max;
-	log_warn("the limit of descriptors lowers max_connections from=%u "
-		 "to=%u limit=%llu",
-	    (unsigned)m->cfg->max_connections, (unsigned)m->max_clients,
-	    (unsigned long long)m->max_files);
+	if (max < m->max_clients)
+		m->max_clients = (uint32_t)max;
 }
 
 static void
@@ -276,7 +278,12 @@ open_log(struct master *m)
 static void
 start_privileged(struct master *m)
 {
-	open_log(m);
+	/* a file has to be the user's: it will be opened again */
+	bool file = logs_target(m->cfg, m->opt.foreground)[0] == '/';
+
+	log_set_level(LOG_LEVEL_WARN);
+	if (!file)
+		open_log(m);
 	place_take(&m->place, m->cfg, &m->rights);
 	size_clients(m);
 	m->listeners = listeners_open(m);
@@ -284,6 +291,14 @@ start_privileged(struct master *m)
 	rights_drop(&m->rights);
 	if (sandbox_enter(ROLE_MASTER) == -1)
 		fatal("sandbox");
+	if (file)
+		open_log(m);
+	if (m->max_clients < m->cfg->max_connections)
+		log_warn("the limit of descriptors lowers max_connections "
+			 "from=%u to=%u limit=%llu",
+		    (unsigned)m->cfg->max_connections, (unsigned)m->max_clients,
+		    (unsigned long long)m->max_files);
+	listeners_log(m->cfg);
 }
 
 static void
@@ -310,6 +325,7 @@ start(struct master *m, const struct options *opt, struct config *cfg)
 	m->opt = *opt;
 	m->cfg = cfg;
 	m->ready_fd = -1;
+	(void)umask(022);
 	spawn_init();
 	log_init("chatd", ROLE_MASTER, -1);
 	notify_init();

@@ -84,8 +84,9 @@ static int
 take_dir(const char *option, const char *path, mode_t mode,
     const struct rights *r)
 {
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	struct stat st;
-	bool made;
+	bool made, ours_to_give = true;
 	int fd;
 
 	if (make_parents(path) == -1)
@@ -93,10 +94,15 @@ take_dir(const char *option, const char *path, mode_t mode,
 	made = mkdir(path, mode) == 0;
 	if (!made && errno != EEXIST)
 		fatal("%s: cannot make %s", option, path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if ((fd = open(path, flags | O_NOFOLLOW)) == -1) {
+		/* a link may point to anything: then only what is there */
+		ours_to_give = false;
+		fd = open(path, flags);
+	}
 	if (fd == -1 || fstat(fd, &st) == -1)
 		fatal("%s: cannot open %s", option, path);
-	if (r->root && (made || (st.st_uid != r->uid && is_empty(fd))) &&
+	if (r->root && ours_to_give &&
+	    (made || (st.st_uid != r->uid && is_empty(fd))) &&
 	    (fchown(fd, r->uid, r->gid) == -1 || fchmod(fd, mode) == -1 ||
 		fstat(fd, &st) == -1))
 		fatal("%s: cannot give %s to user %s", option, path, r->user);
@@ -217,8 +223,8 @@ take_lock(int fd, int dirfd, const char *name, const char *option,
 			       "behind by pid %d",
 			    option, path, (int)pid);
 		if (!told)
-			log_notice("waiting for the children of a daemon that "
-				   "was killed pid=%d",
+			log_warn("waiting for the children of a daemon that "
+				 "was killed killed_pid=%d",
 			    (int)pid);
 		told = true;
 		(void)nanosleep(&pause, NULL);

@@ -1135,7 +1135,9 @@ class Chatctl(unittest.TestCase):
             code = ("import socket\n"
                     "s = socket.socket(socket.AF_UNIX)\n"
                     "s.connect(%r)\n"
-                    "s.sendall(b'{\"v\":1,\"command\":\"version\"}\\n')\n"
+                    "q = b'{\"v\":1,\"command\":\"version\"}\\n'\n"
+                    "try: s.sendall(q)\n"
+                    "except OSError: pass\n"
                     "try:\n"
                     "    for i in range(9): print(s.recv(65536))\n"
                     "except OSError: pass\n" % self.d.sock)
