@@ -402,7 +402,8 @@ token_main(const struct options *opt, int argc, char *argv[])
 		sb_clear(&sb);
 		return EXIT_FAILED;
 	}
-	(void)puts(sb.data);
+	/* nothing in a token needs an escape */
+	(void)printf(opt->json ? "{\"token\":\"%s\"}\n" : "%s\n", sb.data);
 	sb_clear(&sb);
 	return EXIT_DONE;
 }
