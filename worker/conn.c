@@ -32,7 +32,7 @@ conn_watch(struct conn *c)
 {
 	short what = EV_PERSIST | EV_READ;
 
-	if (c->paused)
+	if (c->paused || c->choked)
 		what &= ~EV_READ;
 	if (c->writing)
 		what |= EV_WRITE;
@@ -128,6 +128,7 @@ conn_leave(struct conn *c, const char *reason)
 static void
 conn_unpause(struct conn *c)
 {
+	c->choked = false;
 	if (!c->paused)
 		return;
 	TAILQ_REMOVE(&c->worker->paused, c, queue_entry);
@@ -288,7 +289,7 @@ conn_on_event(int fd, short what, void *arg)
 
 	if (c->client != NULL && (what & EV_WRITE))
 		output_on_writable(c);
-	if (c->client != NULL && (what & EV_READ) && !c->paused)
+	if (c->client != NULL && (what & EV_READ) && !c->paused && !c->choked)
 		conn_on_readable(c);
 }
 
@@ -306,6 +307,20 @@ conn_pause(struct conn *c)
 	c->paused = true;
 	TAILQ_INSERT_TAIL(&c->worker->paused, c, queue_entry);
 	conn_watch(c);
+}
+
+void
+conn_choke(struct conn *c)
+{
+	c->choked = true;
+	conn_watch(c);
+}
+
+void
+conn_unchoke(struct conn *c)
+{
+	c->choked = false;
+	conn_pause(c);
 }
 
 void

@@ -68,6 +68,8 @@ struct conn {
 	/* queued bytes that the client asked for: they are not counted
 	 * against it */
 	uint32_t answer_bytes;
+	/* those of them that come at once, not piece by piece */
+	uint32_t unread_bytes;
 	uint8_t refusal;
 	/* counted in the user table */
 	bool counted;
@@ -80,6 +82,8 @@ struct conn {
 	bool paused;
 	/* paused while it was producing */
 	bool resume_producing;
+	/* has to take the answers that wait before it may ask on */
+	bool choked;
 	/* too slow, or no memory for it: to be closed after the turn */
 	bool doomed;
 	/* has joined its namespace once */
@@ -124,6 +128,10 @@ void conn_on_timer(void *arg, struct wheel_entry *e);
 
 /* Publish no more for now: the rest of the input waits. */
 void conn_pause(struct conn *c);
+/* It does not read what it is answered: neither do we what it sends. */
+void conn_choke(struct conn *c);
+/* It has read: the rest of its input comes with the paused ones'. */
+void conn_unchoke(struct conn *c);
 /* Less is queued again: go on with those who wait. */
 void conn_resume_all(struct worker *w);
 

@@ -99,6 +99,10 @@ ws_input(struct conn *c, char *buf, size_t len)
 			conn_pause(c);
 			return at;
 		}
+		if (output_is_unread(c)) {
+			conn_choke(c);
+			return at;
+		}
 		switch (ws_next(p, buf + at, len - at, &used, &ev)) {
 		case WS_MORE:
 			return at + used;

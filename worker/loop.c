@@ -34,8 +34,10 @@ loop_produce(struct worker *w)
 			continue;
 		}
 		c->producing = false;
+		w->out.by_piece = true;
 		if (c->chat != NULL)
 			chat_produce(w->chat, c->chat, w->log_cursor);
+		w->out.by_piece = false;
 		more = more || c->producing;
 	}
 	return more;
@@ -45,6 +47,7 @@ static void
 loop_tick(struct worker *w)
 {
 	struct chat_totals totals;
+	struct publish_counts counts;
 
 	wheel_run(&w->wheel, w->now_ms, conn_on_timer, w);
 	if (w->now_ms < w->last_tick_ms + TICK_MS)
@@ -54,6 +57,9 @@ loop_tick(struct worker *w)
 	w->last_tick_ms = w->now_ms;
 	chat_tick(w->chat);
 	publisher_expire(w->publisher, w->now_ms, worker_lost, w);
+	publisher_counts(w->publisher, &counts);
+	WORKER_COUNT(w, PUBLISHED_LOG, counts.published);
+	WORKER_COUNT(w, RING_FULL, counts.full);
 	chat_totals(w->chat, &totals);
 	gauge_set(w->tables, w->slot, GAUGE_MEMBERS, (int64_t)totals.members);
 	gauge_set(w->tables, w->slot, GAUGE_CHUNKS,
@@ -133,6 +139,10 @@ worker_loop(struct worker *w)
 		output_flush(w);
 		if (loop_ending(w))
 			break;
+		/* those who have read in the meantime may go on */
+		more = more ||
+		    (!TAILQ_EMPTY(&w->paused) &&
+			!publisher_congested(w->publisher));
 		conn_reap(w);
 		WORKER_COUNT(w, TURNS, 1);
 		hist_add(w->tables, w->slot, HIST_TURN,

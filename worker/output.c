@@ -21,6 +21,8 @@
 #define FULL_REFS 32768
 /* pieces of one writev() */
 #define MAX_PIECES 64
+/* bytes of answers that may wait while more is asked */
+#define UNREAD_MAX (256 * 1024)
 
 /* Make room for one more element of 'size' bytes; memory is fatal. */
 static void *
@@ -85,6 +87,26 @@ output_queued(const struct conn *c)
 	return (size_t)c->client->out.bytes + c->out_bytes;
 }
 
+bool
+output_is_unread(const struct conn *c)
+{
+	return c->unread_bytes >= UNREAD_MAX;
+}
+
+/* Something may have left; answers are taken to be the last to do so. */
+static void
+output_left(struct conn *c)
+{
+	size_t queued = output_queued(c);
+
+	if (c->answer_bytes > queued)
+		c->answer_bytes = (uint32_t)queued;
+	if (c->unread_bytes > queued)
+		c->unread_bytes = (uint32_t)queued;
+	if (c->choked && c->unread_bytes < UNREAD_MAX / 2)
+		conn_unchoke(c);
+}
+
 /* The connection will be closed when the turn's output has left. */
 static void
 output_doom(struct conn *c)
@@ -110,6 +132,8 @@ output_allowed(struct conn *c, uint32_t len, enum chat_priority prio)
 
 	if (prio == CHAT_ANSWER) {
 		c->answer_bytes += len;
+		if (!w->out.by_piece)
+			c->unread_bytes += len;
 		return true;
 	}
 	if (limit == 0)
@@ -261,7 +285,6 @@ output_write(struct conn *c)
 		output_keep(c, first, skip);
 		return;
 	}
-	c->answer_bytes = 0;
 }
 
 static void
@@ -277,6 +300,7 @@ output_flush_conn(struct conn *c)
 	c->out_first = c->out_last = c->out_bytes = 0;
 	if (c->client == NULL)
 		return;
+	output_left(c);
 	if (c->doomed) {
 		log_debug("slow client client=%u queued=%zu", c->slot,
 		    output_queued(c));
@@ -296,6 +320,7 @@ output_flush(struct worker *w)
 	for (i = 0; i < o->ndirty; i++)
 		output_flush_conn(o->dirty[i]);
 	o->ndirty = 0;
+	WORKER_COUNT(w, FRAMES_OUT, o->nrefs);
 	o->nrefs = 0;
 	while (o->nspill > 0)
 		free(o->spill[--o->nspill]);
@@ -319,10 +344,10 @@ output_on_writable(struct conn *c)
 		if (n > 0)
 			chain_consume(&w->io, out, (size_t)n);
 	}
+	output_left(c);
 	if (out->bytes > 0)
 		return;
 	c->writing = false;
-	c->answer_bytes = 0;
 	conn_watch(c);
 	if (c->client->phase == CONN_CLOSING && !c->dirty)
 		conn_finish(c);

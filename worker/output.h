@@ -40,6 +40,8 @@ struct output {
 	/* frames that did not fit into the arena: in the heap, this turn */
 	char **spill;
 	uint32_t nspill, maxspill;
+	/* what is sent now is made piece by piece, as sockets drain */
+	bool by_piece;
 	/* reserved last: in the arena, or the last of the spilled */
 	char *reserved;
 	size_t reserved_len;
@@ -64,6 +66,9 @@ void output_bytes(struct conn *c, const void *bytes, size_t len,
 
 /* Bytes that wait for the connection, this turn's included. */
 size_t output_queued(const struct conn *c);
+
+/* Does it ask and ask, and not read what it is answered? */
+bool output_is_unread(const struct conn *c);
 
 /* Write everything that is due, then empty the arena. */
 void output_flush(struct worker *w);

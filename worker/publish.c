@@ -44,6 +44,7 @@ struct publisher {
 	/* what a full ring did not take */
 	struct waiting *head, **tail;
 	size_t queued, queued_bytes;
+	struct publish_counts counts;
 	unsigned char *scratch;
 	size_t scratch_size;
 };
@@ -183,7 +184,13 @@ static int
 publisher_send(struct publisher *p, const void *rec, size_t len, bool live,
     uint64_t *gseq)
 {
-	return ring_publish(live ? p->live : p->log, rec, len, gseq);
+	int rc = ring_publish(live ? p->live : p->log, rec, len, gseq);
+
+	if (rc == -1)
+		p->counts.full++;
+	else if (!live)
+		p->counts.published++;
+	return rc;
 }
 
 /* Lay the record out in the scratch buffer; its length, 0 if it is too long. */
@@ -387,6 +394,13 @@ publisher_again(struct publisher *p, uint64_t pos)
 		publisher_queue(p, w);
 	}
 	(void)publisher_flush(p);
+}
+
+void
+publisher_counts(struct publisher *p, struct publish_counts *counts_r)
+{
+	*counts_r = p->counts;
+	memset(&p->counts, 0, sizeof(p->counts));
 }
 
 size_t

@@ -74,6 +74,13 @@ void publisher_expire(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
  */
 void publisher_again(struct publisher *p, uint64_t pos);
 
+/* What happened since the last call. */
+struct publish_counts {
+	/* records that the log ring took, and how often it was full */
+	uint64_t published, full;
+};
+void publisher_counts(struct publisher *p, struct publish_counts *counts_r);
+
 /* How many wait for a verdict. */
 size_t publisher_waiting(const struct publisher *p);
 
