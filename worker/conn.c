@@ -217,11 +217,51 @@ conn_finish(struct conn *c)
 		conn_drop(c, COUNTER_CLOSED_PEER, "transport close");
 }
 
+static size_t
+conn_holds(const struct conn *c)
+{
+	const struct client *cl = c->client;
+
+	return (size_t)cl->out.bytes + cl->in.bytes + cl->raw.bytes;
+}
+
+/* Drop who holds more than 'c' would with 'len' bytes. */
+static int
+conn_make_room(struct conn *c, size_t len)
+{
+	struct conn *other, *most = NULL;
+	size_t holds = conn_holds(c) + len;
+
+	LIST_FOREACH(other, &c->worker->conns, entry) {
+		if (conn_holds(other) > holds) {
+			holds = conn_holds(other);
+			most = other;
+		}
+	}
+	if (most == NULL)
+		return -1;
+	log_debug("no chunk left client=%u holds=%zu", most->slot, holds);
+	conn_drop(most, COUNTER_CLOSED_OVERLOAD, "transport error");
+	return 0;
+}
+
+int
+conn_keep(struct conn *c, struct chain *chain, const void *data, size_t len)
+{
+	struct worker *w = c->worker;
+
+	while (chain_append(&w->io, chain, data, len) == -1) {
+		WORKER_COUNT(w, CHUNKS_EMPTY, 1);
+		if (conn_make_room(c, len) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 /* Hand what was read to the layer whose turn it is; keep what is left. */
 static void
 conn_input(struct conn *c, char *buf, size_t len)
 {
-	struct worker *w = c->worker;
 	size_t used = 0, n;
 	uint8_t phase;
 
@@ -240,11 +280,8 @@ conn_input(struct conn *c, char *buf, size_t len)
 	} while (c->client->phase != phase && used < len);
 	if (c->client->phase == CONN_CLOSING || used == len)
 		return;
-	if (chain_append(&w->io, &c->client->raw, buf + used, len - used) ==
-	    -1) {
-		WORKER_COUNT(w, CHUNKS_EMPTY, 1);
+	if (conn_keep(c, &c->client->raw, buf + used, len - used) == -1)
 		conn_drop(c, COUNTER_CLOSED_OVERLOAD, "transport error");
-	}
 }
 
 static void

@@ -128,6 +128,13 @@ void conn_on_timer(void *arg, struct wheel_entry *e);
 
 /* Publish no more for now: the rest of the input waits. */
 void conn_pause(struct conn *c);
+/*
+ * Append to one of its chains.  When no chunk is left, those who hold most
+ * are dropped to make room; -1: it would hold most itself.
+ */
+int conn_keep(struct conn *c, struct chain *chain, const void *data,
+    size_t len);
+
 /* It does not read what it is answered: neither do we what it sends. */
 void conn_choke(struct conn *c);
 /* It has read: the rest of its input comes with the paused ones'. */

@@ -46,7 +46,6 @@ ws_assemble(struct conn *c, bool binary)
 static void
 ws_on_data(struct conn *c, const struct ws_event *ev)
 {
-	struct worker *w = c->worker;
 	bool binary = ev->opcode == WS_BINARY;
 
 	if (ev->first && ev->last) {
@@ -54,8 +53,7 @@ ws_on_data(struct conn *c, const struct ws_event *ev)
 		return;
 	}
 	if (ev->len > 0 &&
-	    chain_append(&w->io, &c->client->in, ev->data, ev->len) == -1) {
-		WORKER_COUNT(w, CHUNKS_EMPTY, 1);
+	    conn_keep(c, &c->client->in, ev->data, ev->len) == -1) {
 		conn_close(c, COUNTER_CLOSED_OVERLOAD, "transport error",
 		    WS_CODE_RETRY, "out of memory");
 		return;

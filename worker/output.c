@@ -235,13 +235,13 @@ static void
 output_keep(struct conn *c, uint32_t i, size_t skip)
 {
 	struct worker *w = c->worker;
-	const struct output_ref *ref;
+	struct output_ref ref;
 
-	for (; i != 0; i = ref->next, skip = 0) {
-		ref = &w->out.refs[i - 1];
-		if (chain_append(&w->io, &c->client->out,
-			output_at(w, ref->off) + skip, ref->len - skip) == -1) {
-			WORKER_COUNT(w, CHUNKS_EMPTY, 1);
+	for (; i != 0; i = ref.next, skip = 0) {
+		/* a copy: others may leave, which may add references */
+		ref = w->out.refs[i - 1];
+		if (conn_keep(c, &c->client->out, output_at(w, ref.off) + skip,
+			ref.len - skip) == -1) {
 			conn_drop(c, COUNTER_CLOSED_OVERLOAD,
 			    "transport error");
 			return;
