@@ -34,6 +34,7 @@ STEPS = [
      "sh tests/system/system.sh", 900),
     ("master", "/usr/bin/python3 tests/system/test_master.py", 300),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),
+    ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 200),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 300),
