@@ -185,11 +185,23 @@ class Daemon:
             self.proc.wait()
             until(lambda: not any(alive(p) for p in children), 10)
 
+    def kill_detached(self):
+        """What a test that failed has left in the background."""
+        try:
+            with open(self.run + "/chatd.pid") as f:
+                pid = int(f.read())
+        except (OSError, ValueError):
+            return
+        if self.proc is None and alive(pid):
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: not alive(pid))
+
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
         self.kill()
+        self.kill_detached()
         for c in self.raws:
             c.close()
         if self.log is not None:
@@ -844,8 +856,6 @@ class Reload(unittest.TestCase):
             d.write_conf(conf % (log, "logfmt"))
             self.assertEqual(d.once().returncode, 0)
             pid = d.ask("status")["pid"]
-            self.addCleanup(lambda: alive(pid) and os.kill(pid,
-                                                           signal.SIGKILL))
             d.write_conf(conf % (log, "json"))
             self.assertEqual(len(d.ask("reload")["changed"]), 1)
             with open(log) as f:
