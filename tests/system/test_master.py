@@ -4,6 +4,7 @@
 Starting, refusing to start, privileges, supervision, reload, stop, control
 socket, limits.  Runs as root (every role as nobody) or as anybody else.
 """
+import contextlib
 import base64
 import grp
 import hashlib
@@ -1172,7 +1173,8 @@ class Chatctl(unittest.TestCase):
             for _ in range(4):
                 pid = d.workers()[0]
                 if pid:
-                    os.kill(pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                     time.sleep(0.05)
             self.assertTrue(until(lambda: d.ask("status")
                                   ["workers_ready"] == 0))
