@@ -5,8 +5,8 @@
  * order - the memory order of every shared access of ring and wake, by name.
  *
  * The table is here and nowhere else; the code names the access, not the
- * order.  tests/model/ compiles the same code with one name at a time
- * weakened, and each of those mutants must be caught.
+ * order.  tests/model/ring_relacy.cc runs the same code with one name at a
+ * time weakened, and must catch each of those mutants.
  *
  * On x86 the compare-and-swap is a full barrier anyway, loads are acquire
  * and stores are release: only O_DURABLE and the sleep bits cost anything.
@@ -70,10 +70,12 @@
 #endif
 
 /*
- * A consumer's state.  JOIN and SCAN are sequentially consistent for the
- * live ring, where whoever raises free_seq and whoever joins must not both
- * miss the other.  EVICT comes before the raise that it allows.  CHECK is
- * relaxed: the fence before it does the work.
+ * A consumer's state.  JOIN and SCAN: in the live ring, whoever raises
+ * free_seq and whoever joins must not both miss the other.  ADMIT and EVICT
+ * are followed by a look at the sleep bits, SCAN by going to sleep: the same
+ * handshake again.  ADMIT also publishes cursor and join_pos.  An eviction
+ * needs no more than to stand before the raise of free_seq that it allows.
+ * CHECK is relaxed: the fence before it does the work.
  */
 #ifndef O_STATE_JOIN
 #define O_STATE_JOIN A_SEQ_CST
@@ -82,10 +84,10 @@
 #define O_STATE_SCAN A_SEQ_CST
 #endif
 #ifndef O_STATE_ADMIT
-#define O_STATE_ADMIT A_ACQ_REL
+#define O_STATE_ADMIT A_SEQ_CST
 #endif
 #ifndef O_STATE_EVICT
-#define O_STATE_EVICT A_ACQ_REL
+#define O_STATE_EVICT A_SEQ_CST
 #endif
 #ifndef O_STATE_SEEN
 #define O_STATE_SEEN A_ACQUIRE
@@ -116,8 +118,9 @@
 #endif
 
 /*
- * Sleep bits, and what is checked between announcing sleep and sleeping:
- * with anything weaker on either side both may miss the other.
+ * Sleep bits.  SET and SEEN: with anything weaker, maker and sleeper may both
+ * miss the other.  TAKE decides among several wakers, which any atomic
+ * read-modify-write does.
  */
 #ifndef O_SLEEP_SET
 #define O_SLEEP_SET A_SEQ_CST
@@ -129,7 +132,10 @@
 #define O_SLEEP_TAKE A_SEQ_CST
 #endif
 
-/* Masks that say who wants something: space, admission, a room's events. */
+/*
+ * Masks that say who wants something: space, admission, a room's events.
+ * Set before one goes to sleep, read after what they ask for was made.
+ */
 #ifndef O_WANT
 #define O_WANT A_SEQ_CST
 #endif

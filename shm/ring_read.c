@@ -86,7 +86,7 @@ ring_quit(struct ring *r, unsigned slot)
 enum ring_state
 ring_state(const struct ring *r, unsigned slot)
 {
-	uint64_t word = A_LOAD(&ring_consumer(r, slot)->state, O_STATE_JOIN);
+	uint64_t word = A_LOAD(&ring_consumer(r, slot)->state, O_STATE_SCAN);
 
 	switch (ring_state_of(word)) {
 	case RING_JOINING:

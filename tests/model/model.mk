@@ -1,0 +1,6 @@
+# model.mk - what the rings and tables promise, explored.
+
+.PHONY: models
+
+models:
+	@sh tests/model/run.sh $(O)/model
