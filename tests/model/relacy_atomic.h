@@ -29,8 +29,8 @@ typedef rl::atomic<uint64_t> a_u64;
 #define A_AND(p, v, order) (p)->fetch_and(v, order, $)
 #define A_ADD(p, v, order) (p)->fetch_add(v, order, $)
 #define A_CAS(p, expected, v, order) \
-	(p)->compare_exchange_strong( \
-	    *(expected), v, order, $, rl::mo_relaxed, $)
+	(p)->compare_exchange_strong(*(expected), v, order, $, rl::mo_relaxed, \
+	    $)
 /* a fence weakened to relaxed is none */
 #define A_FENCE(order) \
 	do { \
