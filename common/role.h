@@ -37,8 +37,7 @@ int worker_main(void);
 int scribe_main(void);
 
 /* chatd -V: what the master cannot know, a name and a value each. */
-typedef void (*role_version_fn)(const char *what, const char *value,
-    void *arg);
+typedef void (*role_version_fn)(const char *what, const char *value, void *arg);
 void scribe_version(role_version_fn fn, void *arg);
 
 #endif /* COMMON_ROLE_H */
