@@ -17,7 +17,9 @@ async function pair() {
   const b = await d.clientOn(1, `b${n}`);
   const s = `p${n}`;
   await join_(a, s);
+  const joined = next(a, "chat:user-joined");
   await join_(b, s);
+  await joined;
   return { a, b, s, ua: `a${n}`, ub: `b${n}` };
 }
 
