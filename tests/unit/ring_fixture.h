@@ -57,14 +57,22 @@ struct fixture {
 	size_t len;
 };
 
+/* With a page behind it that nobody may touch. */
 static inline void *
 fixture_map(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	char *p = mmap(NULL, size + 4096, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_true(p != MAP_FAILED);
+	assert_int_equal(mprotect(p + size, 4096, PROT_NONE), 0);
 	return p;
+}
+
+static inline void
+fixture_unmap(void *p, size_t size)
+{
+	munmap(p, size + 4096);
 }
 
 static inline struct ring *
@@ -120,8 +128,8 @@ fixture_teardown(void **state)
 	wake_detach(&f->wake);
 	for (i = 0; i < WAKE_CONSUMERS; i++)
 		close(f->efd[i]);
-	munmap(f->wake_mem, 4096);
-	munmap(f->mem, f->size);
+	fixture_unmap(f->wake_mem, 4096);
+	fixture_unmap(f->mem, f->size);
 	free(f);
 	return 0;
 }

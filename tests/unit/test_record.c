@@ -173,6 +173,18 @@ record_whose_field_lengths_lie_is_refused(void **state)
 }
 
 static void
+record_with_bytes_behind_its_last_field_is_refused(void **state)
+{
+	struct record_field f[RECORD_MAX_FIELDS];
+	size_t len = message();
+
+	memset(buf + len, 0, 8);
+	seal(buf, len + 8);
+	assert_true(record_intact(buf, len + 8));
+	assert_int_equal(record_parse(buf, len + 8, f), -1);
+}
+
+static void
 record_of_an_unknown_type_is_refused(void **state)
 {
 	struct record_field f[RECORD_MAX_FIELDS];
@@ -205,6 +217,8 @@ main(void)
 		cmocka_unit_test(
 		    record_cut_short_or_followed_by_more_is_refused),
 		cmocka_unit_test(record_whose_field_lengths_lie_is_refused),
+		cmocka_unit_test(
+		    record_with_bytes_behind_its_last_field_is_refused),
 		cmocka_unit_test(record_of_an_unknown_type_is_refused),
 	};
 

@@ -166,6 +166,31 @@ ring_info_counts_what_is_published_and_in_use(void **state)
 	assert_int_equal(c.lag, 0);
 }
 
+/* The end does not depend on what anybody wrote into the hint. */
+static void
+ring_info_is_not_misled_by_the_hint(void **state)
+{
+	static const uint64_t lies[] = { 0, BASE + 11, BASE + 40,
+		BASE + SLOTS + 5, UINT64_MAX };
+	struct fixture *f = *state;
+	struct ring_info info;
+	unsigned i;
+
+	for (i = 0; i < 10; i++)
+		assert_int_equal(publish(f, 0, i, 200), 0);
+	for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		atomic_store(&f->scribe->control->hint.v, lies[i]);
+		ring_info(f->w[1], &info);
+		assert_int_equal(info.end, BASE + 10);
+	}
+	/* of an old lap, where there is a word that looks right */
+	atomic_store(&f->scribe->core.slot[20],
+	    ring_word(ring_lap(&f->scribe->core, BASE) + 3, 0, 0));
+	atomic_store(&f->scribe->control->hint.v, BASE + 2 * SLOTS + 21);
+	ring_info(f->w[1], &info);
+	assert_int_equal(info.end, BASE + 10);
+}
+
 /* Does writing to 'p' kill a child that has called ring_protect()? */
 static bool
 is_writable(struct fixture *f, struct ring *r, unsigned arena, char *p)
@@ -237,6 +262,7 @@ main(void)
 		T(ring_abi_is_the_same_in_the_same_build),
 		T(ring_detach_leaves_null),
 		T(ring_info_counts_what_is_published_and_in_use),
+		T(ring_info_is_not_misled_by_the_hint),
 		T(ring_protect_leaves_a_worker_its_own_arena_and_nothing_else),
 		T(ring_protect_leaves_the_scribe_its_index),
 	};

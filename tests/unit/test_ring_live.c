@@ -103,7 +103,9 @@ live_laggard_of_more_than_three_quarters_is_evicted(void **state)
 
 	for (i = 0; i < QUOTA * WORKERS; i++)
 		assert_int_equal(publish(f, i % WORKERS, BASE + i, 100), 0);
-	cursor[1] = read_all(f, 1, cursor[1]);
+	/* this one is behind as well, but by less than three quarters */
+	cursor[1] += SLOTS / 4 + 1;
+	ring_advance(f->w[1], 1, cursor[1]);
 	assert_int_equal(ring_state(f->w[0], 0), RING_ACTIVE);
 	/* a fourth producer takes the rest, a fifth finds the ring full */
 	for (i = 0; i <= QUOTA; i++) {
@@ -144,6 +146,23 @@ live_laggard_that_holds_a_producers_whole_quota_is_evicted(void **state)
 	assert_int_equal(ring_state(f->w[0], 0), RING_ACTIVE);
 	assert_int_equal(publish(f, 1, BASE + i, 100), 0);
 	assert_int_equal(ring_state(f->w[0], 0), RING_EVICTED);
+}
+
+/* Only who holds that much goes. */
+static void
+live_laggard_that_holds_a_producers_arena_goes_alone(void **state)
+{
+	struct fixture *f = *state;
+	unsigned i;
+
+	(void)join(f, 0);
+	(void)join(f, 2);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(publish(f, 1, BASE + i, MAX_RECORD / 2), 0);
+	ring_advance(f->w[2], 2, BASE + 5);
+	assert_int_equal(publish(f, 1, BASE + i, MAX_RECORD / 2), 0);
+	assert_int_equal(ring_state(f->w[0], 0), RING_EVICTED);
+	assert_int_equal(ring_state(f->w[2], 2), RING_ACTIVE);
 }
 
 static void
@@ -254,7 +273,7 @@ live_publish_wakes_who_follows_the_room(void **state)
 	}
 	assert_int_equal(woken, 8);
 	ring_detach(&log);
-	munmap(mem, ring_size(&g));
+	fixture_unmap(mem, ring_size(&g));
 }
 
 static void
@@ -285,6 +304,7 @@ main(void)
 		T(live_ring_goes_on_for_thousands_of_laps),
 		T(live_laggard_of_more_than_three_quarters_is_evicted),
 		T(live_laggard_that_holds_a_producers_whole_quota_is_evicted),
+		T(live_laggard_that_holds_a_producers_arena_goes_alone),
 		T(live_consumer_that_keeps_up_is_not_evicted_by_a_full_arena),
 		T(live_limit_lets_an_overtaken_consumer_notice),
 		T(live_scribbled_slot_is_bad_and_passed),

@@ -134,6 +134,50 @@ replacement_joins_in_the_slot_of_the_dead(void **state)
 	assert_int_equal(c.incarnation, 20);
 }
 
+static int
+setup_live(void **state)
+{
+	return fixture_setup(state, RING_LIVE);
+}
+
+/* In a live ring nobody raises free_seq while there is room. */
+static void
+arenas_of_the_dead_drain_in_a_live_ring_that_is_never_full(void **state)
+{
+	struct fixture *f = *state;
+	unsigned i;
+	int a = f->arena[0];
+
+	(void)join(f, 1);
+	for (i = 0; i < 100; i++) {
+		ring_producer_init(f->w[0], (unsigned)a);
+		assert_int_equal(publish(f, 0, i, 100), 0);
+		(void)ring_worker_dead(f->scribe, 0, (unsigned)a);
+		ring_advance(f->w[1], 1, BASE + i + 1);
+		a = ring_arena_take(f->scribe, 0, 100 + i);
+		assert_int_not_equal(a, -1);
+	}
+}
+
+static void
+arena_of_the_dead_is_kept_while_a_live_reader_is_behind(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)join(f, 1);
+	assert_int_equal(publish(f, 0, 1, 100), 0);
+	(void)ring_worker_dead(f->scribe, 0, (unsigned)f->arena[0]);
+	assert_int_not_equal(ring_arena_take(f->scribe, 0, 20), -1);
+	assert_int_not_equal(ring_arena_take(f->scribe, 9, 21), -1);
+	wake_prepare(f->wake, 1);
+	assert_int_equal(ring_arena_take(f->scribe, 10, 22), -1);
+	assert_true(was_woken(f, 1));
+	ring_advance(f->w[1], 1, BASE + 1);
+	assert_int_equal(ring_arena_take(f->scribe, 10, 22), f->arena[0]);
+}
+
+#define L(name) \
+	cmocka_unit_test_setup_teardown(name, setup_live, fixture_teardown)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
 
 int
@@ -147,6 +191,8 @@ main(void)
 		T(death_takes_back_cursor_interest_and_wishes),
 		T(death_of_a_joiner_is_not_undone_by_its_admission),
 		T(replacement_joins_in_the_slot_of_the_dead),
+		L(arenas_of_the_dead_drain_in_a_live_ring_that_is_never_full),
+		L(arena_of_the_dead_is_kept_while_a_live_reader_is_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,6 +131,48 @@ publish_says_eagain_when_the_arena_is_full(void **state)
 	assert_int_equal(publish(f, 0, i, MAX_RECORD), 0);
 }
 
+/* [tail, pos) wrapped round: what is between pos and tail is all there is. */
+static void
+publish_leaves_alone_what_may_still_be_read(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t cursor = join(f, 0);
+	size_t len;
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		assert_int_equal(publish(f, 1, i, MAX_RECORD), 0);
+	sequence(f);
+	ring_advance(f->w[0], 0, cursor + 1);
+	(void)gate(f, 0);
+	/* the first quarter is free again */
+	assert_int_equal(publish(f, 1, 4, MAX_RECORD / 4 * 3), 0);
+	errno = 0;
+	assert_int_equal(publish(f, 1, 5, MAX_RECORD / 2), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(publish(f, 1, 5, MAX_RECORD / 4), 0);
+	assert_int_equal(publish(f, 1, 6, 100), -1);
+	sequence(f);
+	for (i = 1; i < 6; i++) {
+		assert_int_equal(ring_read(f->w[0], 0, cursor + i, f->buf,
+				     sizeof(f->buf), &len),
+		    RING_OK);
+		assert_int_equal(value_of(f, len), i);
+	}
+}
+
+/* The hint saves others the walk: it follows what is published. */
+static void
+publish_moves_the_hint(void **state)
+{
+	struct fixture *f = *state;
+	unsigned i;
+
+	for (i = 0; i < 15; i++)
+		assert_int_equal(publish(f, 0, i, 100), 0);
+	assert_int_equal(f->scribe->control->hint.v, BASE + 8);
+}
+
 /* Sizes without a common divisor, thousands of laps, everything checked. */
 static void
 publish_wraps_slots_and_arena_without_a_torn_record(void **state)
@@ -228,6 +270,24 @@ publish_passes_a_scribbled_slot(void **state)
 	assert_int_equal(f->next, BASE + 4);
 }
 
+/* A word of the next lap is no damage: free_seq has moved. */
+static void
+publish_does_not_repair_what_is_of_a_later_lap(void **state)
+{
+	struct fixture *f = *state;
+	unsigned i;
+
+	for (i = 0; i < SLOTS + 3; i++) {
+		assert_int_equal(publish(f, i % 2, i, 100), 0);
+		sequence(f);
+		(void)gate(f, 0);
+	}
+	for (i = 0; i < SLOTS + 3; i++)
+		assert_false(ring_core_repair(&f->w[0]->core, BASE + i));
+	for (i = 3; i < SLOTS + 3; i++)
+		assert_true(ring_core_is_published(&f->w[0]->core, BASE + i));
+}
+
 /* Even if every word is garbage, publishing ends, one way or the other. */
 static void
 publish_ends_in_a_ring_full_of_garbage(void **state)
@@ -295,9 +355,12 @@ main(void)
 		T(publish_lets_one_producer_hold_a_quarter_of_the_slots),
 		T(publish_says_eagain_when_all_slots_are_taken),
 		T(publish_says_eagain_when_the_arena_is_full),
+		T(publish_leaves_alone_what_may_still_be_read),
+		T(publish_moves_the_hint),
 		T(publish_wraps_slots_and_arena_without_a_torn_record),
 		T(publish_survives_a_scribbled_hint),
 		T(publish_passes_a_scribbled_slot),
+		T(publish_does_not_repair_what_is_of_a_later_lap),
 		T(publish_ends_in_a_ring_full_of_garbage),
 		T(publish_of_a_new_scribe_waits_for_its_predecessors_records),
 	};

@@ -162,9 +162,12 @@ static void
 cursor_is_not_moved_by_who_is_not_active(void **state)
 {
 	struct fixture *f = *state;
+	struct ring_consumer_info info;
 
 	ring_join(f->w[0], 0, 10);
 	ring_advance(f->w[0], 0, BASE + 50);
+	ring_consumer_info(f->scribe, 0, &info);
+	assert_int_equal(info.cursor, 0);
 	(void)gate(f, 0);
 	assert_int_equal(publish(f, 1, 1, 100), 0);
 	sequence(f);
@@ -219,6 +222,7 @@ read_calls_a_scribbled_index_word_bad(void **state)
 	const uint64_t refs[] = { 0xff000000, (uint64_t)NARENAS << 24,
 		0x01ffffff, 0x01000000 | ARENA_BYTES / RING_GRANULE,
 		0x01000000 | (ARENA_BYTES / RING_GRANULE - 1) };
+	struct ring_index ix;
 	a_u64 *word;
 	size_t len;
 
@@ -232,8 +236,30 @@ read_calls_a_scribbled_index_word_bad(void **state)
 	}
 	*word = (tag + (1ull << 32)) | (uint64_t)f->arena[1] << 24;
 	assert_int_equal(read_at(f, 0, cursor, &len), RING_BAD);
+	assert_int_equal(ring_peek(f->w[0], 0, cursor, &ix), RING_BAD);
 	*word = tag | (uint64_t)f->arena[1] << 24;
 	assert_int_equal(read_at(f, 0, cursor, &len), RING_OK);
+}
+
+/* A length that leads out of the last arena, and of the mapping. */
+static void
+read_does_not_follow_a_length_out_of_the_arena(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t cursor = join(f, 0);
+	size_t at = ARENA_BYTES - 2 * RING_GRANULE, len;
+	uint32_t *lie = (uint32_t *)((char *)f->mem + f->w[0]->at.arenas +
+	    (NARENAS - 1) * f->w[0]->at.stride + at);
+	a_u64 *word = &f->w[0]->index[offsetof(struct ring_index, word) / 8];
+
+	assert_int_equal(publish(f, 1, 1, 100), 0);
+	sequence(f);
+	*word = (*word & 0xffffffff00000000) | (uint64_t)(NARENAS - 1) << 24 |
+	    at / RING_GRANULE;
+	*lie = MAX_RECORD;
+	assert_int_equal(read_at(f, 0, cursor, &len), RING_BAD);
+	*lie = 2 * RING_GRANULE;
+	assert_int_equal(read_at(f, 0, cursor, &len), RING_BAD);
 }
 
 static void
@@ -272,6 +298,7 @@ main(void)
 		T(cursor_too_far_ahead_frees_only_what_is_durable),
 		T(read_calls_a_scribbled_record_bad),
 		T(read_calls_a_scribbled_index_word_bad),
+		T(read_does_not_follow_a_length_out_of_the_arena),
 		T(interest_of_two_rooms_in_one_word_ends_with_the_last),
 	};
 
