@@ -16,7 +16,7 @@
 #include "common/log.h"
 #include "worker/worker.h"
 
-/* events of a ring in one turn */
+/* stored events in one turn */
 #define EVENTS_A_TURN 256
 
 static enum chat_outcome
@@ -166,16 +166,19 @@ deliver_log(struct worker *w, uint64_t limit)
 	return w->log_cursor < limit;
 }
 
+/*
+ * All that is there now, without a budget: the log ring waits for it, and
+ * must not wait for what is published meanwhile.  True after an eviction.
+ */
 static bool
 deliver_live(struct worker *w)
 {
-	unsigned budget = EVENTS_A_TURN;
 	enum ring_result r;
 	uint64_t limit;
 	size_t len;
 
 	limit = ring_limit(w->live, w->live_cursor);
-	while (w->live_cursor < limit && budget-- > 0) {
+	while (w->live_cursor < limit) {
 		r = ring_read(w->live, w->slot, w->live_cursor, w->record,
 		    w->record_size, &len);
 		if (r == RING_GONE) {
@@ -189,9 +192,11 @@ deliver_live(struct worker *w)
 			deliver_record(w, w->live_cursor, NULL, w->record, len,
 			    false);
 		w->live_cursor++;
+		if (output_full(w))
+			output_flush(w);
 	}
 	ring_advance(w->live, w->slot, w->live_cursor);
-	return w->live_cursor < limit;
+	return false;
 }
 
 bool
@@ -204,7 +209,6 @@ worker_deliver(struct worker *w)
 		deliver_rejoin(w);
 	durable = w->log_active ? ring_limit(w->log, w->log_cursor) : 0;
 	more = deliver_live(w);
-	/* the rest of the live ring goes first */
 	if (w->log_active && !more)
 		more = deliver_log(w, durable);
 	return more;
