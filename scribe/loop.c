@@ -19,11 +19,16 @@
 /* while somebody waits for space, or a leave does */
 #define BUSY_NS CLOCK_MS_NS
 
-/* Everything that ends a sleep; after wake_prepare(). */
+/*
+ * Everything that ends a sleep; after wake_prepare().  'busy': somebody who
+ * waits for space is looked after already, every BUSY_NS.
+ */
 static bool
-has_work(const struct scribe *s, enum commit_result rc)
+has_work(const struct scribe *s, enum commit_result rc, bool busy)
 {
 	if (ring_join_wanted(s->ring))
+		return true;
+	if (!busy && ring_space_wanted(s->ring))
 		return true;
 	/* COMMIT_WAIT: what is there has to wait all the same */
 	return rc == COMMIT_IDLE &&
@@ -50,10 +55,11 @@ wait_until(struct scribe *s, uint64_t until_ns, uint64_t now_ns)
 }
 
 static void
-sleep_until(struct scribe *s, enum commit_result rc, uint64_t until_ns)
+sleep_until(struct scribe *s, enum commit_result rc, bool busy,
+    uint64_t until_ns)
 {
 	wake_prepare(s->wake, WAKE_SCRIBE);
-	if (!has_work(s, rc))
+	if (!has_work(s, rc, busy))
 		wait_until(s, until_ns, clock_mono_ns());
 	wake_cancel(s->wake, WAKE_SCRIBE);
 }
@@ -113,7 +119,7 @@ scribe_loop(struct scribe *s)
 		if (may_stop(s, rc, orphans, now))
 			return 0;
 		space = ring_space_wanted(s->ring);
-		sleep_until(s, rc,
+		sleep_until(s, rc, orphans || space,
 		    next_time(s, rc, again_ns, orphans || space, now));
 	}
 }
