@@ -341,6 +341,29 @@ check_log_target(struct check *ck)
 	    log_text(s, strlen(s)));
 }
 
+/* what chatd adds to an event at the most: names, ids, numbers */
+#define EVENT_ADDED 4096
+/* a record takes a quarter of an arena, and 1 MiB (ring_max_record()) */
+#define RECORD_MAX (1U << 20)
+
+/* An event that fits no record could never be published. */
+static void
+check_event(struct check *ck, uint64_t event)
+{
+	uint64_t record = ck->cfg->ring_arena_bytes / 4;
+
+	if (record > RECORD_MAX)
+		record = RECORD_MAX;
+	if (event + EVENT_ADDED > record)
+		wrong(ck, CONFIG_limits_event_bytes,
+		    "an event of %llu bytes (engine.max_payload, if that is "
+		    "less or this is 0) does not fit a record of the ring; "
+		    "at most %llu do: a quarter of ring.arena_bytes (and of "
+		    "4m), less 4k",
+		    (unsigned long long)event,
+		    (unsigned long long)(record - EVENT_ADDED));
+}
+
 static void
 check_numbers(struct check *ck)
 {
@@ -368,6 +391,7 @@ check_numbers(struct check *ck)
 		    "must hold the largest event, %llu bytes "
 		    "(limits.event_bytes, engine.max_payload)",
 		    (unsigned long long)event);
+	check_event(ck, event);
 }
 
 static void

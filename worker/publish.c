@@ -260,7 +260,7 @@ publisher_put(struct publisher *p, const struct publish_waiter *waiter,
 			fatal("numbers for events under way");
 	}
 	if (publisher_build(p, waiter, w == NULL ? 0 : w->id, ev) != len) {
-		/* chat's limits are below the ring's: cannot happen */
+		/* the configuration was checked: the largest event fits */
 		log_error("event too long bytes=%zu", len);
 		if (w != NULL) {
 			publisher_forget(p, w);

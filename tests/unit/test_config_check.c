@@ -201,8 +201,8 @@ numbers_fit_each_other(void **state)
 	    "-o: ring.slots: 100 is not a power of two; 64 and 128 are");
 	assert_string_equal(check("ring.slots=128"), "");
 	assert_string_equal(check("ring.slots=16777216"), "");
-	assert_string_equal(check("ring.arena_bytes=65537"),
-	    "-o: ring.arena_bytes: 65537 is not a multiple of 4k");
+	assert_string_equal(check("ring.arena_bytes=1048577"),
+	    "-o: ring.arena_bytes: 1048577 is not a multiple of 4k");
 	assert_string_equal(check("typing.expiry=3s"),
 	    "-o: typing.expiry: must be longer than typing.coalesce "
 	    "(default), or somebody who goes on typing seems to stop");
@@ -213,6 +213,24 @@ numbers_fit_each_other(void **state)
 	both[0] = "limits.event_bytes=0";
 	both[1] = "limits.send_queue=999999";
 	assert_non_null(strstr(check_all(both, 2), "1000000 bytes"));
+}
+
+static void
+the_largest_event_fits_a_record_of_the_ring(void **state)
+{
+	const char *both[2] = { "ring.arena_bytes=64k",
+		"limits.event_bytes=12k" };
+
+	assert_non_null(strstr(check("ring.arena_bytes=64k"),
+	    "limits.event_bytes: an event of 65536 bytes"));
+	assert_string_equal(check_all(both, 2), "");
+	both[1] = "limits.event_bytes=12289";
+	assert_non_null(strstr(check_all(both, 2), "at most 12288 do"));
+	/* off: then the largest payload is what counts */
+	assert_string_equal(check("limits.event_bytes=0"), "");
+	both[0] = "limits.event_bytes=0";
+	both[1] = "engine.max_payload=2m";
+	assert_non_null(strstr(check_all(both, 2), "of 2097152 bytes"));
 }
 
 static void
@@ -238,6 +256,7 @@ main(void)
 		T(paths_are_absolute),
 		T(the_path_of_socket_io_is_plain),
 		T(numbers_fit_each_other),
+		T(the_largest_event_fits_a_record_of_the_ring),
 		T(without_a_number_there_is_a_worker_a_core),
 	};
 
