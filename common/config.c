@@ -64,6 +64,21 @@ config_errors_add(struct config_errors *errors, const char *fmt, ...)
 }
 
 void
+config_wrong(const struct config *cfg, struct config_errors *errors,
+    enum config_option opt, const char *fmt, ...)
+{
+	struct strbuf sb = STRBUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	sb_addv(&sb, fmt, ap);
+	va_end(ap);
+	config_errors_add(errors, "%s: %s: %s", cfg->where[opt],
+	    config_rows[opt].name, sb.data);
+	sb_clear(&sb);
+}
+
+void
 config_errors_print(const struct config_errors *errors, FILE *fp)
 {
 	for (size_t i = 0; i < errors->n; i++)
@@ -397,7 +412,7 @@ config_free(struct config **cfgp)
 		return;
 	for (unsigned i = 0; i < CONFIG__MAX; i++)
 		config_clear(cfg, (enum config_option)i);
-	free(cfg->listeners);
+	config_undo(cfg);
 	if (cfg->auth_secret != NULL)
 		explicit_bzero(cfg->auth_secret, cfg->auth_secret_len);
 	free(cfg->auth_secret);

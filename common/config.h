@@ -48,6 +48,17 @@ struct listener {
 	uint16_t port;
 	/* of a Unix socket, else empty */
 	char path[108];
+	/* connections begin with a PROXY protocol header */
+	bool proxy;
+};
+
+/* One network of trusted_proxies; an address is one of all its bits. */
+struct config_net {
+	/* AF_INET or AF_INET6 */
+	uint16_t family;
+	uint16_t bits;
+	/* IPv4 in the first 4; what is behind 'bits' is 0 */
+	uint8_t addr[16];
 };
 
 enum config_option {
@@ -61,6 +72,7 @@ enum config_option {
 #define CONFIG_C_DURATION uint64_t
 #define CONFIG_C_SIZE uint64_t
 #define CONFIG_C_COUNT uint32_t
+#define CONFIG_C_BOOL bool
 #define CONFIG_C_LOG_LEVEL enum log_level
 #define CONFIG_C_LOG_FORMAT enum log_format
 #define CONFIG_C_AUTH_MODE enum auth_mode
@@ -75,6 +87,17 @@ struct config {
 	/* listen, taken apart */
 	struct listener *listeners;
 	size_t nlisteners;
+	/* engine.transports */
+	bool engine_polling, engine_websocket;
+	/* cors.origins is * */
+	bool cors_any;
+	/* trusted_proxies; config_trusts() looks there */
+	struct config_net *trusted;
+	size_t ntrusted;
+	bool trusted_unix;
+	/* engine.cookie as "name=<sid>; attributes"; NULL without one, the
+	 * attributes also if it has none */
+	char *cookie_name, *cookie_attributes;
 	/* contents of auth.secret_file; NULL without one */
 	uint8_t *auth_secret;
 	size_t auth_secret_len;
@@ -123,6 +146,28 @@ void config_errors_add(struct config_errors *errors, const char *fmt, ...)
 /* A line each. */
 void config_errors_print(const struct config_errors *errors, FILE *fp);
 void config_errors_clear(struct config_errors *errors);
+
+/*
+ * What is allowed and hardly meant, a sentence each: for the operator to
+ * read, not to refuse.
+ */
+typedef void (*config_warn_fn)(const char *text, void *arg);
+void config_warnings(const struct config *cfg, config_warn_fn fn, void *arg);
+
+/*
+ * Is this peer one of trusted_proxies, so that X-Forwarded-For from it
+ * counts?  'family' is AF_INET, AF_INET6 (IPv4 in IPv6 clothes is IPv4) or
+ * AF_UNIX; IPv4 stands in the first 4 bytes, in network order.
+ */
+bool config_trusts(const struct config *cfg, int family,
+    const uint8_t addr[16]);
+
+/*
+ * May pages of this site connect: is it in cors.origins, byte for byte, or
+ * is that *?  False with an empty list.
+ */
+bool config_allows_origin(const struct config *cfg, const char *origin,
+    size_t len);
 
 /* Each option with its value as it would be written in a file. */
 typedef void (*config_each_fn)(const char *name, const char *value,

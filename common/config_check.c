@@ -7,18 +7,13 @@
 
 #include "common/config_table.h"
 
-#include <sys/socket.h>
-
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_LISTENERS 64
 #define MAX_WORKERS 32
 /* RFC 7518 3.2: a key as long as the hash of HS256 */
 #define SECRET_MIN 32
@@ -31,157 +26,8 @@ struct check {
 	const bool *refused;
 };
 
-static void wrong(struct check *ck, enum config_option opt, const char *fmt,
-    ...) __attribute__((format(printf, 3, 4)));
-
-static void
-wrong(struct check *ck, enum config_option opt, const char *fmt, ...)
-{
-	struct strbuf sb = STRBUF_INIT;
-	va_list ap;
-
-	va_start(ap, fmt);
-	sb_addv(&sb, fmt, ap);
-	va_end(ap);
-	config_errors_add(ck->errors, "%s: %s: %s", ck->cfg->where[opt],
-	    config_rows[opt].name, sb.data);
-	sb_clear(&sb);
-}
-
-/* ------------------------------------------------------------------ */
-/* Listeners. */
-
-static const char *
-parse_port(const char *s, uint16_t *port_r)
-{
-	unsigned long v;
-	char *end;
-
-	if (*s < '1' || *s > '9')
-		return "a port is a number from 1 to 65535";
-	errno = 0;
-	v = strtoul(s, &end, 10);
-	if (errno != 0 || *end != '\0' || v > 65535)
-		return "a port is a number from 1 to 65535";
-	*port_r = (uint16_t)v;
-	return NULL;
-}
-
-static const char *
-parse_unix(const char *path, struct listener *l)
-{
-	size_t len = strlen(path);
-
-	if (path[0] != '/')
-		return "the path behind unix: must begin with /";
-	if (len >= sizeof(l->path))
-		return "the path of a Unix socket has at most 107 bytes";
-	l->family = LISTENER_UNIX;
-	memcpy(l->path, path, len + 1);
-	return NULL;
-}
-
-static const char *
-parse_inet(const char *s, struct listener *l)
-{
-	static const char form[] = "it is host:port, [v6 address]:port or "
-				   "unix:/path";
-	const char *colon = strrchr(s, ':'), *host = s;
-	struct in6_addr addr;
-	size_t len;
-
-	if (colon == NULL)
-		return form;
-	len = (size_t)(colon - s);
-	l->family = LISTENER_TCP4;
-	if (*s == '[') {
-		if (len < 2 || s[len - 1] != ']')
-			return form;
-		l->family = LISTENER_TCP6;
-		host++;
-		len -= 2;
-	}
-	if (len >= sizeof(l->host))
-		return "the host is not a numeric address, localhost or *";
-	memcpy(l->host, host, len);
-	l->host[len] = '\0';
-	if (l->family == LISTENER_TCP6) {
-		if (inet_pton(AF_INET6, l->host, &addr) != 1)
-			return "that is not an IPv6 address";
-	} else if (strchr(l->host, ':') != NULL)
-		return "an IPv6 address stands in brackets: [::1]:3002";
-	else if (strcmp(l->host, "localhost") == 0)
-		memcpy(l->host, "127.0.0.1", sizeof("127.0.0.1"));
-	else if (strcmp(l->host, "*") == 0)
-		memcpy(l->host, "0.0.0.0", sizeof("0.0.0.0"));
-	else if (inet_pton(AF_INET, l->host, &addr) != 1)
-		return "the host is not a numeric address, localhost or *";
-	return parse_port(colon + 1, &l->port);
-}
-
-/* NULL, or what is wrong. */
-static const char *
-parse_listener(const char *s, struct listener *l)
-{
-	const char *mark = strchr(s, '?');
-
-	memset(l, 0, sizeof(*l));
-	if (mark != NULL && strcmp(mark, "?proxy") == 0)
-		return "?proxy is not available in this build";
-	if (mark != NULL)
-		return "what stands behind the ? is unknown";
-	if (strncmp(s, "unix:", 5) == 0)
-		return parse_unix(s + 5, l);
-	return parse_inet(s, l);
-}
-
-static bool
-same_listener(const struct listener *a, const struct listener *b)
-{
-	return a->family == b->family && a->port == b->port &&
-	    strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0;
-}
-
-static void
-add_listener(struct check *ck, const char *s)
-{
-	struct config *cfg = ck->cfg;
-	struct listener *l = &cfg->listeners[cfg->nlisteners];
-	const char *why;
-
-	if ((why = parse_listener(s, l)) != NULL) {
-		wrong(ck, CONFIG_listen, "%s: %s", log_text(s, strlen(s)), why);
-		return;
-	}
-	for (size_t i = 0; i < cfg->nlisteners; i++) {
-		if (!same_listener(&cfg->listeners[i], l))
-			continue;
-		wrong(ck, CONFIG_listen, "%s is there twice",
-		    log_text(s, strlen(s)));
-		return;
-	}
-	cfg->nlisteners++;
-}
-
-int
-config_parse_listeners(struct config *cfg, struct config_errors *errors)
-{
-	struct check ck = { .cfg = cfg, .errors = errors };
-	size_t before = errors->n + errors->more;
-
-	free(cfg->listeners);
-	cfg->nlisteners = 0;
-	cfg->listeners = calloc(cfg->listen.n + 1, sizeof(*cfg->listeners));
-	if (cfg->listeners == NULL)
-		fatal("no memory for the configuration");
-	if (cfg->listen.n > MAX_LISTENERS)
-		wrong(&ck, CONFIG_listen, "%zu are too many; at most %d",
-		    cfg->listen.n, MAX_LISTENERS);
-	else
-		for (size_t i = 0; i < cfg->listen.n; i++)
-			add_listener(&ck, cfg->listen.v[i]);
-	return errors->n + errors->more == before ? 0 : -1;
-}
+#define wrong(ck, opt, ...) \
+	config_wrong((ck)->cfg, (ck)->errors, opt, __VA_ARGS__)
 
 static bool
 is_loopback(const struct listener *l)
@@ -417,10 +263,12 @@ config_check(struct config *cfg, const bool refused[CONFIG__MAX],
 	struct check ck = { cfg, errors, refused };
 
 	find_workers(cfg);
-	(void)config_parse_listeners(cfg, errors);
+	(void)config_derive(cfg, errors);
 	check_absolute(&ck, CONFIG_run_dir, cfg->run_dir);
 	check_absolute(&ck, CONFIG_data_dir, cfg->data_dir);
 	check_path(&ck);
+	if (cfg->client_dir[0] != '\0')
+		check_absolute(&ck, CONFIG_client_dir, cfg->client_dir);
 	check_log_target(&ck);
 	check_auth(&ck, without_files);
 	check_numbers(&ck);

@@ -207,7 +207,7 @@ config_decode(const void *bytes, size_t len)
 	}
 	cfg = config_new();
 	if (decode_options(&c, cfg) == -1 || decode_secret(&c, cfg) == -1 ||
-	    config_parse_listeners(cfg, &errors) == -1) {
+	    config_derive(cfg, &errors) == -1) {
 		config_free(&cfg);
 		errno = EPROTO;
 	}

@@ -120,6 +120,7 @@ range_text(const struct config_row *row, struct strbuf *sb)
 		return true;
 	case CONFIG_TYPE_STRING:
 	case CONFIG_TYPE_LIST:
+	case CONFIG_TYPE_BOOL:
 	case CONFIG_TYPE_LOG_LEVEL:
 	case CONFIG_TYPE_LOG_FORMAT:
 	case CONFIG_TYPE_AUTH_MODE:
@@ -228,6 +229,7 @@ config_manual(FILE *fp)
 		[CONFIG_TYPE_DURATION] = "duration",
 		[CONFIG_TYPE_SIZE] = "size",
 		[CONFIG_TYPE_COUNT] = "number",
+		[CONFIG_TYPE_BOOL] = "on | off",
 		[CONFIG_TYPE_LOG_LEVEL] = "level",
 		[CONFIG_TYPE_LOG_FORMAT] = "format",
 		[CONFIG_TYPE_AUTH_MODE] = "mode",

@@ -21,6 +21,7 @@ enum config_type {
 	CONFIG_TYPE_DURATION,
 	CONFIG_TYPE_SIZE,
 	CONFIG_TYPE_COUNT,
+	CONFIG_TYPE_BOOL,
 	CONFIG_TYPE_LOG_LEVEL,
 	CONFIG_TYPE_LOG_FORMAT,
 	CONFIG_TYPE_AUTH_MODE,
@@ -81,14 +82,24 @@ void config_quote(struct strbuf *sb, const char *s);
 /* Everything at its default, nothing read and nothing checked yet. */
 struct config *config_new(void);
 
+/* "where: option: what is wrong". */
+void config_wrong(const struct config *cfg, struct config_errors *errors,
+    enum config_option opt, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /*
- * config_check.c: what single values do not show; fills the parts of *cfg
- * that are derived from options.  'refused' tells which options were given
- * a value that they cannot have: what would follow from that is not told.
+ * config_derive.c: fill the parts of *cfg that are made from options alone,
+ * in every process.  0 or -1; config_undo() frees them.
+ */
+int config_derive(struct config *cfg, struct config_errors *errors);
+void config_undo(struct config *cfg);
+
+/*
+ * config_check.c: what single values do not show; derives, too.  'refused'
+ * tells which options were given a value that they cannot have: what would
+ * follow from that is not told.
  */
 void config_check(struct config *cfg, const bool refused[CONFIG__MAX],
     bool without_files, struct config_errors *errors);
-/* Only listen; for a configuration that was checked before.  0 or -1. */
-int config_parse_listeners(struct config *cfg, struct config_errors *errors);
 
 #endif /* COMMON_CONFIG_TABLE_H */

@@ -48,6 +48,21 @@ static const char *const auth_modes[] = {
 	[AUTH_MODE__MAX] = NULL,
 };
 
+/* by their value and by its other names */
+static const struct {
+	const char *name;
+	bool value;
+} bools[] = {
+	{ "off", false },
+	{ "on", true },
+	{ "no", false },
+	{ "yes", true },
+	{ "false", false },
+	{ "true", true },
+	{ "0", false },
+	{ "1", true },
+};
+
 static void *
 field(const struct config *cfg, enum config_option opt)
 {
@@ -69,6 +84,7 @@ config_enum_name(enum config_type type, unsigned i)
 	case CONFIG_TYPE_DURATION:
 	case CONFIG_TYPE_SIZE:
 	case CONFIG_TYPE_COUNT:
+	case CONFIG_TYPE_BOOL:
 	case CONFIG_TYPE__MAX:
 		break;
 	}
@@ -201,6 +217,19 @@ parse_enum(const struct config_row *row, const char *s, unsigned *v_r,
 }
 
 static int
+parse_bool(const char *s, bool *v_r, struct strbuf *why)
+{
+	for (size_t i = 0; i < sizeof(bools) / sizeof(bools[0]); i++) {
+		if (strcmp(bools[i].name, s) == 0) {
+			*v_r = bools[i].value;
+			return 0;
+		}
+	}
+	sb_addf(why, "%s is neither on nor off", log_text(s, strlen(s)));
+	return -1;
+}
+
+static int
 check_length(const struct config_row *row, size_t len, struct strbuf *why)
 {
 	if (len < row->min)
@@ -287,6 +316,8 @@ set_scalar(const struct config_row *row, void *p, const char *s,
 			return -1;
 		*(uint32_t *)p = (uint32_t)v;
 		return 0;
+	case CONFIG_TYPE_BOOL:
+		return parse_bool(s, p, why);
 	case CONFIG_TYPE_LOG_LEVEL:
 	case CONFIG_TYPE_LOG_FORMAT:
 	case CONFIG_TYPE_AUTH_MODE:
@@ -409,6 +440,9 @@ config_value(const struct config *cfg, enum config_option opt,
 		break;
 	case CONFIG_TYPE_COUNT:
 		config_number(row, *(const uint32_t *)p, sb);
+		break;
+	case CONFIG_TYPE_BOOL:
+		sb_adds(sb, bools[*(const bool *)p ? 1 : 0].name);
 		break;
 	case CONFIG_TYPE_LOG_LEVEL:
 	case CONFIG_TYPE_LOG_FORMAT:

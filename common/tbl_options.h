@@ -6,8 +6,8 @@
  * - all options.  The reader, struct config, chatd -T, reload, the sample
  * etc/chatd.conf and the manual come from these rows.
  *
- * Types: STRING, LIST, DURATION (ms), SIZE (bytes), COUNT, and the enums
- * LOG_LEVEL, LOG_FORMAT, AUTH_MODE.  min and max bind numbers; a min of 0
+ * Types: STRING, LIST, DURATION (ms), SIZE (bytes), COUNT, BOOL, and the
+ * enums LOG_LEVEL, LOG_FORMAT, AUTH_MODE.  min and max bind numbers; a min of 0
  * on a limit means that 0 switches it off.  A STRING or LIST with max > 0
  * has at most that many bytes; with min > 0 it must not be empty.
  */
@@ -16,7 +16,9 @@
 /* Where and as whom. */
 OPT("listen", listen, LIST, "127.0.0.1:3002", 1, 4096, "SOCKET_PORT", false,
     "Where clients connect: a list of host:port, [v6 address]:port or "
-    "unix:/path.  The host is a numeric address, localhost, or * for all.")
+    "unix:/path.  The host is a numeric address, localhost, or * for all.  "
+    "?proxy behind one of them: a proxy begins each connection there with a "
+    "PROXY protocol header, version 1 or 2; let nobody else reach it.")
 OPT("run_dir", run_dir, STRING, "/run/chatd", 1, 80, NULL, false,
     "Directory of the PID file and of chatctl's socket; absolute.")
 OPT("data_dir", data_dir, STRING, "/var/lib/chatd", 1, 4000, NULL, false,
@@ -32,6 +34,14 @@ OPT("max_connections", max_connections, COUNT, "100000", 1, 1000000, NULL,
     "Connections in all; the hard limit of descriptors may lower it.")
 OPT("path", path, STRING, "/socket.io/", 1, 200, NULL, true,
     "Path of Socket.IO on the public listeners; begins and ends with /.")
+OPT("client_dir", client_dir, STRING, "/usr/share/chatd/client", 0, 4000,
+    NULL, true,
+    "Directory of the browser's bundle, socket.io.js and its variants, which "
+    "is served under path if it is there; absolute, empty for none.")
+OPT("trusted_proxies", trusted_proxies, LIST, "", 0, 4096, NULL, true,
+    "Proxies whose X-Forwarded-For is believed: a list of addresses, "
+    "address/bits, and unix for all who come by a Unix socket.  Their "
+    "clients are limited by the address that it tells.")
 
 /* What is logged. */
 OPT("log.level", log_level, LOG_LEVEL, "info", 0, 0, NULL, true,
@@ -54,19 +64,51 @@ OPT("auth.issuer", auth_issuer, STRING, "", 0, 1000, NULL, true,
 OPT("auth.audience", auth_audience, STRING, "", 0, 1000, NULL, true,
     "What a token's aud must hold; empty: not checked.")
 
+/* What browsers may do from pages of other sites. */
+OPT("cors.origins", cors_origins, LIST, "", 0, 65536, "ALLOWED_ORIGINS",
+    true,
+    "Sites whose pages may connect, each as scheme://host or "
+    "scheme://host:port the way browsers write it, or * for all.  Empty: no "
+    "page of another site may use polling, and no origin is looked at when "
+    "a WebSocket is opened.")
+OPT("cors.credentials", cors_credentials, BOOL, "off", 0, 0, NULL, true,
+    "Whether those pages may send cookies and HTTP authentication along.")
+
 /* Engine.IO. */
+OPT("engine.transports", engine_transports, LIST, "polling, websocket", 1,
+    64, NULL, true,
+    "Ways in which clients may connect: polling, websocket.  With both, "
+    "polling can be upgraded.")
 OPT("engine.ping_interval", engine_ping_interval, DURATION, "25s", 100,
     3600000, NULL, true,
     "Time between two pings to a client.")
 OPT("engine.ping_timeout", engine_ping_timeout, DURATION, "20s", 100,
     3600000, NULL, true,
     "How long a client may take to answer a ping.")
+OPT("engine.upgrade_timeout", engine_upgrade_timeout, DURATION, "10s", 100,
+    600000, NULL, true,
+    "How long an upgrade from polling to a WebSocket may take.")
 OPT("engine.connect_timeout", engine_connect_timeout, DURATION, "45s", 100,
     600000, NULL, true,
     "How long a client may take from its connection to its namespace.")
 OPT("engine.max_payload", engine_max_payload, SIZE, "1000000", 1024,
     16777216, NULL, true,
     "Largest message of a client, as told to it in the handshake.")
+OPT("engine.compression", engine_compression, BOOL, "off", 0, 0, NULL, true,
+    "Compress what is larger than 1k for clients that can read it: gzip for "
+    "polling, permessage-deflate for WebSockets.")
+OPT("engine.cookie", engine_cookie, STRING, "", 0, 1000, NULL, true,
+    "Cookie that carries the session id, for proxies that want one: a name, "
+    "or a name and attributes as they shall stand in Set-Cookie.  With a "
+    "name alone these are Path=/; HttpOnly; SameSite=Lax.")
+OPT("engine.eio3", engine_eio3, BOOL, "off", 0, 0, NULL, true,
+    "Serve clients of Socket.IO 2, which speak revision 3 of Engine.IO, too.")
+
+/* Clients that come back. */
+OPT("recovery.window", recovery_window, DURATION, "2m", 0, 86400000, NULL,
+    true,
+    "How long after its connection was lost a client gets its socket and "
+    "rooms back, with all that it missed; 0: never.")
 
 /* Limits; 0 switches one off. */
 OPT("limits.message_rate", limits_message_rate, COUNT, "30", 0, 1000000,

@@ -101,9 +101,11 @@ listeners_that_are_wrong_say_why(void **state)
 		{ "[]:80", "that is not an IPv6 address" },
 		{ "[127.0.0.1]:80", "that is not an IPv6 address" },
 		{ "unix:x", "the path behind unix: must begin with /" },
-		{ "127.0.0.1:80?proxy",
-		    "?proxy is not available in this build" },
-		{ "127.0.0.1:80?x", "what stands behind the ? is unknown" },
+		{ "127.0.0.1:80?x", "behind the ? there can only be proxy" },
+		{ "127.0.0.1:80?proxy?proxy",
+		    "behind the ? there can only be proxy" },
+		{ "?proxy",
+		    "it is host:port, [v6 address]:port or unix:/path" },
 	};
 	char text[256], want[256];
 
