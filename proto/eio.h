@@ -2,7 +2,8 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * eio - Engine.IO, revision 4: single packets, and the errors of requests.
+ * eio - Engine.IO, revision 4 (and 3, for clients of version 2): single
+ * packets, and the errors of requests.
  *
  * What a packet means in the state of its session is the caller's affair.
  */
@@ -32,7 +33,7 @@ enum eio_type {
 
 struct eio_packet {
 	enum eio_type type;
-	/* bytes, not text: a message always */
+	/* bytes, not text: in revision 4 a message always */
 	bool binary;
 	/* binary written as base64, which 'data' still is */
 	bool base64;
@@ -49,6 +50,26 @@ bool eio_decode(const char *p, size_t len, struct eio_packet *pkt_r,
 
 /* A binary frame: the data of a message, without a type. */
 void eio_decode_binary(const char *p, size_t len, struct eio_packet *pkt_r);
+
+/*
+ * The same two for a session of revision 3, where binary has a type, too:
+ * a digit in front of the base64, a byte in front of the bytes.  The open
+ * packet is the same; pings are the client's there.
+ */
+bool eio3_decode(const char *p, size_t len, struct eio_packet *pkt_r,
+    const char **why_r);
+bool eio3_decode_binary(const char *p, size_t len, struct eio_packet *pkt_r,
+    const char **why_r);
+
+/* revisions of sessions; anything but "4" in a handshake counts as 3 */
+#define EIO_REVISION_3 3
+#define EIO_REVISION_4 4
+
+/*
+ * What stands in front of a binary message's bytes, or of their base64:
+ * nothing, "b", a byte 4, "b4".  'prefix_r' holds 2; the length.
+ */
+size_t eio_binary_prefix(char prefix_r[2], unsigned revision, bool base64);
 
 /* The digit in front of a packet of that type. */
 char eio_type_char(enum eio_type type);

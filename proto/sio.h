@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/eio.h"
 #include "proto/span.h"
 
 enum sio_type {
@@ -37,7 +38,10 @@ enum sio_type {
 
 struct sio_packet {
 	enum sio_type type;
-	/* binary messages that follow; 0 unless BINARY_* */
+	/*
+	 * Binary messages that follow, also if the packet is refused; 0 unless
+	 * BINARY_*.  Until they are there no other packet may come.
+	 */
 	unsigned nattach;
 	/* "/" when the packet names none */
 	struct span nsp;
@@ -64,11 +68,18 @@ struct sio_packet {
 	 * JSON text without the brackets; empty if there are none.
 	 */
 	struct span args;
+	/*
+	 * The same also of what is refused, for who passes it on as text; it
+	 * may not be read with common/json.h.  Empty if that is too deep.
+	 */
+	struct span raw_args;
 };
 
 /*
  * Read the text of one Engine.IO message, which is valid UTF-8.
  * False with a sentence if it is no packet: the connection is closed.
+ * Of binary packets each placeholder is checked: its "num" is a whole
+ * number below 'nattach', and there is no other placeholder in it.
  */
 bool sio_decode(const char *p, size_t len, struct sio_packet *pkt_r,
     const char **why_r);
@@ -79,8 +90,54 @@ bool sio_decode(const char *p, size_t len, struct sio_packet *pkt_r,
  */
 bool sio_name_is(const struct sio_packet *pkt, const char *name);
 
+/* An event's name as JSON: a string with its quotes, or a number. */
+struct span sio_name_json(const struct sio_packet *pkt);
+
+/* --- the payload of CONNECT ---------------------------------------------- */
+
 /*
- * Encoders.  'nsp' is NULL for "/".  Each returns the exact length of the
+ * Who wants to be recovered: the string members "pid" and "offset" of
+ * 'payload' (of a CONNECT that is not refused; may be empty), terminated.
+ * False if there is no pid of EIO_SID_LEN characters of its alphabet.  An
+ * offset that is no string, or does not fit, is none: "".
+ */
+bool sio_recovery(struct span payload, char pid_r[EIO_SID_LEN + 1],
+    char *offset_r, size_t size);
+
+/*
+ * The same object without these two members: what the application may see.
+ * Returns the exact length, as an encoder does; "{}" for no payload.
+ */
+size_t sio_auth(char *buf, size_t size, struct span payload);
+
+/* --- encoders ------------------------------------------------------------ */
+
+/*
+ * Any packet; the functions below are short forms of frequent ones.
+ */
+struct sio_message {
+	/* BINARY_* is chosen by 'nattach' */
+	enum sio_type type;
+	/* no length: "/" */
+	struct span nsp;
+	bool has_id;
+	uint64_t id;
+	/* the placeholders in 'args' are numbered below it */
+	unsigned nattach;
+	/* of events: as JSON, a string with its quotes or a number */
+	struct span name;
+	/*
+	 * Of events and acknowledgements: the elements, with commas between;
+	 * of the others the whole payload.  May be empty.
+	 */
+	struct span args;
+	/* of events: a last element, for recovery; needs no escapes */
+	struct span offset;
+};
+size_t sio_encode(char *buf, size_t size, const struct sio_message *m);
+
+/*
+ * 'nsp' is NULL for "/".  Each returns the exact length of the
  * packet; if that is more than 'size' (0 with buf NULL is fine) the buffer
  * holds nothing of use.  There is no terminator.
  * Names, sids and messages are ours and need no JSON escapes; 'json' is
@@ -96,6 +153,9 @@ size_t sio_connect_error(char *buf, size_t size, const struct span *nsp,
 /* 2["name",<json>]; 'json' holds the arguments, with commas between */
 size_t sio_event(char *buf, size_t size, const struct span *nsp,
     const char *name, const char *json, size_t len);
+/* 2["name",<json>,"offset"]; the offset needs no escapes */
+size_t sio_event_offset(char *buf, size_t size, const struct span *nsp,
+    const char *name, const char *json, size_t len, const char *offset);
 /* 3<id>[<json>] */
 size_t sio_ack(char *buf, size_t size, const struct span *nsp, uint64_t id,
     const char *json, size_t len);

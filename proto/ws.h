@@ -20,6 +20,7 @@
 #include "common/utf8.h"
 #include "proto/http.h"
 #include "proto/span.h"
+#include "proto/ws_extension.h"
 
 enum ws_opcode {
 	WS_CONTINUATION = 0,
@@ -83,6 +84,9 @@ struct ws_parser {
 	uint8_t fin;
 	/* nothing of the message has been handed out yet */
 	uint8_t fresh;
+	/* messages may be compressed; the one under way is */
+	uint8_t deflate;
+	uint8_t compressed;
 	/* of text: a character that began in bytes already handed out */
 	struct utf8 utf8;
 };
@@ -96,6 +100,8 @@ struct ws_event {
 	/* of WS_DATA: begins, ends the message; both: it is all here */
 	bool first;
 	bool last;
+	/* of WS_DATA: bytes of a compressed message (proto/deflate.h) */
+	bool compressed;
 	/* close code received (0: none), or to be sent on WS_ERROR */
 	unsigned code;
 	/* WS_ERROR: what the peer did wrong */
@@ -104,6 +110,13 @@ struct ws_event {
 
 /* 'message_max' bytes a message at most, in however many frames. */
 void ws_init(struct ws_parser *p, uint64_t message_max);
+
+/*
+ * permessage-deflate was agreed to: messages may come compressed.
+ * 'message_max' is for what comes on the wire; what it inflates to, and
+ * whether that is UTF-8 in a text, is the caller's affair.
+ */
+void ws_allow_deflate(struct ws_parser *p);
 
 /*
  * Take the next event out of 'buf'.  *used_r bytes are done with (their
@@ -128,6 +141,8 @@ void ws_mask(char *data, size_t len, const uint8_t key[4], unsigned at);
 /* The header of a final frame with 'len' bytes of payload: 2, 4 or 10. */
 size_t ws_header(void *buf, enum ws_opcode opcode, uint64_t len);
 size_t ws_header_size(uint64_t len);
+/* The same for a payload that deflate_message() has written. */
+size_t ws_header_deflated(void *buf, enum ws_opcode opcode, uint64_t len);
 
 /*
  * A whole close frame, at most 127 bytes; 'reason', which may be NULL, is
@@ -151,6 +166,8 @@ struct ws_handshake {
 	char accept[29];
 	/* the first subprotocol offered, to be echoed; empty if none */
 	struct span protocol;
+	/* for ws_deflate_negotiate() to fill, where that is wanted */
+	struct ws_deflate deflate;
 };
 
 /*

@@ -23,6 +23,7 @@ pkg-config: pkg-config
 /usr/include/xxhash.h: libxxhash-dev
 /usr/include/seccomp.h: libseccomp-dev
 /usr/include/openssl/evp.h: libssl-dev
+/usr/include/zlib.h: zlib1g-dev
 /usr/include/stdio.h: libc6-dev
 '
 demo='

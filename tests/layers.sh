@@ -25,6 +25,7 @@ jansson.h:       chat/token.c
 curl/:           bridge/
 hiredis/:        bridge/
 seccomp.h:       common/sandbox.c
+zlib.h:          proto/deflate.c
 stdatomic.h:     shm/ master/ scribe/ worker/
 sys/socket.h:    common/ shm/ master/ worker/ chatctl/ bridge/
 event2/:         common/ master/ worker/ scribe/ bridge/ chatctl/
