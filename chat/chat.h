@@ -41,7 +41,7 @@ enum chat_event_type {
 	CHAT_TYPING,
 };
 
-#define CHAT_MAX_FIELDS 6
+#define CHAT_MAX_FIELDS 8
 
 enum {
 	/* TYPING: is typing; absent: has stopped */

@@ -11,10 +11,13 @@
 
 /* The number of fields by type, as record.h lists them. */
 static const unsigned char nfields[RECORD__MAX] = {
-	[RECORD_JOIN] = 6,
+	[RECORD_JOIN] = 8,
 	[RECORD_LEAVE] = 3,
 	[RECORD_PRESENCE] = 5,
 	[RECORD_MESSAGE] = 3,
+	[RECORD_RESUME] = 3,
+	[RECORD_RELEASE] = 3,
+	[RECORD_ASK] = 2,
 	[RECORD_TYPING] = 3,
 };
 

@@ -8,12 +8,21 @@
  * shared memory only) and its bytes, in the order given below for each type;
  * all of them are always there, an absent one has length 0.
  *
- *   JOIN      workspace, session, user id, user name, socket id, agent id
+ *   JOIN      workspace, session, user id, user name, socket id, agent id,
+ *             pid, after
  *   LEAVE     socket id, user id, reason
  *   PRESENCE  socket id, user id, user name, status, when it joined (ms since
  *             the epoch, in decimal)
  *   MESSAGE   message id, socket id, body
+ *   RESUME    pid, user id, socket id
+ *   RELEASE   pid, user id, socket id
+ *   ASK       socket id, user id
  *   TYPING    socket id, user id, agent id
+ *
+ * pid: the 20 characters by which a client may take its socket up again
+ * (the store's recovery rows); empty in a JOIN: it never will.
+ * after: the seq behind which the client asked for missed messages, in
+ * decimal; empty: it did not ask.
  *
  * MESSAGE's body is the inside of the ChatMessage's JSON object as every
  * client and the history will see it, without what the scribe decides and
@@ -21,7 +30,21 @@
  *   "id":"m1","content":"hi","type":"user","userId":"ada","metadata":{...}
  *
  * A JOIN's header has room 0: the scribe's verdict tells room and user
- * number.  All others carry the numbers that the verdict of a JOIN told.
+ * number.  All others carry the numbers that the verdict of a JOIN told,
+ * but for RESUME: room 0, user 0.
+ *
+ * Who a membership belongs to is told by the headers of JOIN, LEAVE, RESUME
+ * and RELEASE, also when nobody waits for their verdict (request 0):
+ * client and generation are the number and the serial of the session in its
+ * worker, and with the worker's incarnation they are the owner.  A LEAVE of
+ * anybody but the owner that the last JOIN named is REJECTED and changes
+ * nothing; so is a JOIN or a RELEASE of a pid whose row is another's.
+ *
+ * RESUME and ASK have room 0 in the index, so a worker that wants to be
+ * woken for them sets its interest in room 0.  Every worker reads every
+ * RESUME that was STORED: a socket with that pid which is not the
+ * publisher's has been taken over, and is closed.  What the owner of an ASK
+ * (id_hash[0]: incarnation, client, generation) does, stands there.
  */
 
 #ifndef SHM_RECORD_H
@@ -38,6 +61,28 @@ enum record_type {
 	RECORD_LEAVE,
 	RECORD_PRESENCE,
 	RECORD_MESSAGE,
+	/*
+	 * Take the socket of a pid over.  STORED: its recovery row belongs to
+	 * the publisher, and nobody else changes it before the next RESUME;
+	 * it is to be read now, and its rooms to be joined, each with
+	 * RECORD_F_RESUME.  REJECTED: there is no such
+	 * row, it is another user's or socket's, its window is over.  The
+	 * index tells the user number.
+	 */
+	RECORD_RESUME,
+	/*
+	 * What a LEAVE cannot say, because the socket is not in the room: the
+	 * row of the pid forgets 'room' (access to it was withdrawn), or is
+	 * deleted (room 0: disconnected on purpose, and in no room).
+	 */
+	RECORD_RELEASE,
+	/*
+	 * From a scribe that takes over: is this member's socket still there?
+	 * A predecessor that could not write may have taken its LEAVE along.
+	 * The owner that has no such socket in the room (any more) publishes
+	 * a LEAVE, with RECORD_F_LOST; else it does nothing.
+	 */
+	RECORD_ASK,
 	/* log ring: nothing but a position, for a self-test of the path */
 	RECORD_PROBE,
 	/* live ring: ephemeral events */
@@ -56,6 +101,16 @@ enum {
 	/* MESSAGE: over its rate: RING_DUPLICATE if it is one, else
 	 * RING_REJECTED; nothing is stored */
 	RECORD_F_ONLY_DUPLICATE = 1 << 3,
+	/* LEAVE: the transport was lost: the membership can be restored until
+	 * the recovery window is over; without it: the client left the room.
+	 * RECORD_F_ORPHAN implies it */
+	RECORD_F_LOST = 1 << 4,
+	/* LEAVE: the socket was disconnected on purpose, by either side: none
+	 * of its memberships can be restored */
+	RECORD_F_FINAL = 1 << 5,
+	/* JOIN: a membership of the pid's row, which keeps the position and
+	 * the 'after' that it had */
+	RECORD_F_RESUME = 1 << 6,
 };
 
 struct record {
@@ -65,10 +120,12 @@ struct record {
 	uint16_t flags;
 	uint64_t room;
 	uint64_t user;
-	/* MESSAGE: XXH3-128 of the message id; finds candidates only */
+	/* MESSAGE: XXH3-128 of the message id; finds candidates only.
+	 * LEAVE with RECORD_F_ORPHAN, ASK: [0] is the owner's incarnation */
 	uint64_t id_hash[2];
-	/* who waits for the verdict: client table slot and its generation,
-	 * and the worker's own number for the request (0: nobody waits) */
+	/* whose it is and who waits for the verdict: the session's number and
+	 * serial, and the worker's own number for the request (0: nobody
+	 * waits) */
 	uint32_t client;
 	uint32_t generation;
 	uint32_t request;
@@ -86,7 +143,7 @@ struct record_field {
 	uint32_t len;
 };
 
-#define RECORD_MAX_FIELDS 6
+#define RECORD_MAX_FIELDS 8
 
 /* How many fields a type has; 0 for an unknown type. */
 unsigned record_nfields(unsigned type);
