@@ -5,10 +5,6 @@
 
 #include "proto/http.h"
 
-#include <stdio.h>
-
-#include "proto/put.h"
-
 /*
  * A head is read in two steps.  head_scan() looks at each byte once, as it
  * comes: it finds the end, and refuses at once what can be no head (control
@@ -548,108 +544,4 @@ http_parse(const char *buf, size_t len, struct http_scan *scan,
 	req_r->head_len = end + 2;
 	*scan = (struct http_scan){ 0 };
 	return HTTP_OK;
-}
-
-/* --- answers ------------------------------------------------------------- */
-
-const char *
-http_reason(int status)
-{
-	static const struct {
-		int status;
-		const char *reason;
-	} reasons[] = {
-		{ 101, "Switching Protocols" },
-		{ 200, "OK" },
-		{ 204, "No Content" },
-		{ 304, "Not Modified" },
-		{ 400, "Bad Request" },
-		{ 403, "Forbidden" },
-		{ 404, "Not Found" },
-		{ 405, "Method Not Allowed" },
-		{ 408, "Request Timeout" },
-		{ 413, "Payload Too Large" },
-		{ 414, "URI Too Long" },
-		{ 417, "Expectation Failed" },
-		{ 426, "Upgrade Required" },
-		{ 429, "Too Many Requests" },
-		{ 431, "Request Header Fields Too Large" },
-		{ 500, "Internal Server Error" },
-		{ 501, "Not Implemented" },
-		{ 503, "Service Unavailable" },
-		{ 505, "HTTP Version Not Supported" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
-	return "Unknown";
-}
-
-static void
-put_field(struct put *w, const char *name, const char *value)
-{
-	put_text(w, name);
-	put_text(w, ": ");
-	put_text(w, value);
-	put_text(w, "\r\n");
-}
-
-size_t
-http_respond(char *buf, size_t size, const struct http_response *res)
-{
-	/* RFC 9110 8.6: no length where there can be no body */
-	bool bodyless = res->status < 200 || res->status == 204;
-	struct put w = { buf, size, 0 };
-
-	put_text(&w, "HTTP/1.1 ");
-	put_u64(&w, (uint64_t)res->status);
-	put_char(&w, ' ');
-	put_text(&w, http_reason(res->status));
-	put_text(&w, "\r\n");
-	if (res->date != NULL)
-		put_field(&w, "Date", res->date);
-	if (res->type != NULL)
-		put_field(&w, "Content-Type", res->type);
-	if (!bodyless) {
-		put_text(&w, "Content-Length: ");
-		put_u64(&w, res->body_len);
-		put_text(&w, "\r\n");
-	}
-	if (res->headers != NULL)
-		put_text(&w, res->headers);
-	if (res->status >= 200)
-		put_field(&w, "Connection",
-		    res->close ? "close" : "keep-alive");
-	put_text(&w, "\r\n");
-	if (!bodyless && !res->head_only)
-		put_bytes(&w, res->body, res->body_len);
-	return w.len <= size ? w.len : 0;
-}
-
-size_t
-http_refuse(char *buf, size_t size, int status)
-{
-	const struct http_response res = {
-		.status = status,
-		.close = true,
-	};
-
-	return http_respond(buf, size, &res);
-}
-
-size_t
-http_busy(char *buf, size_t size, unsigned retry_after)
-{
-	char headers[40];
-	const struct http_response res = {
-		.status = 503,
-		.close = true,
-		.headers = headers,
-	};
-
-	(void)snprintf(headers, sizeof(headers), "Retry-After: %u\r\n",
-	    retry_after);
-	return http_respond(buf, size, &res);
 }

@@ -123,12 +123,34 @@ bool http_list_next(const struct http_request *req, const char *name,
 /* A token of RFC 9110 5.6.2: one character at least. */
 bool http_is_token(struct span s);
 
+/* --- http_accept.c: what a client can take ------------------------------ */
+
+/*
+ * Accept-Encoding offers gzip (or x-gzip, or *) with a q that is not 0.
+ * Only gzip is ever sent: who takes deflate takes gzip, and what "deflate"
+ * means differs from client to client.
+ */
+bool http_accepts_gzip(const struct http_request *req);
+
+/*
+ * If-None-Match is * or lists this entity tag ("...", with its quotes, with
+ * or without W/), by the weak comparison of RFC 9110 8.8.3.2.
+ */
+bool http_etag_matches(const struct http_request *req, const char *etag);
+
+/* An Internet Explorer that takes polling for cross-site scripting. */
+bool http_is_explorer(const struct http_request *req);
+
+/* --- http_answer.c ------------------------------------------------------ */
+
 struct http_response {
 	int status;
 	/* "Connection: close" instead of keep-alive; not for 101 */
 	bool close;
 	/* answer to HEAD: the length without the body */
 	bool head_only;
+	/* seconds for "Keep-Alive: timeout="; 0: without that field */
+	unsigned keep_alive;
 	/* Content-Type, or NULL */
 	const char *type;
 	/* an IMF-fixdate for Date, or NULL */
@@ -140,10 +162,25 @@ struct http_response {
 };
 
 /*
- * Write a whole answer; 101 has neither length, body nor keep-alive.
- * The bytes written, or 0 if they do not fit into 'size'.
+ * Write a whole answer; 1xx, 204 and 304 have neither length nor body, 101
+ * no keep-alive.  The bytes written, or 0 if they do not fit into 'size'.
  */
 size_t http_respond(char *buf, size_t size, const struct http_response *res);
+
+/* to be sent at once when a body is expected that may come */
+#define HTTP_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+
+/* Fields of answers to polling requests (wire page 2.4). */
+#define HTTP_NO_STORE "cache-control: no-store\r\n"
+/* for whom http_is_explorer() tells */
+#define HTTP_NO_XSS_FILTER "X-XSS-Protection: 0\r\n"
+
+/*
+ * "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7), terminated.  Seconds
+ * before 1970 and after the year 9999 are taken for the nearest within.
+ */
+#define HTTP_DATE_SIZE 30
+void http_date(char buf[HTTP_DATE_SIZE], int64_t unix_seconds);
 
 /* "Bad Request" for 400. */
 const char *http_reason(int status);
