@@ -24,23 +24,99 @@ struct client_pool {
 	uint32_t free[];
 };
 
-static enum client_state
-state_of(const struct client *c)
+/* --- the word ---------------------------------------------------------- */
+
+#define WORKER_SHIFT 4
+#define TO_SHIFT 10
+#define TAG_SHIFT 16
+#define INCARNATION_SHIFT 32
+#define STATE_MASK 0xf
+#define SLOT_MASK 0x3f
+
+_Static_assert(TABLES_WORKERS == SLOT_MASK + 1, "a worker's slot is 6 bits");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics take no locks");
+
+/*
+ * The tag is of the generation: a message of the slot's former life cannot
+ * take its present one, even if between a look at the generation and the
+ * swap everything else came to be the same again.
+ */
+static uint64_t
+word_of(enum client_state state, unsigned worker, unsigned to,
+    uint32_t generation, uint32_t incarnation)
 {
-	return atomic_load_explicit(&c->state, memory_order_acquire);
+	return (uint64_t)state | (uint64_t)worker << WORKER_SHIFT |
+	    (uint64_t)to << TO_SHIFT |
+	    (uint64_t)(generation & 0xffff) << TAG_SHIFT |
+	    (uint64_t)incarnation << INCARNATION_SHIFT;
 }
 
-static void
-set_state(struct client *c, enum client_state state)
+static enum client_state
+state_in(uint64_t word)
 {
-	atomic_store_explicit(&c->state, state, memory_order_release);
+	return (enum client_state)(word & STATE_MASK);
+}
+
+static unsigned
+worker_in(uint64_t word)
+{
+	return word >> WORKER_SHIFT & SLOT_MASK;
+}
+
+static unsigned
+to_in(uint64_t word)
+{
+	return word >> TO_SHIFT & SLOT_MASK;
 }
 
 static uint32_t
-used(const struct tables *t)
+incarnation_in(uint64_t word)
 {
-	return atomic_load_explicit(t->clients_used, memory_order_relaxed);
+	return (uint32_t)(word >> INCARNATION_SHIFT);
 }
+
+/* The same in another state; nobody's destination any more. */
+static uint64_t
+in_state(uint64_t word, enum client_state state)
+{
+	word &= ~((uint64_t)SLOT_MASK << TO_SHIFT | STATE_MASK);
+	return word | (uint64_t)state;
+}
+
+static uint64_t
+look(const struct client *c)
+{
+	return atomic_load_explicit(&c->owner, memory_order_acquire);
+}
+
+/* On failure *word is what is there now. */
+static bool
+change(struct client *c, uint64_t *word, uint64_t next)
+{
+	return atomic_compare_exchange_strong_explicit(&c->owner, word, next,
+	    memory_order_acq_rel, memory_order_acquire);
+}
+
+enum client_state
+client_state(const struct client *c)
+{
+	return state_in(look(c));
+}
+
+struct client_owner
+client_owner(const struct client *c)
+{
+	uint64_t word = look(c);
+
+	return (struct client_owner){
+		.state = state_in(word),
+		.worker = worker_in(word),
+		.incarnation = incarnation_in(word),
+		.to = to_in(word),
+	};
+}
+
+/* --- workers ----------------------------------------------------------- */
 
 struct client *
 client_at(const struct tables *t, uint32_t slot)
@@ -58,7 +134,7 @@ client_find(const struct tables *t, uint32_t slot, uint32_t generation)
 	if (slot >= t->geometry.max_clients)
 		return NULL;
 	c = &t->clients[slot];
-	if (state_of(c) == CLIENT_FREE || c->generation != generation)
+	if (client_state(c) == CLIENT_FREE || c->generation != generation)
 		return NULL;
 	return c;
 }
@@ -68,11 +144,59 @@ client_open(const struct tables *t, uint32_t slot, uint32_t generation,
     unsigned worker, uint32_t incarnation)
 {
 	struct client *c = client_at(t, slot);
+	uint64_t word =
+	    word_of(CLIENT_PASSED, worker, 0, generation, incarnation);
 
-	if (state_of(c) != CLIENT_PASSED || c->generation != generation ||
-	    c->worker != worker || c->incarnation != incarnation)
+	if (c->generation != generation ||
+	    !change(c, &word, in_state(word, CLIENT_OPEN)))
 		return NULL;
-	set_state(c, CLIENT_OPEN);
+	return c;
+}
+
+void
+client_hand(const struct tables *t, uint32_t slot, unsigned to)
+{
+	struct client *c = client_at(t, slot);
+	uint64_t word = look(c);
+
+	CHECK(state_in(word) == CLIENT_OPEN && to < TABLES_WORKERS);
+	CHECK(c->out.bytes == 0 && c->in.bytes == 0 && c->raw.bytes == 0);
+	/* OPEN is its worker's, and nobody else's */
+	CHECK(change(c, &word,
+	    in_state(word, CLIENT_HANDED) | (uint64_t)to << TO_SHIFT));
+}
+
+bool
+client_take_back(const struct tables *t, uint32_t slot, uint32_t generation,
+    unsigned worker, uint32_t incarnation)
+{
+	struct client *c = client_at(t, slot);
+	uint64_t word = look(c);
+
+	/* if it was buried, somebody else may have handed it on by now */
+	return word ==
+	    word_of(CLIENT_HANDED, worker, to_in(word), generation,
+		incarnation) &&
+	    change(c, &word, in_state(word, CLIENT_OPEN));
+}
+
+struct client *
+client_take_handed(const struct tables *t, uint32_t slot, uint32_t generation,
+    unsigned worker, uint32_t incarnation)
+{
+	struct client *c;
+	uint64_t word;
+
+	if (slot >= t->geometry.max_clients)
+		return NULL;
+	c = &t->clients[slot];
+	word = look(c);
+	if (state_in(word) != CLIENT_HANDED || to_in(word) != worker ||
+	    (word >> TAG_SHIFT & 0xffff) != (generation & 0xffff) ||
+	    c->generation != generation ||
+	    !change(c, &word,
+		word_of(CLIENT_OPEN, worker, 0, generation, incarnation)))
+		return NULL;
 	return c;
 }
 
@@ -85,12 +209,20 @@ void
 client_mark_closed(const struct tables *t, uint32_t slot)
 {
 	struct client *c = client_at(t, slot);
-	enum client_state state = state_of(c);
+	uint64_t word = look(c);
 
-	CHECK(state == CLIENT_PASSED || state == CLIENT_OPEN);
-	set_state(c, CLIENT_CLOSED);
+	CHECK(state_in(word) == CLIENT_PASSED || state_in(word) == CLIENT_OPEN);
+	CHECK(change(c, &word, in_state(word, CLIENT_CLOSED)));
 	atomic_fetch_or_explicit(&t->closed[slot / 64],
 	    UINT64_C(1) << (slot % 64), memory_order_release);
+}
+
+/* --- the master -------------------------------------------------------- */
+
+static uint32_t
+used(const struct tables *t)
+{
+	return atomic_load_explicit(t->clients_used, memory_order_relaxed);
 }
 
 struct client_pool *
@@ -105,7 +237,7 @@ client_pool_new(struct tables *t)
 		return NULL;
 	pool->tables = t;
 	for (slot = used(t); slot-- > 0;) {
-		if (state_of(client_at(t, slot)) == CLIENT_FREE)
+		if (client_state(client_at(t, slot)) == CLIENT_FREE)
 			pool->free[pool->nfree++] = slot;
 	}
 	return pool;
@@ -143,20 +275,20 @@ take_slot(struct client_pool *pool)
 int64_t
 client_pass(struct client_pool *pool, unsigned worker, uint32_t incarnation)
 {
-	const size_t keep = offsetof(struct client, worker);
+	const size_t keep = offsetof(struct client, flags);
 	int64_t slot = take_slot(pool);
 	struct client *c;
 
 	if (slot == -1)
 		return -1;
 	c = client_at(pool->tables, (uint32_t)slot);
-	CHECK(state_of(c) == CLIENT_FREE);
+	CHECK(client_state(c) == CLIENT_FREE && worker < TABLES_WORKERS);
 	memset((uint8_t *)c + keep, 0, sizeof(*c) - keep);
 	if (++c->generation == 0)
 		c->generation = 1;
-	c->worker = (uint16_t)worker;
-	c->incarnation = incarnation;
-	set_state(c, CLIENT_PASSED);
+	atomic_store_explicit(&c->owner,
+	    word_of(CLIENT_PASSED, worker, 0, c->generation, incarnation),
+	    memory_order_release);
 	return slot;
 }
 
@@ -165,8 +297,12 @@ client_release(struct client_pool *pool, uint32_t slot)
 {
 	struct client *c = client_at(pool->tables, slot);
 
-	CHECK(state_of(c) != CLIENT_FREE);
-	set_state(c, CLIENT_FREE);
+	enum client_state state = client_state(c);
+
+	CHECK(state == CLIENT_CLOSED || state == CLIENT_BURIED ||
+	    state == CLIENT_PASSED);
+	atomic_store_explicit(&c->owner, word_of(CLIENT_FREE, 0, 0, 0, 0),
+	    memory_order_release);
 	pool->free[pool->nfree++] = slot;
 }
 
@@ -190,7 +326,7 @@ client_collect_closed(const struct tables *t, client_fn fn, void *arg)
 		    memory_order_acquire);
 		for (; bits != 0; bits &= bits - 1) {
 			slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-			if (state_of(client_at(t, slot)) != CLIENT_CLOSED)
+			if (client_state(client_at(t, slot)) != CLIENT_CLOSED)
 				continue;
 			fn(arg, slot, t->clients[slot].generation);
 			n++;
@@ -199,21 +335,64 @@ client_collect_closed(const struct tables *t, client_fn fn, void *arg)
 	return n;
 }
 
-uint32_t
-client_each_of(const struct tables *t, unsigned worker, uint32_t incarnation,
+/*
+ * Does it go with this worker: because it was to get it, or, with 'of_it',
+ * because it had it?
+ */
+static bool
+dies_with(uint64_t word, unsigned worker, uint32_t incarnation, bool of_it)
+{
+	switch (state_in(word)) {
+	case CLIENT_FREE:
+	case CLIENT_BURIED:
+		return false;
+	case CLIENT_HANDED:
+		if (to_in(word) == worker)
+			return true;
+		break;
+	case CLIENT_PASSED:
+	case CLIENT_OPEN:
+	case CLIENT_CLOSED:
+		break;
+	}
+	return of_it && worker_in(word) == worker &&
+	    incarnation_in(word) == incarnation;
+}
+
+static uint32_t
+bury(const struct tables *t, unsigned worker, uint32_t incarnation, bool of_it,
     client_fn fn, void *arg)
 {
 	const uint32_t end = used(t);
-	const struct client *c;
+	struct client *c;
 	uint32_t slot, n = 0;
+	uint64_t word;
 
 	for (slot = 0; slot < end; slot++) {
 		c = &t->clients[slot];
-		if (state_of(c) == CLIENT_FREE || c->worker != worker ||
-		    c->incarnation != incarnation)
-			continue;
-		fn(arg, slot, c->generation);
-		n++;
+		word = look(c);
+		/* one that fails was taken by somebody who lives, or handed
+		 * on: then the new word tells whether it still is to go */
+		while (dies_with(word, worker, incarnation, of_it)) {
+			if (!change(c, &word, in_state(word, CLIENT_BURIED)))
+				continue;
+			fn(arg, slot, c->generation);
+			n++;
+			break;
+		}
 	}
 	return n;
+}
+
+uint32_t
+client_bury(const struct tables *t, unsigned worker, uint32_t incarnation,
+    client_fn fn, void *arg)
+{
+	return bury(t, worker, incarnation, true, fn, arg);
+}
+
+uint32_t
+client_bury_handed(const struct tables *t, unsigned to, client_fn fn, void *arg)
+{
+	return bury(t, to, 0, false, fn, arg);
 }
