@@ -36,6 +36,7 @@ static const char *const table_name[STORE__TABLES] = {
 	[STORE_MSG] = "msg",
 	[STORE_LOG] = "log",
 	[STORE_PRESENCE] = "presence",
+	[STORE_RECOVERY] = "recovery",
 };
 
 const char *

@@ -31,6 +31,7 @@ enum store_table {
 	STORE_MSG,
 	STORE_LOG,
 	STORE_PRESENCE,
+	STORE_RECOVERY,
 	STORE__TABLES,
 };
 
@@ -169,5 +170,15 @@ int store_scan_begin(struct store_scan *sc, struct store_txn *t,
 /* The next row into sc->key and sc->val: 1, 0 at the end, -1 with errno. */
 int store_scan_next(struct store_scan *sc);
 void store_scan_end(struct store_scan *sc);
+
+/*
+ * Go on from *place through a whole table, in another transaction than
+ * before perhaps, with at most 'max' rows.  A row at which 'fn' returns
+ * false is met again by the next call; place->done is set at the end.
+ * 0 or -1.
+ */
+typedef bool store_row_fn(const MDB_val *key, const MDB_val *val, void *arg);
+int store_walk(struct store_txn *t, enum store_table table,
+    struct store_place *place, unsigned max, store_row_fn *fn, void *arg);
 
 #endif /* STORE_ENV_H */

@@ -108,6 +108,33 @@ store_log_get(struct store_txn *t, uint64_t room, uint64_t gseq,
 }
 
 int
+store_log_seek(struct store_txn *t, uint64_t room, uint64_t gseq,
+    struct store_log *log_r)
+{
+	struct store_scan sc;
+	struct store_log log;
+	struct store_key k;
+	int rc;
+
+	room_key(&k, room, gseq);
+	if (store_scan_begin(&sc, t, STORE_LOG, &k, 8, false) == -1)
+		return -1;
+	/* a row that is damaged is passed by */
+	while ((rc = store_scan_next(&sc)) == 1 &&
+	    !log_row(t->s, &sc.key, &sc.val, &log))
+		;
+	store_scan_end(&sc);
+	if (rc == -1)
+		return -1;
+	if (rc == 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	*log_r = log;
+	return 0;
+}
+
+int
 store_last_seq(struct store_txn *t, uint64_t room, uint64_t *seq_r)
 {
 	struct store_scan sc;

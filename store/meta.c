@@ -6,6 +6,7 @@
  *
  *   "schema"  schema number 4, oldest program that may read it 4
  *   "ring"    id 16, base 8, pos 8
+ *   "run"     base 8, begun 8
  *   "next"    room 8, user 8
  *   "try"     zeroes, for a moment: store_try()
  */
@@ -121,6 +122,35 @@ store_ring_put(struct store_txn *t, const struct store_ring *ring)
 	store_add_raw(&put.f, ring->id, sizeof(ring->id));
 	store_add_u64(&put.f, ring->base);
 	store_add_u64(&put.f, ring->pos);
+	store_put_end(&put);
+}
+
+int
+store_run_get(struct store_txn *t, struct store_run *run_r)
+{
+	struct store_fields f;
+	struct store_run run;
+
+	if (meta_get(t, "run", &f) == -1)
+		return -1;
+	run.base = store_take_u64(&f);
+	run.begun_ms = store_take_u64(&f);
+	if (meta_done(t, &f) == -1)
+		return -1;
+	*run_r = run;
+	return 0;
+}
+
+void
+store_run_put(struct store_txn *t, const struct store_run *run)
+{
+	struct store_key k;
+	struct store_put put;
+
+	meta_key(&k, "run");
+	store_put_begin(t, STORE_META, &k, 0, 16, false, &put);
+	store_add_u64(&put.f, run->base);
+	store_add_u64(&put.f, run->begun_ms);
 	store_put_end(&put);
 }
 

@@ -5,8 +5,10 @@
  * The table 'presence':
  *
  *   room 8, user 8, socket id
- *       joined 8, activity 8, gseq 8, incarnation 4, client 4,
- *       generation 4, user id, user name, status, agent
+ *       (kind: has it a pid) joined 8, activity 8, gseq 8, incarnation 4,
+ *       client 4, generation 4, user id, user name, status, agent, pid
+ *
+ * A row without a pid is what a chatd wrote that knew none.
  */
 
 #include <errno.h>
@@ -15,6 +17,11 @@
 #include "store/env.h"
 
 #define PRESENCE_FIXED (8 + 8 + 8 + 4 + 4 + 4)
+
+enum presence_kind {
+	PRESENCE_PLAIN,
+	PRESENCE_WITH_PID,
+};
 
 static bool
 presence_key(struct store_key *k, uint64_t room, uint64_t user,
@@ -32,9 +39,11 @@ static bool
 presence_row(struct store *s, const MDB_val *key, const MDB_val *val,
     struct store_presence *p)
 {
+	struct store_text none = { "", 0 };
 	struct store_fields f;
+	uint8_t kind;
 
-	if (!store_value_open(s, key, val, &f, NULL))
+	if (!store_value_open(s, key, val, &f, &kind))
 		return false;
 	p->room = store_key_get(key, 0);
 	p->user = store_key_get(key, 8);
@@ -50,6 +59,7 @@ presence_row(struct store *s, const MDB_val *key, const MDB_val *val,
 	p->user_name = store_take_text(&f);
 	p->status = store_take_text(&f);
 	p->agent = store_take_text(&f);
+	p->pid = kind == PRESENCE_WITH_PID ? store_take_text(&f) : none;
 	return store_value_done(s, &f);
 }
 
@@ -129,6 +139,7 @@ store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
 void
 store_presence_put(struct store_txn *t, const struct store_presence *p)
 {
+	bool with_pid = p->pid.len > 0;
 	struct store_put put;
 	struct store_key k;
 
@@ -136,9 +147,11 @@ store_presence_put(struct store_txn *t, const struct store_presence *p)
 		store_fail(t, EINVAL);
 		return;
 	}
-	store_put_begin(t, STORE_PRESENCE, &k, 0,
+	store_put_begin(t, STORE_PRESENCE, &k,
+	    with_pid ? PRESENCE_WITH_PID : PRESENCE_PLAIN,
 	    PRESENCE_FIXED + 2 + p->user_id.len + 2 + p->user_name.len + 2 +
-		p->status.len + 2 + p->agent.len,
+		p->status.len + 2 + p->agent.len +
+		(with_pid ? 2 + p->pid.len : 0),
 	    false, &put);
 	store_add_u64(&put.f, p->joined_ms);
 	store_add_u64(&put.f, p->activity_ms);
@@ -150,6 +163,8 @@ store_presence_put(struct store_txn *t, const struct store_presence *p)
 	store_add_text(&put.f, p->user_name);
 	store_add_text(&put.f, p->status);
 	store_add_text(&put.f, p->agent);
+	if (with_pid)
+		store_add_text(&put.f, p->pid);
 	store_put_end(&put);
 }
 
@@ -179,37 +194,26 @@ store_presence_clear(struct store_txn *t)
 			mdb_drop(t->txn, t->s->dbi[STORE_PRESENCE], 0)));
 }
 
+struct walk {
+	struct store *s;
+	store_presence_fn *fn;
+	void *arg;
+};
+
+static bool
+walk_row(const MDB_val *key, const MDB_val *val, void *arg)
+{
+	const struct walk *w = arg;
+	struct store_presence p;
+
+	return !presence_row(w->s, key, val, &p) || w->fn(&p, w->arg);
+}
+
 int
 store_presence_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_presence_fn *fn, void *arg)
 {
-	struct store_presence p;
-	struct store_scan sc;
-	struct store_key k;
-	unsigned n = 0;
-	int rc;
+	struct walk w = { t->s, fn, arg };
 
-	store_key_begin(&k);
-	/* an empty key cannot be looked up; no row is below this one */
-	if (place->len == 0)
-		store_key_u8(&k, 0);
-	else
-		(void)store_key_bytes(&k, place->key, place->len);
-	if (store_scan_begin(&sc, t, STORE_PRESENCE, &k, 0, false) == -1)
-		return -1;
-	while ((rc = store_scan_next(&sc)) == 1) {
-		/* the place is the first row that is still to be seen */
-		if (sc.key.mv_size <= sizeof(place->key)) {
-			memcpy(place->key, sc.key.mv_data, sc.key.mv_size);
-			place->len = sc.key.mv_size;
-		}
-		if (n++ == max)
-			break;
-		if (presence_row(t->s, &sc.key, &sc.val, &p) && !fn(&p, arg))
-			break;
-	}
-	store_scan_end(&sc);
-	if (rc == 0)
-		place->done = true;
-	return rc == -1 ? -1 : 0;
+	return store_walk(t, STORE_PRESENCE, place, max, walk_row, &w);
 }

@@ -2,7 +2,8 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * store - what is kept: sessions, users, messages, who is present.
+ * store - what is kept: sessions, users, messages, who is present, and who
+ * may come back.
  *
  * One LMDB environment in "db" below the current directory.  The scribe
  * writes it (store/write.h); everybody else reads it through snapshots.
@@ -34,6 +35,10 @@
 #define STORE_MAX_READERS 256
 /* the longest id and name that a key holds */
 #define STORE_MAX_NAME 240
+/* bytes of a pid, by which a client takes its socket up again */
+#define STORE_PID 20
+/* the most rooms that a recovery row holds */
+#define STORE_RECOVERY_ROOMS 256
 
 enum store_mode {
 	/* wait up to two seconds for the writer to have made it */
@@ -167,6 +172,13 @@ struct store_log {
 int store_log_get(struct store_txn *t, uint64_t room, uint64_t gseq,
     struct store_log *log_r);
 
+/*
+ * The room's first stored event at or behind 'gseq'; ENOENT: there is none.
+ * Its seq is the first that somebody misses who has everything below 'gseq'.
+ */
+int store_log_seek(struct store_txn *t, uint64_t room, uint64_t gseq,
+    struct store_log *log_r);
+
 /* --- presence ---------------------------------------------------------- */
 
 struct store_presence {
@@ -179,11 +191,14 @@ struct store_presence {
 	struct store_text status;
 	/* empty when the socket joined without one */
 	struct store_text agent;
+	/* there is a recovery row, which holds the room; or empty */
+	struct store_text pid;
 	uint64_t joined_ms;
 	uint64_t activity_ms;
 	/* position of the last change of this row */
 	uint64_t gseq;
-	/* whose it is: the worker's incarnation and the client table's entry */
+	/* whose it is: the worker's incarnation, and the session's number and
+	 * serial there */
 	uint32_t incarnation;
 	uint32_t client;
 	uint32_t generation;
@@ -197,5 +212,64 @@ int store_roster(struct store_txn *t, uint64_t room, store_presence_fn *fn,
 
 int store_presence_get(struct store_txn *t, uint64_t room, uint64_t user,
     struct store_text socket, struct store_presence *p_r);
+
+/* --- recovery ---------------------------------------------------------- */
+
+/* A membership that can be restored. */
+struct store_recovery_room {
+	uint64_t room;
+	/* position of the JOIN, kept when it is restored: what was stored
+	 * from here on was live to the socket */
+	uint64_t gseq;
+	/* the JOIN asked for the messages behind this seq */
+	bool has_after;
+	uint64_t after_seq;
+	/* the owner is in the room: there is a presence row */
+	bool present;
+	/* empty when the socket joined without one */
+	struct store_text agent;
+};
+
+/*
+ * What is kept of a socket, by its pid, while it is in a room and for the
+ * recovery window after that.
+ */
+struct store_recovery {
+	struct store_text socket;
+	struct store_text user_id;
+	uint64_t user;
+	/*
+	 * ms since the epoch: since when the socket is in none of its rooms;
+	 * the window runs from here.  0: it is there.  A row that a former
+	 * run of the daemon left with a socket is lost since this run began.
+	 */
+	uint64_t lost_ms;
+	/* whose it is: the ring's base names the daemon's run; the others as
+	 * in struct store_presence */
+	uint64_t run;
+	uint32_t incarnation;
+	uint32_t client;
+	uint32_t generation;
+	/* the socket was in more rooms than the row holds: it cannot be
+	 * recovered */
+	bool partial;
+	/* by the order in which they were joined first; never none */
+	unsigned nrooms;
+	struct store_recovery_room room[STORE_RECOVERY_ROOMS];
+};
+
+/*
+ * ENOENT also for what cannot be a pid.  The row may be there when its
+ * window is over: ask store_recovery_usable().
+ */
+int store_recovery_get(struct store_txn *t, struct store_text pid,
+    struct store_recovery *row_r);
+
+/* Is its window over?  Of a row with a socket that is there: no. */
+bool store_recovery_over(const struct store_recovery *row, uint64_t now_ms,
+    uint64_t window_ms);
+/* May it be resumed by this user now?  A window of 0: never. */
+bool store_recovery_usable(const struct store_recovery *row,
+    struct store_text user_id, uint64_t now_ms, uint64_t window_ms);
 
 #endif /* STORE_STORE_H */

@@ -273,3 +273,35 @@ store_scan_end(struct store_scan *sc)
 		mdb_cursor_close(sc->cur);
 	sc->cur = NULL;
 }
+
+int
+store_walk(struct store_txn *t, enum store_table table,
+    struct store_place *place, unsigned max, store_row_fn *fn, void *arg)
+{
+	struct store_scan sc;
+	struct store_key k;
+	unsigned n = 0;
+	int rc;
+
+	store_key_begin(&k);
+	/* an empty key cannot be looked up; no row is below this one */
+	if (place->len == 0)
+		store_key_u8(&k, 0);
+	else
+		(void)store_key_bytes(&k, place->key, place->len);
+	if (store_scan_begin(&sc, t, table, &k, 0, false) == -1)
+		return -1;
+	while ((rc = store_scan_next(&sc)) == 1) {
+		/* the place is the first row that is still to be seen */
+		if (sc.key.mv_size <= sizeof(place->key)) {
+			memcpy(place->key, sc.key.mv_data, sc.key.mv_size);
+			place->len = sc.key.mv_size;
+		}
+		if (n++ == max || !fn(&sc.key, &sc.val, arg))
+			break;
+	}
+	store_scan_end(&sc);
+	if (rc == 0)
+		place->done = true;
+	return rc == -1 ? -1 : 0;
+}

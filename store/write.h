@@ -65,6 +65,16 @@ struct store_ring {
 int store_ring_get(struct store_txn *t, struct store_ring *ring_r);
 void store_ring_put(struct store_txn *t, const struct store_ring *ring);
 
+/* The daemon's run: its ring's base, and when it began (ms since the epoch). */
+struct store_run {
+	uint64_t base;
+	uint64_t begun_ms;
+};
+
+/* ENOENT: the store is new, or of a chatd that knew no recovery. */
+int store_run_get(struct store_txn *t, struct store_run *run_r);
+void store_run_put(struct store_txn *t, const struct store_run *run);
+
 /* The numbers that the next new room and the next new user get. */
 struct store_next {
 	uint64_t room;
@@ -98,7 +108,7 @@ void store_presence_clear(struct store_txn *t);
 int store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
     uint64_t *n_r);
 
-/* Where a walk through all of presence has come to; zero it to begin. */
+/* Where a walk through all rows of a table has come to; zero it to begin. */
 struct store_place {
 	uint8_t key[16 + STORE_MAX_NAME];
 	size_t len;
@@ -112,6 +122,24 @@ struct store_place {
 int store_presence_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_presence_fn *fn, void *arg);
 
+/*
+ * Put or replace the row of a pid, which has STORE_PID bytes; at least one
+ * room.  Text of the row must not be the store's own: it moves with the put.
+ */
+void store_recovery_put(struct store_txn *t, struct store_text pid,
+    const struct store_recovery *row);
+/* ENOENT is not an error here. */
+void store_recovery_del(struct store_txn *t, struct store_text pid);
+
+typedef bool store_recovery_fn(struct store_text pid,
+    const struct store_recovery *row, void *arg);
+
+/*
+ * As store_presence_walk(), through all recovery rows.
+ */
+int store_recovery_walk(struct store_txn *t, struct store_place *place,
+    unsigned max, store_recovery_fn *fn, void *arg);
+
 /* Called with each, newest first; returns whether to go on. */
 typedef bool store_log_fn(const struct store_log *log, void *arg);
 int store_log_newest(struct store_txn *t, uint64_t room, store_log_fn *fn,
@@ -119,7 +147,7 @@ int store_log_newest(struct store_txn *t, uint64_t room, store_log_fn *fn,
 
 /* --- how much there is ------------------------------------------------- */
 
-#define STORE_TABLES 6
+#define STORE_TABLES 7
 
 struct store_stat {
 	struct {

@@ -1,0 +1,256 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The table 'recovery':
+ *
+ *   pid 20   (kind: whole or partial)
+ *       run 8, incarnation 4, client 4, generation 4, lost 8, user 8,
+ *       socket id, user id, and to the end rooms:
+ *           room 8, gseq 8, after 8, flags 1, agent
+ *
+ * A row says 'lost' only about its own run.  When another has begun nobody
+ * of the row's is there any more, and that is what is given out.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "store/env.h"
+
+#define ROW_FIXED (8 + 4 + 4 + 4 + 8 + 8)
+#define ROOM_FIXED (8 + 8 + 8 + 1)
+
+enum row_kind {
+	ROW_WHOLE,
+	ROW_PARTIAL,
+};
+
+enum {
+	ROOM_HAS_AFTER = 1 << 0,
+	ROOM_PRESENT = 1 << 1,
+};
+
+static bool
+pid_key(struct store_key *k, struct store_text pid)
+{
+	store_key_begin(k);
+	return pid.len == STORE_PID && store_key_bytes(k, pid.p, pid.len);
+}
+
+static void
+take_room(struct store_fields *f, struct store_recovery_room *room)
+{
+	const uint8_t *flags;
+
+	room->room = store_take_u64(f);
+	room->gseq = store_take_u64(f);
+	room->after_seq = store_take_u64(f);
+	flags = store_take_raw(f, 1);
+	room->has_after = flags != NULL && (*flags & ROOM_HAS_AFTER) != 0;
+	room->present = flags != NULL && (*flags & ROOM_PRESENT) != 0;
+	room->agent = store_take_text(f);
+}
+
+/* Nobody of a former run is there. */
+static void
+bury(struct store_recovery *row, const struct store_run *run)
+{
+	unsigned i;
+
+	if (row->run == run->base)
+		return;
+	for (i = 0; i < row->nrooms; i++)
+		row->room[i].present = false;
+	if (row->lost_ms == 0)
+		row->lost_ms = run->begun_ms;
+	/* 0 says that it is there */
+	if (row->lost_ms == 0)
+		row->lost_ms = 1;
+}
+
+static bool
+recovery_row(struct store *s, const MDB_val *key, const MDB_val *val,
+    const struct store_run *run, struct store_recovery *row)
+{
+	struct store_fields f;
+	uint8_t kind;
+
+	if (!store_value_open(s, key, val, &f, &kind))
+		return false;
+	row->partial = kind == ROW_PARTIAL;
+	row->run = store_take_u64(&f);
+	row->incarnation = store_take_u32(&f);
+	row->client = store_take_u32(&f);
+	row->generation = store_take_u32(&f);
+	row->lost_ms = store_take_u64(&f);
+	row->user = store_take_u64(&f);
+	row->socket = store_take_text(&f);
+	row->user_id = store_take_text(&f);
+	row->nrooms = 0;
+	while (!f.bad && f.left > 0 && row->nrooms < STORE_RECOVERY_ROOMS)
+		take_room(&f, &row->room[row->nrooms++]);
+	if (!store_value_done(s, &f))
+		return false;
+	bury(row, run);
+	return true;
+}
+
+/* The run that this transaction sees: 0, or -1 with errno. */
+static int
+current_run(struct store_txn *t, struct store_run *run_r)
+{
+	if (store_run_get(t, run_r) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -1;
+	memset(run_r, 0, sizeof(*run_r));
+	return 0;
+}
+
+int
+store_recovery_get(struct store_txn *t, struct store_text pid,
+    struct store_recovery *row_r)
+{
+	struct store_run run;
+	struct store_key k;
+	MDB_val key, val;
+
+	if (!pid_key(&k, pid)) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (store_get(t, STORE_RECOVERY, &k, &val) == -1 ||
+	    current_run(t, &run) == -1)
+		return -1;
+	key.mv_data = k.b;
+	key.mv_size = k.len;
+	if (!recovery_row(t->s, &key, &val, &run, row_r)) {
+		errno = EBADMSG;
+		return -1;
+	}
+	return 0;
+}
+
+bool
+store_recovery_usable(const struct store_recovery *row,
+    struct store_text user_id, uint64_t now_ms, uint64_t window_ms)
+{
+	if (window_ms == 0 || row->partial || row->user_id.len != user_id.len ||
+	    memcmp(row->user_id.p, user_id.p, user_id.len) != 0)
+		return false;
+	return !store_recovery_over(row, now_ms, window_ms);
+}
+
+bool
+store_recovery_over(const struct store_recovery *row, uint64_t now_ms,
+    uint64_t window_ms)
+{
+	/* the clock may have been set back */
+	return row->lost_ms != 0 && now_ms > row->lost_ms &&
+	    now_ms - row->lost_ms > window_ms;
+}
+
+/* --- writing ----------------------------------------------------------- */
+
+static size_t
+row_bytes(const struct store_recovery *row)
+{
+	size_t n = ROW_FIXED + 2 + row->socket.len + 2 + row->user_id.len;
+	unsigned i;
+
+	for (i = 0; i < row->nrooms; i++)
+		n += ROOM_FIXED + 2 + row->room[i].agent.len;
+	return n;
+}
+
+static void
+add_room(struct store_fields *f, const struct store_recovery_room *room)
+{
+	uint8_t flags = 0;
+
+	if (room->has_after)
+		flags |= ROOM_HAS_AFTER;
+	if (room->present)
+		flags |= ROOM_PRESENT;
+	store_add_u64(f, room->room);
+	store_add_u64(f, room->gseq);
+	store_add_u64(f, room->after_seq);
+	store_add_raw(f, &flags, 1);
+	store_add_text(f, room->agent);
+}
+
+void
+store_recovery_put(struct store_txn *t, struct store_text pid,
+    const struct store_recovery *row)
+{
+	struct store_put put;
+	struct store_key k;
+	unsigned i;
+
+	CHECK(row->nrooms > 0 && row->nrooms <= STORE_RECOVERY_ROOMS);
+	if (!pid_key(&k, pid)) {
+		store_fail(t, EINVAL);
+		return;
+	}
+	store_put_begin(t, STORE_RECOVERY, &k,
+	    row->partial ? ROW_PARTIAL : ROW_WHOLE, row_bytes(row), false,
+	    &put);
+	store_add_u64(&put.f, row->run);
+	store_add_u32(&put.f, row->incarnation);
+	store_add_u32(&put.f, row->client);
+	store_add_u32(&put.f, row->generation);
+	store_add_u64(&put.f, row->lost_ms);
+	store_add_u64(&put.f, row->user);
+	store_add_text(&put.f, row->socket);
+	store_add_text(&put.f, row->user_id);
+	for (i = 0; i < row->nrooms; i++)
+		add_room(&put.f, &row->room[i]);
+	store_put_end(&put);
+}
+
+void
+store_recovery_del(struct store_txn *t, struct store_text pid)
+{
+	struct store_key k;
+	MDB_val key;
+	int rc;
+
+	if (t->err != 0 || !pid_key(&k, pid))
+		return;
+	key.mv_data = k.b;
+	key.mv_size = k.len;
+	rc = mdb_del(t->txn, t->s->dbi[STORE_RECOVERY], &key, NULL);
+	if (rc != MDB_NOTFOUND)
+		store_fail(t, store_errno(rc));
+}
+
+struct walk {
+	struct store *s;
+	struct store_run run;
+	store_recovery_fn *fn;
+	void *arg;
+};
+
+static bool
+walk_row(const MDB_val *key, const MDB_val *val, void *arg)
+{
+	struct store_text pid = { key->mv_data, key->mv_size };
+	const struct walk *w = arg;
+	struct store_recovery row;
+
+	return !recovery_row(w->s, key, val, &w->run, &row) ||
+	    w->fn(pid, &row, w->arg);
+}
+
+int
+store_recovery_walk(struct store_txn *t, struct store_place *place,
+    unsigned max, store_recovery_fn *fn, void *arg)
+{
+	struct walk w = { .s = t->s, .fn = fn, .arg = arg };
+
+	if (current_run(t, &w.run) == -1)
+		return -1;
+	return store_walk(t, STORE_RECOVERY, place, max, walk_row, &w);
+}
