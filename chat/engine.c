@@ -52,7 +52,7 @@ struct chat_frame
 chat_encode(struct chat *chat, const char *name, const struct json_out *o)
 {
 	chat_check_out(o);
-	return chat->ops->encode(chat->ctx, name, o->p, o->len);
+	return chat->ops->encode(chat->ctx, name, o->p, o->len, NULL);
 }
 
 uint64_t
@@ -146,6 +146,10 @@ chat_deliver(struct chat *chat, const struct chat_delivery *d)
 		break;
 	case CHAT_MESSAGE:
 		message_deliver(chat, d);
+		break;
+	case CHAT_RESUME:
+	case CHAT_RELEASE:
+	case CHAT_ASK:
 		break;
 	case CHAT_TYPING:
 		typing_deliver(chat, d);

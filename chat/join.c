@@ -251,7 +251,7 @@ join_publish(struct request *r)
 	const struct chat_id *ids[] = { &r->session, &r->workspace, &r->agent };
 	struct chat_socket *s = r->s;
 	const struct identity *id = s->identity;
-	struct chat_event ev = { .type = CHAT_JOIN, .nfields = 6 };
+	struct chat_event ev = { .type = CHAT_JOIN, .nfields = 8 };
 	struct pending *p;
 	char *to;
 	int i;

@@ -162,7 +162,7 @@ reply_send(struct chat *chat, struct chat_socket *s, const char *event,
 		CHECK(o->len > skip && o->p[skip] == ',');
 		o->p[skip] = '{';
 		frame = chat->ops->encode(chat->ctx, event, o->p + skip,
-		    o->len - skip);
+		    o->len - skip, NULL);
 		chat->ops->send(chat->ctx, s->conn, frame, CHAT_ANSWER);
 		o->p[skip] = ',';
 	}

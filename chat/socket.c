@@ -16,7 +16,7 @@
 
 struct chat_socket *
 chat_connect(struct chat *chat, void *conn, struct identity **identity,
-    const char *socket_id)
+    const char *socket_id, const struct chat_connect *options)
 {
 	struct chat_socket *s;
 	size_t len = strlen(socket_id);

@@ -1,0 +1,184 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * ops - what the chat asks of the worker it is in.
+ *
+ * 'ctx' is what chat_new() got, 'conn' what chat_connect() or chat_resume()
+ * got.  JSON and texts are compact UTF-8 and valid for the duration of the
+ * call.  No op calls back into chat but connected(), refused() and close():
+ * each of them is the last that a call of chat does.
+ */
+
+#ifndef CHAT_OPS_H
+#define CHAT_OPS_H
+
+#include "chat/error.h"
+#include "chat/event.h"
+
+/* Rates a user, shared by all workers. */
+enum chat_rate {
+	CHAT_RATE_MESSAGE,
+	CHAT_RATE_TYPING,
+	CHAT_RATE_JOIN,
+	CHAT_RATE_HISTORY,
+	CHAT_RATE_PRESENCE,
+	CHAT_RATE__MAX,
+};
+
+/* How badly an event must arrive when its reader is slow. */
+enum chat_priority {
+	/* may be dropped: typing */
+	CHAT_DROPPABLE,
+	/* must arrive, or the connection is closed */
+	CHAT_EVENT,
+	/* the client asked for it: does not count against its budget */
+	CHAT_ANSWER,
+};
+
+/* One message of the store; spans are valid within the callback. */
+struct chat_row {
+	uint64_t seq;
+	uint64_t gseq;
+	uint64_t time_ms;
+	struct chat_str id;
+	struct chat_str body;
+};
+
+/* One entry of a session's roster. */
+struct chat_member {
+	uint64_t user;
+	uint64_t joined_ms;
+	uint64_t active_ms;
+	/* position of the entry's last change */
+	uint64_t gseq;
+	struct chat_str user_id, user_name, socket_id, status;
+};
+
+/* One session of a socket that may be resumed. */
+struct chat_recovery_room {
+	uint64_t room;
+	/* the JOIN's position */
+	uint64_t gseq;
+	/* what the JOIN asked for */
+	bool has_after;
+	uint64_t after_seq;
+	struct chat_str agent;
+	/* what the room's number stands for */
+	struct chat_str workspace, session;
+};
+
+/* What the store keeps of a socket under its pid. */
+struct chat_recovery {
+	struct chat_str user_id, socket_id;
+	uint64_t user;
+	/* since when its connection is lost (ms since the epoch); 0: it is
+	 * there, as far as the store knows */
+	uint64_t lost_ms;
+	/* it was in more sessions than are kept */
+	bool partial;
+	/* it belongs to a socket of this worker (this incarnation): 'owner' */
+	bool own;
+	struct chat_owner owner;
+	size_t nrooms;
+	const struct chat_recovery_room *rooms;
+};
+
+/* Callbacks return false to stop. */
+typedef bool (*chat_row_fn)(void *arg, const struct chat_row *row);
+typedef bool (*chat_member_fn)(void *arg, const struct chat_member *m);
+typedef void (*chat_recovery_fn)(void *arg, const struct chat_recovery *r);
+
+/* An event encoded once for many receivers; opaque, lives one turn. */
+struct chat_frame {
+	uint32_t off;
+	uint32_t len;
+};
+
+/* Characters of socket ids and pids, and room for them with their NUL. */
+#define CHAT_SID_LEN 20
+#define CHAT_SID_SIZE (CHAT_SID_LEN + 1)
+
+struct chat_ops {
+	/*
+	 * Publish an event: TYPING on the ephemeral path, the others on the
+	 * stored one.  'from' (may be NULL) waits for the verdict; 'request'
+	 * comes back with it.  Cannot fail: what cannot go out now is queued,
+	 * and the worker reads no more from its clients meanwhile.
+	 */
+	void (*publish)(void *ctx, struct chat_socket *from, uint32_t request,
+	    const struct chat_event *ev);
+
+	/*
+	 * Encode the event 'name' with the JSON argument 'json' and, unless
+	 * 'offset' is NULL, that as a string behind it; letters, digits,
+	 * points and colons.
+	 */
+	struct chat_frame (*encode)(void *ctx, const char *name,
+	    const char *json, size_t len, const char *offset);
+	/* Also to a socket whose CONNECT has not been answered. */
+	void (*send)(void *ctx, void *conn, struct chat_frame frame,
+	    enum chat_priority prio);
+	/* Answer the acknowledgement 'ack' with one JSON argument. */
+	void (*ack)(void *ctx, void *conn, uint64_t ack, const char *json,
+	    size_t len);
+	/*
+	 * Call chat_produce() in a later turn, once what was sent to 'conn'
+	 * has left: used for what a client gets piece by piece, and also
+	 * while its CONNECT has not been answered.
+	 */
+	void (*want_produce)(void *ctx, void *conn);
+
+	/* Charge one event; 0, or the ns until the next is allowed. */
+	uint64_t (*rate)(void *ctx, void *conn, enum chat_rate kind);
+	/* The event charged last turned out to be free. */
+	void (*rate_give_back)(void *ctx, void *conn, enum chat_rate kind);
+
+	/* This worker has (on) or no longer has members in 'room'. */
+	void (*interest)(void *ctx, uint64_t room, bool on);
+
+	/*
+	 * Reading the store.  0, or -1 if it cannot be read now.  All see
+	 * everything that was delivered so far and perhaps more; *pos_r is the
+	 * position below which everything is included.
+	 */
+	int (*roster)(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
+	    uint64_t *pos_r);
+	/* Messages with from <= seq <= to, ascending or descending. */
+	int (*messages)(void *ctx, uint64_t room, uint64_t from, uint64_t to,
+	    bool descending, chat_row_fn fn, void *arg);
+	int (*last_seq)(void *ctx, uint64_t room, uint64_t *seq_r);
+	/* Of the first message at or behind the position 'gseq'; if there is
+	 * none, of the next that will be. */
+	int (*seek)(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r);
+	/* 'fn' is called with the row of a pid, unless there is none; 'pid'
+	 * may be anything that a client says. */
+	int (*recovery)(void *ctx, struct chat_str pid, chat_recovery_fn fn,
+	    void *arg);
+
+	/*
+	 * The end of a chat_resume(): exactly one of these, from within
+	 * chat_produce().  new_ids() makes a socket id and a pid that nobody
+	 * has had.  connected(): answer CONNECT with 'sid' and (unless NULL)
+	 * 'pid'.  refused(): answer CONNECT_ERROR; the socket is freed when
+	 * this returns.
+	 */
+	void (*new_ids)(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
+	    char pid[CHAT_SID_SIZE]);
+	void (*connected)(void *ctx, void *conn, const char *sid,
+	    const char *pid, bool recovered);
+	void (*refused)(void *ctx, void *conn, enum chat_error err);
+	/*
+	 * Another connection has taken this socket over: close it, so that a
+	 * client that is there comes back by itself.  chat_disconnect() or
+	 * chat_forget() is still to be called, now or later.
+	 */
+	void (*close)(void *ctx, void *conn);
+
+	uint64_t (*mono_ms)(void *ctx);
+	uint64_t (*real_ms)(void *ctx);
+	/* Count something by name of a row of chat/tbl_counts.h. */
+	void (*count)(void *ctx, unsigned what);
+};
+
+#endif /* CHAT_OPS_H */
