@@ -11,22 +11,15 @@
 #ifndef PROTO_COOKIE_H
 #define PROTO_COOKIE_H
 
-#include <stdbool.h>
-
 #include "proto/put.h"
 #include "proto/span.h"
 
-/* what follows a name that is configured alone: the reference's defaults */
-#define COOKIE_ATTRIBUTES "; Path=/; HttpOnly; SameSite=Lax"
-
 /*
- * The line "Set-Cookie: <name>=<sid><attributes>", not terminated.  'config'
- * is a name, or a name and, behind the first ';', attributes as they are;
- * nothing is written if it is empty or cannot be a cookie.
+ * The line "Set-Cookie: <name>=<sid>; <attributes>", not terminated.
+ * 'attributes' may be empty; both come from the configuration, which has
+ * checked them.
  */
-void cookie_header(struct put *w, const char *config, struct span sid);
-
-/* False with a sentence if it cannot be a cookie; "" is fine. */
-bool cookie_valid(const char *config, const char **why_r);
+void cookie_header(struct put *w, const char *name, const char *attributes,
+    struct span sid);
 
 #endif /* PROTO_COOKIE_H */
