@@ -9,20 +9,22 @@
 /* The first message: who you are and everything that you hold.
  * u8 role (enum role), u32 slot, u32 incarnation, u32 log arena, u32 live
  * arena, u8 daemon just started (scribe: nobody can be present), then
- * u32 n and n times (u32 slot, u32 incarnation) of the living workers;
+ * u32 n and n times (u32 slot, u32 incarnation) of the living workers, u32
+ * how many workers have an inbox (0 for the scribe), u8 there is a bundle;
  * descriptors: configuration, tables, log ring, live ring, data directory,
- * log target, then one eventfd a consumer (WAKE_CONSUMERS).
+ * log target, one eventfd a consumer (WAKE_CONSUMERS), then, if there are
+ * inboxes, the end that reads from the own one and those that write to each,
+ * then the bundle (common/bundle.h) if there is one.
  * Incarnations are given out in ascending order, to workers and scribes
  * alike: one above the receiver's own belongs to somebody started later. */
 IPC(HELLO,		"hello",		IPC_FROM_MASTER)
 /* The child is ready to work; empty. */
 IPC(READY,		"ready",		IPC_FROM_CHILD)
-/* New clients: u32 n, n times (u32 client slot, u32 generation, u8 flags);
- * n descriptors.  Flags: 1 refuse with 503 (max_connections), 2 the listener
- * is a Unix socket, 4 refuse with 429 (limits.connect_rate); both with
- * Retry-After */
+/* New clients: u32 n, n times (u32 client slot, u32 generation, u8 flags:
+ * those of the record, CLIENT_F_ of shm/client.h); n descriptors. */
 IPC(CLIENTS,		"clients",		IPC_FROM_MASTER)
-/* Reload, phase one: u64 serial; descriptor: configuration. */
+/* Reload, phase one: u64 serial, u8 there is a bundle; descriptors:
+ * configuration, and the bundle if there is one. */
 IPC(CONFIG_PREPARE,	"config prepare",	IPC_FROM_MASTER)
 /* u64 serial, u8 ok, string why not */
 IPC(CONFIG_PREPARED,	"config prepared",	IPC_FROM_CHILD)

@@ -175,22 +175,14 @@ child_kill(struct child *c, const char *why)
 /* ------------------------------------------------------------------ */
 /* Starting. */
 
-/* Everything that it will hold; tbl_ipc.h lists the fields. */
-static int
-send_hello(struct child *c, bool daemon_just_started)
+/* The workers that are alive, but for itself. */
+static void
+put_living(struct ipc_msg *msg, const struct child *c)
 {
-	struct ipc_msg *msg = child_message(IPC_HELLO);
 	const struct master *m = c->master;
-	const struct shared *sh = &m->shared;
 	struct child *w;
 	uint32_t n = 0;
 
-	ipc_put_u8(msg, (uint8_t)c->role);
-	ipc_put_u32(msg, c->role == ROLE_WORKER ? c->slot : 0);
-	ipc_put_u32(msg, c->incarnation);
-	ipc_put_u32(msg, c->log_arena);
-	ipc_put_u32(msg, c->live_arena);
-	ipc_put_u8(msg, daemon_just_started);
 	for (w = NULL; (w = supervise_next(m->supervisor, w)) != NULL;)
 		n += w->role == ROLE_WORKER && w != c;
 	ipc_put_u32(msg, n);
@@ -200,6 +192,28 @@ send_hello(struct child *c, bool daemon_just_started)
 		ipc_put_u32(msg, w->slot);
 		ipc_put_u32(msg, w->incarnation);
 	}
+}
+
+/* Everything that it will hold; tbl_ipc.h lists the fields. */
+static int
+send_hello(struct child *c, bool daemon_just_started)
+{
+	struct ipc_msg *msg = child_message(IPC_HELLO);
+	const struct master *m = c->master;
+	const struct shared *sh = &m->shared;
+	const struct inboxes *in = &m->inboxes;
+	const bool worker = c->role == ROLE_WORKER;
+	const bool bundle = worker && m->bundle_fd != -1;
+
+	ipc_put_u8(msg, (uint8_t)c->role);
+	ipc_put_u32(msg, worker ? c->slot : 0);
+	ipc_put_u32(msg, c->incarnation);
+	ipc_put_u32(msg, c->log_arena);
+	ipc_put_u32(msg, c->live_arena);
+	ipc_put_u8(msg, daemon_just_started);
+	put_living(msg, c);
+	ipc_put_u32(msg, worker ? in->n : 0);
+	ipc_put_u8(msg, bundle);
 	ipc_put_fd(msg, m->cfg_fd);
 	ipc_put_fd(msg, sh->tables->seg.fd);
 	ipc_put_fd(msg, sh->log_seg.fd);
@@ -208,6 +222,13 @@ send_hello(struct child *c, bool daemon_just_started)
 	ipc_put_fd(msg, m->log_fd);
 	for (unsigned i = 0; i < WAKE_CONSUMERS; i++)
 		ipc_put_fd(msg, sh->efd[i]);
+	if (worker) {
+		ipc_put_fd(msg, in->receive[c->slot]);
+		for (unsigned i = 0; i < in->n; i++)
+			ipc_put_fd(msg, in->send[i]);
+	}
+	if (bundle)
+		ipc_put_fd(msg, m->bundle_fd);
 	return child_send(c, msg);
 }
 

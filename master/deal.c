@@ -40,13 +40,6 @@
 /* Descriptors of a worker that are not clients. */
 #define WORKER_FILES 256
 
-/* flags of IPC_CLIENTS */
-enum {
-	PASS_REFUSE = 1 << 0,
-	PASS_UNIX = 1 << 1,
-	PASS_LIMITED = 1 << 2,
-};
-
 struct passed {
 	uint32_t slot;
 	uint32_t generation;
@@ -59,7 +52,6 @@ struct hand {
 	unsigned head, nwaiting;
 	/* to be sent at the end of this turn */
 	struct passed batch[DEAL_BATCH];
-	uint8_t flags[DEAL_BATCH];
 	unsigned nbatch;
 };
 
@@ -130,8 +122,7 @@ waiting(const struct deal *d, struct hand *h)
 	while (h->nwaiting > 0) {
 		c = client_at(tables_of(d), h->waiting[h->head].slot);
 		if (c->generation == h->waiting[h->head].generation &&
-		    atomic_load_explicit(&c->state, memory_order_acquire) ==
-			CLIENT_PASSED)
+		    client_state(c) == CLIENT_PASSED)
 			break;
 		h->head = (h->head + 1) % WAITING_MAX;
 		h->nwaiting--;
@@ -176,65 +167,79 @@ deal_room(struct deal *d)
 /* ------------------------------------------------------------------ */
 /* Passing. */
 
-static void
-fill_peer(struct client *c, const struct sockaddr_storage *ss)
+struct peer {
+	uint16_t family, port;
+	/* as in struct client */
+	uint8_t addr[16];
+};
+
+static struct peer
+peer_of(const struct sockaddr_storage *ss)
 {
 	union {
 		const struct sockaddr_storage *ss;
 		const struct sockaddr_in *in;
 		const struct sockaddr_in6 *in6;
 	} u = { .ss = ss };
+	struct peer p = { .family = ss->ss_family };
 
-	c->peer_family = ss->ss_family;
 	if (ss->ss_family == AF_INET) {
-		memcpy(c->peer, &u.in->sin_addr, sizeof(u.in->sin_addr));
-		c->peer_port = u.in->sin_port;
+		memcpy(p.addr, &u.in->sin_addr, sizeof(u.in->sin_addr));
+		p.port = u.in->sin_port;
 	} else if (ss->ss_family == AF_INET6) {
-		memcpy(c->peer, &u.in6->sin6_addr, sizeof(u.in6->sin6_addr));
-		c->peer_port = u.in6->sin6_port;
+		memcpy(p.addr, &u.in6->sin6_addr, sizeof(u.in6->sin6_addr));
+		p.port = u.in6->sin6_port;
 	}
+	return p;
 }
 
-/* Shall it be let in? */
-static uint8_t
+/* Is the address that of a client, and not of somebody in between? */
+static uint16_t
+origin_flags(const struct deal *d, const struct deal_client *dc)
+{
+	const struct peer p = peer_of(&dc->peer);
+	uint16_t flags = 0;
+
+	if (p.family == AF_UNIX)
+		flags |= CLIENT_F_UNIX;
+	if (dc->proxy)
+		flags |= CLIENT_F_PROXY;
+	else if (config_trusts(d->master->cfg, p.family, p.addr))
+		flags |= CLIENT_F_TRUSTED;
+	if (flags != 0)
+		flags |= CLIENT_F_UNCOUNTED;
+	return flags;
+}
+
+/* Shall it be let in?  The flags of its record. */
+static uint16_t
 judge(struct deal *d, const struct deal_client *dc)
 {
 	const struct master *m = d->master;
-	uint8_t flags = dc->peer.ss_family == AF_UNIX ? PASS_UNIX : 0;
+	uint16_t flags = origin_flags(d, dc);
 
 	if (deal_used(d) >= m->max_clients) {
 		counter_add(tables_of(d), COUNTER_MASTER, COUNTER_REFUSED, 1);
-		return flags | PASS_REFUSE;
+		return flags | CLIENT_F_REFUSED;
 	}
+	if (flags & CLIENT_F_UNCOUNTED)
+		return flags;
 	if (address_rate(m->shared.tables, (const struct sockaddr *)&dc->peer,
 		m->cfg->limits_connect_rate, clock_mono_ns()) != 0) {
 		counter_add(tables_of(d), COUNTER_MASTER,
 		    COUNTER_CONNECT_LIMITED, 1);
-		return flags | PASS_LIMITED;
+		return flags | CLIENT_F_LIMITED;
 	}
 	return flags;
-}
-
-static uint16_t
-record_flags(uint8_t flags)
-{
-	uint16_t f = 0;
-
-	if (flags & PASS_REFUSE)
-		f |= CLIENT_F_REFUSED;
-	if (flags & PASS_UNIX)
-		f |= CLIENT_F_UNIX;
-	if (flags & PASS_LIMITED)
-		f |= CLIENT_F_LIMITED;
-	return f;
 }
 
 /* Give it a slot and put it into the batch of this worker. */
 static void
 take(struct deal *d, unsigned worker, const struct deal_client *dc,
-    uint8_t flags)
+    uint16_t flags)
 {
 	const struct child *w = supervise_worker(d->master->supervisor, worker);
+	const struct peer p = peer_of(&dc->peer);
 	struct hand *h = &d->hand[worker];
 	struct client *c;
 	int64_t slot;
@@ -243,12 +248,13 @@ take(struct deal *d, unsigned worker, const struct deal_client *dc,
 	/* deal_room() said so */
 	CHECK(slot >= 0 && h->nbatch < DEAL_BATCH);
 	c = client_at(tables_of(d), (uint32_t)slot);
-	fill_peer(c, &dc->peer);
-	c->flags = record_flags(flags);
+	c->flags = flags;
+	c->peer_family = p.family;
+	c->peer_port = p.port;
+	memcpy(c->peer, p.addr, sizeof(c->peer));
 	d->fd[slot] = dc->fd;
 	h->batch[h->nbatch].slot = (uint32_t)slot;
 	h->batch[h->nbatch].generation = c->generation;
-	h->flags[h->nbatch] = flags;
 	h->nbatch++;
 }
 
@@ -263,7 +269,8 @@ send_batch(struct deal *d, struct child *w, struct hand *h)
 	for (unsigned i = 0; i < h->nbatch; i++) {
 		ipc_put_u32(msg, h->batch[i].slot);
 		ipc_put_u32(msg, h->batch[i].generation);
-		ipc_put_u8(msg, h->flags[i]);
+		ipc_put_u8(msg,
+		    (uint8_t)client_at(tables_of(d), h->batch[i].slot)->flags);
 		ipc_put_fd(msg, d->fd[h->batch[i].slot]);
 	}
 	if (child_send(w, msg) == -1)
@@ -284,14 +291,13 @@ static void
 deal_again(struct deal *d, struct hand *h, struct choice *c)
 {
 	struct passed batch[DEAL_BATCH];
-	uint8_t flags[DEAL_BATCH];
-	struct deal_client dc;
+	struct deal_client dc = { .fd = -1 };
+	uint16_t flags;
 	unsigned n = h->nbatch;
 	socklen_t len;
 	int worker;
 
 	memcpy(batch, h->batch, sizeof(batch));
-	memcpy(flags, h->flags, sizeof(flags));
 	h->nbatch = 0;
 	for (unsigned i = 0; i < n; i++) {
 		worker = choose_worker(c, d->master->workers, &d->turn);
@@ -304,8 +310,9 @@ deal_again(struct deal *d, struct hand *h, struct choice *c)
 		memset(&dc.peer, 0, sizeof(dc.peer));
 		(void)getpeername(dc.fd, (struct sockaddr *)&dc.peer, &len);
 		d->fd[batch[i].slot] = -1;
+		flags = client_at(tables_of(d), batch[i].slot)->flags;
 		client_release(d->pool, batch[i].slot);
-		take(d, (unsigned)worker, &dc, flags[i]);
+		take(d, (unsigned)worker, &dc, flags);
 		c[worker].load++;
 	}
 }
@@ -364,7 +371,7 @@ deal_worker_ready(struct deal *d, unsigned slot)
 }
 
 static void
-on_orphan(void *arg, uint32_t slot, uint32_t generation)
+on_buried(void *arg, uint32_t slot, uint32_t generation)
 {
 	struct deal *d = arg;
 
@@ -391,22 +398,34 @@ on_bury(evutil_socket_t fd, short what, void *arg)
 	listeners_room(d->master->listeners);
 }
 
-void
-deal_worker_dead(struct deal *d, unsigned slot, uint32_t incarnation)
+/* 'n' are buried: what is left of them goes at once, but not all in one. */
+static void
+lost(struct deal *d, unsigned slot, uint32_t n)
 {
 	const struct timeval at_once = { 0 };
-	uint32_t n;
 
-	/* those that it had closed itself: they are not lost */
-	(void)client_collect_closed(tables_of(d), on_closed, d);
-	n = client_each_of(tables_of(d), slot, incarnation, on_orphan, d);
-	d->hand[slot].nwaiting = 0;
 	if (n == 0)
 		return;
 	counter_add(tables_of(d), COUNTER_MASTER, COUNTER_CLOSED_WORKER, n);
 	log_warn("connections lost with their worker slot=%u n=%u", slot,
 	    (unsigned)n);
 	(void)evtimer_add(d->bury, &at_once);
+}
+
+void
+deal_worker_dead(struct deal *d, unsigned slot, uint32_t incarnation)
+{
+	/* those that it had closed itself: they are not lost */
+	(void)client_collect_closed(tables_of(d), on_closed, d);
+	d->hand[slot].nwaiting = 0;
+	lost(d, slot,
+	    client_bury(tables_of(d), slot, incarnation, on_buried, d));
+}
+
+void
+deal_worker_absent(struct deal *d, unsigned slot)
+{
+	lost(d, slot, client_bury_handed(tables_of(d), slot, on_buried, d));
 }
 
 /* ------------------------------------------------------------------ */

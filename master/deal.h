@@ -11,7 +11,9 @@
  *
  * A client beyond max_connections or limits.connect_rate is given to a
  * worker as well, marked to be refused, because refusing needs somebody who
- * speaks HTTP.  Some slots are kept for those.
+ * speaks HTTP.  Some slots are kept for those.  Whose address is not known
+ * here (?proxy, Unix sockets, trusted_proxies) is not limited here, but by
+ * the worker that finds it out.
  */
 
 #ifndef MASTER_DEAL_H
@@ -32,6 +34,9 @@ struct deal_client {
 	/* becomes ours, whatever happens to it */
 	int fd;
 	struct sockaddr_storage peer;
+	/* of a listener with ?proxy: who it is will be told in the first
+	 * bytes */
+	bool proxy;
 };
 
 struct deal *deal_new(struct master *m);
@@ -47,5 +52,7 @@ uint32_t deal_used(const struct deal *d);
 void deal_worker_ready(struct deal *d, unsigned slot);
 /* Close what it had: nobody adopts a connection yet. */
 void deal_worker_dead(struct deal *d, unsigned slot, uint32_t incarnation);
+/* It will not be back at once: close what was handed to it meanwhile. */
+void deal_worker_absent(struct deal *d, unsigned slot);
 
 #endif /* MASTER_DEAL_H */

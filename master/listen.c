@@ -55,6 +55,8 @@ struct listen_socket {
 	struct listeners *all;
 	int fd;
 	struct event *readable;
+	/* connections begin with a PROXY header */
+	bool proxy;
 	/* of a Unix socket: where it lies, and which file is ours */
 	int dirfd;
 	char name[108];
@@ -89,15 +91,17 @@ union address {
 static void
 listener_name(const struct listener *l, char *buf, size_t size)
 {
+	const char *proxy = l->proxy ? "?proxy" : "";
+
 	switch (l->family) {
 	case LISTENER_TCP4:
-		(void)snprintf(buf, size, "%s:%u", l->host, l->port);
+		(void)snprintf(buf, size, "%s:%u%s", l->host, l->port, proxy);
 		break;
 	case LISTENER_TCP6:
-		(void)snprintf(buf, size, "[%s]:%u", l->host, l->port);
+		(void)snprintf(buf, size, "[%s]:%u%s", l->host, l->port, proxy);
 		break;
 	case LISTENER_UNIX:
-		(void)snprintf(buf, size, "unix:%s", l->path);
+		(void)snprintf(buf, size, "unix:%s%s", l->path, proxy);
 		break;
 	}
 }
@@ -286,6 +290,7 @@ open_one(struct listeners *all, struct listen_socket *s,
 	char name[160];
 
 	s->all = all;
+	s->proxy = l->proxy;
 	s->dirfd = -1;
 	listener_name(l, name, sizeof(name));
 	if ((s->fd = bind_listener(l, false, &e)) == -1) {
@@ -460,12 +465,13 @@ is_harmless(int error)
 
 /* Fill 'c'; 0, 1 enough for this turn, -1 out of descriptors. */
 static int
-accept_one(int fd, struct deal_client *c)
+accept_one(const struct listen_socket *s, struct deal_client *c)
 {
 	socklen_t len = sizeof(c->peer);
 
 	memset(&c->peer, 0, sizeof(c->peer));
-	c->fd = accept4(fd, (struct sockaddr *)&c->peer, &len,
+	c->proxy = s->proxy;
+	c->fd = accept4(s->fd, (struct sockaddr *)&c->peer, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (c->fd == -1)
 		return errno == EAGAIN || is_harmless(errno) ? 1 : -1;
@@ -488,7 +494,7 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 		pause_all(l, PAUSE_ROOM);
 		return;
 	}
-	while (n < room && (rc = accept_one(fd, &batch[n])) == 0)
+	while (n < room && (rc = accept_one(s, &batch[n])) == 0)
 		n++;
 	/* whatever else accept() says, asking again at once is no use */
 	if (rc == -1) {

@@ -62,6 +62,12 @@ load(const struct options *opt)
 	return cfg;
 }
 
+static void
+print_warning(const char *text, void *arg)
+{
+	(void)fprintf(stderr, "warning: %s\n", text);
+}
+
 /* chatd -t: all that can be seen without starting. */
 static int
 check(const struct config *cfg)
@@ -74,6 +80,7 @@ check(const struct config *cfg)
 	listeners_check(cfg, &errors);
 	place_check(cfg, &rights, &errors);
 	good = errors.n == 0;
+	config_warnings(cfg, print_warning, NULL);
 	config_errors_print(&errors, stderr);
 	config_errors_clear(&errors);
 	if (good)

@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "common/role.h"
 #include "common/sandbox.h"
+#include "master/bundle.h"
 #include "master/control.h"
 #include "master/deal.h"
 #include "master/detach.h"
@@ -45,8 +46,9 @@
 /* Descriptors of the master that are not clients': eventfds, memfds,
  * chatctls, listeners and what happens to be open */
 #define FILES_OWN 256
-/* ... and for each worker: its channel, and one message that waits */
-#define FILES_WORKER (1 + DEAL_BATCH)
+/* ... and for each worker: its channel, its inbox, and one message that
+ * waits */
+#define FILES_WORKER (3 + DEAL_BATCH)
 #define CLIENTS_MIN 16
 
 static const int signals[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1,
@@ -274,6 +276,12 @@ open_log(struct master *m)
 	logs_use(m->log_fd, m->cfg);
 }
 
+static void
+on_warning(const char *text, void *arg)
+{
+	log_warn("configuration warning=%s", log_text(text, strlen(text)));
+}
+
 /* What only root can do, in this order. */
 static void
 start_privileged(struct master *m)
@@ -288,6 +296,7 @@ start_privileged(struct master *m)
 	size_clients(m);
 	m->listeners = listeners_open(m);
 	m->control = control_open(m);
+	inboxes_open(&m->inboxes, m->workers);
 	rights_drop(&m->rights);
 	if (sandbox_enter(ROLE_MASTER) == -1)
 		fatal("sandbox");
@@ -298,6 +307,7 @@ start_privileged(struct master *m)
 			 "from=%u to=%u limit=%llu",
 		    (unsigned)m->cfg->max_connections, (unsigned)m->max_clients,
 		    (unsigned long long)m->max_files);
+	config_warnings(m->cfg, on_warning, NULL);
 	listeners_log(m->cfg);
 }
 
@@ -314,6 +324,7 @@ start_shared(struct master *m)
 	st->daemon_started_ns = clock_mono_ns();
 	if ((m->cfg_fd = config_memfd(m->cfg)) == -1)
 		fatal("cannot make the configuration's memfd");
+	m->bundle_fd = bundle_make(m->cfg);
 }
 
 static void
@@ -324,7 +335,7 @@ start(struct master *m, const struct options *opt, struct config *cfg)
 	m->state = MASTER_STARTING;
 	m->opt = *opt;
 	m->cfg = cfg;
-	m->ready_fd = -1;
+	m->ready_fd = m->bundle_fd = -1;
 	(void)umask(022);
 	spawn_init();
 	log_init("chatd", ROLE_MASTER, -1);
@@ -366,9 +377,12 @@ finish(struct master *m)
 		event_free(signal_events[i]);
 	event_free(housekeeping);
 	event_base_free(m->base);
+	inboxes_close(&m->inboxes);
 	shared_free(&m->shared);
 	config_free(&m->cfg);
 	(void)close(m->cfg_fd);
+	if (m->bundle_fd != -1)
+		(void)close(m->bundle_fd);
 	(void)close(m->log_fd);
 	if (m->ready_fd != -1)
 		(void)close(m->ready_fd);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "master/inbox.h"
 #include "master/options.h"
 #include "master/place.h"
 #include "master/rights.h"
@@ -38,6 +39,8 @@ struct master {
 	struct config *cfg;
 	/* the configuration as the children get it, a sealed memfd */
 	int cfg_fd;
+	/* the browser's bundle (common/bundle.h), or -1 */
+	int bundle_fd;
 	int log_fd;
 	/* what the waiting process of detach.h waits on, or -1 */
 	int ready_fd;
@@ -50,6 +53,7 @@ struct master {
 	struct rights rights;
 	struct place place;
 	struct shared shared;
+	struct inboxes inboxes;
 	/* worker processes, and connections that may be open */
 	unsigned workers;
 	uint32_t max_clients;

@@ -19,6 +19,7 @@
 #include "common/config.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "master/bundle.h"
 #include "master/child.h"
 #include "master/control.h"
 #include "master/logs.h"
@@ -44,10 +45,10 @@ struct reload {
 	uint64_t asker;
 	/* a signal came meanwhile */
 	bool again;
-	/* what is to count: the configuration, its memfd, and the log target
-	 * if that changes (else -1) */
+	/* what is to count: the configuration, its memfd, the bundle (-1:
+	 * none), and the log target if that changes (else -1) */
 	struct config *next;
-	int next_fd, next_log_fd;
+	int next_fd, next_bundle_fd, next_log_fd;
 	/* who has not answered yet */
 	bool waiting[TABLES_CHILDREN];
 	struct event *deadline;
@@ -63,17 +64,23 @@ set_deadline(struct reload *r)
 	(void)evtimer_add(r->deadline, &tv);
 }
 
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		(void)close(*fd);
+	*fd = -1;
+}
+
 /* Back to idle; whatever is still in 'next' was not used. */
 static void
 clear(struct reload *r)
 {
 	(void)evtimer_del(r->deadline);
 	config_free(&r->next);
-	if (r->next_fd != -1)
-		(void)close(r->next_fd);
-	if (r->next_log_fd != -1)
-		(void)close(r->next_log_fd);
-	r->next_fd = r->next_log_fd = -1;
+	close_fd(&r->next_fd);
+	close_fd(&r->next_bundle_fd);
+	close_fd(&r->next_log_fd);
 	r->phase = IDLE;
 	r->asker = 0;
 	notify_ready();
@@ -141,8 +148,10 @@ read_next(struct reload *r)
 	if (r->next == NULL)
 		tell_errors(r, &errors);
 	config_errors_clear(&errors);
-	if (r->next != NULL)
+	if (r->next != NULL) {
+		r->next_bundle_fd = bundle_make(r->next);
 		return 0;
+	}
 	refuse(r, "the new configuration has %zu error%s", n,
 	    n == 1 ? "" : "s");
 	return -1;
@@ -183,6 +192,8 @@ on_difference(const char *name, const char *old_value, const char *new_value,
 static int
 compare(struct reload *r, size_t *changed_r)
 {
+	const struct config *old = r->master->cfg;
+	const char *dir = r->next->client_dir;
 	struct difference d = { .reload = r };
 	struct json_out *o = &r->changes;
 
@@ -190,10 +201,14 @@ compare(struct reload *r, size_t *changed_r)
 	json_out_object(o);
 	json_out_key(o, "changed");
 	json_out_array(o);
-	if (config_diff(r->master->cfg, r->next, on_difference, &d) > 0) {
+	if (config_diff(old, r->next, on_difference, &d) > 0) {
 		refuse(r, "a restart is needed to change %s", d.fixed);
 		return -1;
 	}
+	/* as with a secret: what is in the files is the value */
+	if (strcmp(old->client_dir, dir) == 0 &&
+	    !bundle_same(r->master->bundle_fd, r->next_bundle_fd))
+		on_difference("client_dir", dir, dir, true, &d);
 	json_out_array_end(o);
 	json_out_object_end(o);
 	if (o->failed) {
@@ -242,8 +257,13 @@ send_prepare(struct reload *r, struct child *c)
 {
 	struct ipc_msg *msg = child_message(IPC_CONFIG_PREPARE);
 
+	const bool bundle = c->role == ROLE_WORKER && r->next_bundle_fd != -1;
+
 	ipc_put_u64(msg, r->serial);
+	ipc_put_u8(msg, bundle);
 	ipc_put_fd(msg, r->next_fd);
+	if (bundle)
+		ipc_put_fd(msg, r->next_bundle_fd);
 	/* one that has just ended is not waited for */
 	r->waiting[c->slot] = child_send(c, msg) == 0;
 }
@@ -286,6 +306,12 @@ finish(struct reload *r)
 	clear(r);
 }
 
+static void
+log_warning(const char *text, void *arg)
+{
+	log_warn("configuration warning=%s", log_text(text, strlen(text)));
+}
+
 /* All have said yes. */
 static void
 switch_over(struct reload *r)
@@ -296,6 +322,7 @@ switch_over(struct reload *r)
 	    r->next_log_fd != -1 || old->log_format != r->next->log_format;
 
 	(void)config_diff(old, r->next, log_difference, NULL);
+	config_warnings(r->next, log_warning, NULL);
 	send_switch(r, true);
 	m->cfg = r->next;
 	r->next = NULL;
@@ -303,6 +330,11 @@ switch_over(struct reload *r)
 	(void)close(m->cfg_fd);
 	m->cfg_fd = r->next_fd;
 	r->next_fd = -1;
+	if (!bundle_same(m->bundle_fd, r->next_bundle_fd))
+		log_notice("the files of client_dir have changed");
+	close_fd(&m->bundle_fd);
+	m->bundle_fd = r->next_bundle_fd;
+	r->next_bundle_fd = -1;
 	if (r->next_log_fd != -1) {
 		(void)close(m->log_fd);
 		m->log_fd = r->next_log_fd;
@@ -463,7 +495,7 @@ reload_new(struct master *m)
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		fatal("calloc");
 	r->master = m;
-	r->next_fd = r->next_log_fd = -1;
+	r->next_fd = r->next_bundle_fd = r->next_log_fd = -1;
 	if ((r->deadline = evtimer_new(m->base, on_deadline, r)) == NULL)
 		fatalx("out of memory");
 	return r;

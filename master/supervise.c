@@ -5,7 +5,8 @@
  * supervise - starts the children, buries and replaces them, ends them.
  *
  * Who may talk to whom: each child to the master, over a socketpair of its
- * own; no child to another but through the rings.
+ * own; no child to another but through the rings, and by handing connections
+ * over (inbox.h).
  *
  *	            chatctl
  *	               |
@@ -137,6 +138,8 @@ start_later(struct child *c, uint64_t ms)
 	};
 
 	(void)evtimer_add(c->again, &tv);
+	if (c->role == ROLE_WORKER)
+		deal_worker_absent(c->master->deal, c->slot);
 }
 
 /* What a worker needs in the rings and tables.  0, or -1 with errno. */

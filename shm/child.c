@@ -79,6 +79,27 @@ hello_places(struct child *c)
 	log_set(fd, log_kind_of(fd), c->cfg->log_format, c->cfg->log_level);
 }
 
+/* A worker's inbox and the ways to all, its own too. */
+static void
+hello_inboxes(struct child *c, unsigned n)
+{
+	if (n > TABLES_WORKERS || (c->role == ROLE_WORKER) != (n > 0))
+		fatalx("hello from the master makes no sense");
+	if (n == 0)
+		return;
+	c->inbox = ipc_get_fd(&hello);
+	for (c->noutbox = 0; c->noutbox < n; c->noutbox++)
+		c->outbox[c->noutbox] = ipc_get_fd(&hello);
+}
+
+static void
+hello_clear(struct child *c)
+{
+	c->inbox = c->bundle = c->next_bundle = -1;
+	for (size_t i = 0; i < TABLES_WORKERS; i++)
+		c->outbox[i] = -1;
+}
+
 /* Attach to a ring; a stray write shall hit us and nobody else. */
 static struct ring *
 hello_ring(struct child *c, struct segment *seg, unsigned arena)
@@ -97,11 +118,15 @@ hello_ring(struct child *c, struct segment *seg, unsigned arena)
 void
 child_hello(struct child *c, enum role role)
 {
-	unsigned arenas[2];
+	unsigned arenas[2], ninboxes;
+	bool bundle;
 	int i, fd;
 
+	hello_clear(c);
 	hello_receive(c, role);
 	hello_numbers(c, arenas);
+	ninboxes = ipc_get_u32(&hello);
+	bundle = ipc_get_u8(&hello) == 1;
 	log_init("chatd", role, role == ROLE_WORKER ? (int)c->slot : -1);
 	fd = ipc_get_fd(&hello);
 	if ((c->cfg = config_from_fd(fd)) == NULL)
@@ -111,6 +136,9 @@ child_hello(struct child *c, enum role role)
 	hello_places(c);
 	for (i = 0; i < WAKE_CONSUMERS; i++)
 		c->efd[i] = ipc_get_fd(&hello);
+	hello_inboxes(c, ninboxes);
+	if (bundle)
+		c->bundle = ipc_get_fd(&hello);
 	if (ipc_end(&hello) == -1 ||
 	    (role == ROLE_WORKER && c->slot >= TABLES_WORKERS))
 		fatalx("hello from the master makes no sense");
@@ -133,6 +161,14 @@ child_hello(struct child *c, enum role role)
 /* --- later ------------------------------------------------------------- */
 
 static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+static void
 child_send(struct child *c, const struct ipc_msg *m)
 {
 	if (ipc_send(c->master, m) == -1)
@@ -153,9 +189,13 @@ on_config_prepare(struct child *c, struct ipc_msg *m)
 {
 	static struct ipc_msg out;
 	uint64_t serial = ipc_get_u64(m);
+	bool bundle = ipc_get_u8(m) == 1;
 	int fd = ipc_get_fd(m);
 
 	config_free(&c->next_cfg);
+	close_fd(&c->next_bundle);
+	if (bundle)
+		c->next_bundle = ipc_get_fd(m);
 	if (fd != -1) {
 		c->next_cfg = config_from_fd(fd);
 		close(fd);
@@ -180,11 +220,15 @@ on_config_switch(struct child *c, struct ipc_msg *m)
 		return;
 	if (!take) {
 		config_free(&c->next_cfg);
+		close_fd(&c->next_bundle);
 		return;
 	}
 	old = c->cfg;
 	c->cfg = c->next_cfg;
 	c->next_cfg = NULL;
+	close_fd(&c->bundle);
+	c->bundle = c->next_bundle;
+	c->next_bundle = -1;
 	log_set_level(c->cfg->log_level);
 	if (c->configure != NULL)
 		c->configure(c->arg);
@@ -241,6 +285,11 @@ child_receive(struct child *c, struct ipc_msg *m)
 void
 child_free(struct child *c)
 {
+	close_fd(&c->inbox);
+	for (size_t i = 0; i < TABLES_WORKERS; i++)
+		close_fd(&c->outbox[i]);
+	close_fd(&c->bundle);
+	close_fd(&c->next_bundle);
 	ring_detach(&c->live);
 	ring_detach(&c->log);
 	wake_detach(&c->wake);

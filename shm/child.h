@@ -45,6 +45,14 @@ struct child {
 	struct segment log_seg, live_seg;
 	struct wake *wake;
 	int efd[WAKE_CONSUMERS];
+	/* a worker's: where others hand connections over to it, and where it
+	 * hands them over, by slot (worker/handoff.h); -1 */
+	int inbox;
+	int outbox[TABLES_WORKERS];
+	unsigned noutbox;
+	/* the browser's bundle (common/bundle.h) and the prepared one, -1:
+	 * there is none; it changes before configure() is called */
+	int bundle, next_bundle;
 	/* both attached, produced into and protected; a scribe has no 'live' */
 	struct ring *log, *live;
 };
