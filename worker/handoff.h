@@ -39,8 +39,9 @@ bool handoff_is_ready(const struct worker *w, unsigned slot);
 
 /*
  * Give a connection to the worker in slot 'to', with the bytes that it has
- * to begin with (at most HANDOFF_MAX).  All answers must have been written
- * and the record's chains be empty.
+ * to begin with (at most HANDOFF_MAX).  All answers must have been written:
+ * the record's chains 'out' and 'in' are empty.  What is in 'raw' is freed
+ * when the connection is gone, and stays when it is not: 'buf' holds a copy.
  */
 enum handoff_result handoff_send(struct worker *w, const struct conn *c,
     unsigned to, const void *buf, size_t len);
