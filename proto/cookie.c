@@ -14,7 +14,7 @@ cookie_header(struct put *w, const char *name, const char *attributes,
 	put_char(w, '=');
 	/* of [A-Za-z0-9_-]: nothing to be encoded */
 	put_bytes(w, sid.p, sid.len);
-	if (*attributes != '\0') {
+	if (attributes != NULL && *attributes != '\0') {
 		put_text(w, "; ");
 		put_text(w, attributes);
 	}

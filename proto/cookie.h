@@ -16,7 +16,7 @@
 
 /*
  * The line "Set-Cookie: <name>=<sid>; <attributes>", not terminated.
- * 'attributes' may be empty; both come from the configuration, which has
+ * 'attributes' may be NULL; both come from the configuration, which has
  * checked them.
  */
 void cookie_header(struct put *w, const char *name, const char *attributes,

@@ -36,8 +36,8 @@ const char *payload_type(enum payload_format format);
 /*
  * The body of a POST, already in memory, in this order:
  *   JSONP only:    payload_jsonp_decode()
- *   formats but
- *   V3_BINARY:     payload_repair(), if the text is not UTF-8
+ *   else, but not
+ *   V3_BINARY:     payload_repair(), if utf8_valid() says no
  *   then           payload_init(), payload_next() until it is not PACKET
  */
 
@@ -58,8 +58,8 @@ struct payload {
 };
 
 /*
- * Base64 is decoded in place, so the body is changed.  Texts must be UTF-8,
- * and what is handed out then is, too.
+ * Base64 is decoded in place, so the body is changed.  Text must be UTF-8
+ * (the texts in V3_BINARY are checked here), and so are the packets then.
  */
 void payload_init(struct payload *it, enum payload_format format, char *body,
     size_t len);
@@ -75,7 +75,7 @@ enum payload_result payload_next(struct payload *it, struct eio_packet *pkt_r,
 /*
  * Bytes that are not UTF-8 become U+FFFD, one for each longest piece that
  * could have become a character, as in JavaScript.  The length that the text
- * has then: 'len' if and only if nothing is to be done, at most 3 * len.
+ * has then, at most 3 * len; valid text stays as it is.
  */
 size_t payload_repair_size(const char *p, size_t len);
 /* payload_repair_size() bytes; 'dst' does not overlap the text. */
