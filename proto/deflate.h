@@ -6,7 +6,7 @@
  *
  * Nothing is remembered from one message to the next ("no context
  * takeover"), so that one coder serves all connections of a process.  It
- * takes 310 KiB, all of it when it is made: what a connection costs does not
+ * takes 300 KiB, all of it when it is made: what a connection costs does not
  * depend on compression, and no message fails for want of memory.
  */
 

@@ -61,6 +61,65 @@ eio_decode_binary(const char *p, size_t len, struct eio_packet *pkt_r)
 	};
 }
 
+/* The type is the first character, or the first byte's value. */
+static bool
+decode_typed(unsigned type, const char *p, size_t len, struct eio_packet *pkt_r,
+    const char **why_r)
+{
+	if (type >= EIO_TYPE__MAX) {
+		*why_r = "unknown packet type";
+		return false;
+	}
+	*pkt_r = (struct eio_packet){
+		.type = (enum eio_type)type,
+		.binary = true,
+		.data = { p + 1, len - 1 },
+	};
+	return true;
+}
+
+bool
+eio3_decode(const char *p, size_t len, struct eio_packet *pkt_r,
+    const char **why_r)
+{
+	if (len == 0 || p[0] != 'b')
+		return eio_decode(p, len, pkt_r, why_r);
+	if (len == 1) {
+		*why_r = "empty packet";
+		return false;
+	}
+	/* what is no digit becomes a number that is none of a type */
+	if (!decode_typed((unsigned)(unsigned char)p[1] - '0', p + 1, len - 1,
+		pkt_r, why_r))
+		return false;
+	pkt_r->base64 = true;
+	return true;
+}
+
+bool
+eio3_decode_binary(const char *p, size_t len, struct eio_packet *pkt_r,
+    const char **why_r)
+{
+	if (len == 0) {
+		*why_r = "empty packet";
+		return false;
+	}
+	return decode_typed((unsigned char)p[0], p, len, pkt_r, why_r);
+}
+
+size_t
+eio_binary_prefix(char prefix_r[2], unsigned revision, bool base64)
+{
+	size_t n = 0;
+
+	if (base64)
+		prefix_r[n++] = 'b';
+	if (revision == EIO_REVISION_3)
+		prefix_r[n++] =
+		    base64 ? eio_type_char(EIO_MESSAGE) : (char)EIO_MESSAGE;
+	return n;
+}
+
 char
 eio_type_char(enum eio_type type)
 {

@@ -5,7 +5,7 @@
 
 #include "proto/frame.h"
 
-#include "proto/sio.h"
+#include "proto/base64.h"
 #include "proto/ws.h"
 
 /*
@@ -63,16 +63,79 @@ frame_message(char *buf, size_t size, const char *text, size_t len)
 	return whole;
 }
 
-size_t
-frame_connect(char *buf, size_t size, const char *sid, const char *pid)
+/* Header and prefix of a binary message; *at_r as in begin(). */
+static size_t
+begin_binary(char *buf, size_t size, size_t len, unsigned revision, bool base64,
+    char **at_r)
 {
-	size_t len = sio_connect(NULL, 0, NULL, sid, pid);
+	char prefix[2];
+	size_t n = eio_binary_prefix(prefix, revision, base64);
+	size_t head = ws_header_size(n + len);
+	size_t whole = head + n + len;
+
+	*at_r = NULL;
+	if (whole > size)
+		return whole;
+	(void)ws_header(buf, base64 ? WS_TEXT : WS_BINARY, n + len);
+	memcpy(buf + head, prefix, n);
+	*at_r = buf + head + n;
+	return whole;
+}
+
+size_t
+frame_binary(char *buf, size_t size, const void *data, size_t len,
+    unsigned revision)
+{
+	char *at;
+	size_t whole = begin_binary(buf, size, len, revision, false, &at);
+
+	if (at != NULL && len > 0)
+		memcpy(at, data, len);
+	return whole;
+}
+
+size_t
+frame_binary_b64(char *buf, size_t size, const void *data, size_t len,
+    unsigned revision)
+{
+	char *at;
+	size_t whole =
+	    begin_binary(buf, size, base64_size(len), revision, true, &at);
+
+	if (at != NULL && len > 0)
+		base64_encode(at, data, len);
+	return whole;
+}
+
+size_t
+frame_sio(char *buf, size_t size, const struct sio_message *m)
+{
+	size_t len = sio_encode(NULL, 0, m);
 	char *at;
 	size_t whole = begin(buf, size, len, &at);
 
 	if (at != NULL)
-		(void)sio_connect(at, len, NULL, sid, pid);
+		(void)sio_encode(at, len, m);
 	return whole;
+}
+
+size_t
+frame_connect_to(char *buf, size_t size, const struct span *nsp,
+    const char *sid, const char *pid)
+{
+	size_t len = sio_connect(NULL, 0, nsp, sid, pid);
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL)
+		(void)sio_connect(at, len, nsp, sid, pid);
+	return whole;
+}
+
+size_t
+frame_connect(char *buf, size_t size, const char *sid, const char *pid)
+{
+	return frame_connect_to(buf, size, NULL, sid, pid);
 }
 
 size_t
@@ -102,6 +165,21 @@ frame_event(char *buf, size_t size, const char *name, const char *json,
 }
 
 size_t
+frame_event_offset(char *buf, size_t size, const char *name, const char *json,
+    size_t json_len, const char *offset)
+{
+	size_t len =
+	    sio_event_offset(NULL, 0, NULL, name, json, json_len, offset);
+	char *at;
+	size_t whole = begin(buf, size, len, &at);
+
+	if (at != NULL)
+		(void)sio_event_offset(at, len, NULL, name, json, json_len,
+		    offset);
+	return whole;
+}
+
+size_t
 frame_ack(char *buf, size_t size, uint64_t id, const char *json,
     size_t json_len)
 {
@@ -115,15 +193,21 @@ frame_ack(char *buf, size_t size, uint64_t id, const char *json,
 }
 
 size_t
-frame_disconnect(char *buf, size_t size)
+frame_disconnect_from(char *buf, size_t size, const struct span *nsp)
 {
-	size_t len = sio_disconnect(NULL, 0, NULL);
+	size_t len = sio_disconnect(NULL, 0, nsp);
 	char *at;
 	size_t whole = begin(buf, size, len, &at);
 
 	if (at != NULL)
-		(void)sio_disconnect(at, len, NULL);
+		(void)sio_disconnect(at, len, nsp);
 	return whole;
+}
+
+size_t
+frame_disconnect(char *buf, size_t size)
+{
+	return frame_disconnect_from(buf, size, NULL);
 }
 
 size_t

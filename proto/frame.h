@@ -62,7 +62,8 @@ size_t frame_disconnect(char *buf, size_t size);
 
 /*
  * For JSON that is written straight into the frame: everything in front of
- * 'len' bytes of it; FRAME_EVENT_TAIL has to follow them.
+ * 'len' bytes of it; FRAME_EVENT_TAIL has to follow them.  An offset counts
+ * strlen(offset) + 3 of these bytes: then sio_event_tail() has to follow.
  */
 #define FRAME_EVENT_TAIL "]"
 size_t frame_event_head(char *buf, size_t size, const char *name, size_t len);

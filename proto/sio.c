@@ -6,7 +6,7 @@
 #include "proto/sio.h"
 
 #include "common/json.h"
-#include "proto/put.h"
+#include "proto/sio_binary.h"
 
 /* Names that belong to the library on either side. */
 static const char *const reserved_names[] = {
@@ -137,6 +137,14 @@ decode_name(struct span *elements, struct sio_packet *pkt, const char **why_r)
 	return true;
 }
 
+struct span
+sio_name_json(const struct sio_packet *pkt)
+{
+	if (pkt->name_is_number || pkt->name.p == NULL)
+		return pkt->name;
+	return (struct span){ pkt->name.p - 1, pkt->name.len + 2 };
+}
+
 static struct json_value
 name_value(const struct sio_packet *pkt)
 {
@@ -177,8 +185,20 @@ drop_refused_name(struct sio_packet *pkt)
 	text = name_value(pkt).text;
 	if (json_scan(text.p, text.len, 1, &why) == JSON_FINE)
 		return;
-	pkt->name.len = 0;
+	pkt->name = (struct span){ 0 };
 	pkt->name_has_escapes = false;
+}
+
+static bool
+check_placeholders(struct sio_packet *pkt, const char **why_r)
+{
+	bool deep;
+
+	if (!sio_placeholders_fit(pkt->raw_args, pkt->nattach, &deep, why_r))
+		return false;
+	if (deep)
+		pkt->raw_args.len = 0;
+	return true;
 }
 
 static bool
@@ -204,9 +224,10 @@ decode_array(struct span text, struct sio_packet *pkt, const char **why_r)
 		elements = trim(elements);
 	}
 	pkt->args = elements;
+	pkt->raw_args = elements;
 	if (pkt->refused != NULL)
 		pkt->args.len = 0;
-	return true;
+	return pkt->nattach == 0 || check_placeholders(pkt, why_r);
 }
 
 static bool
@@ -273,114 +294,4 @@ sio_decode(const char *p, size_t len, struct sio_packet *pkt_r,
 		return false;
 	*pkt_r = pkt;
 	return true;
-}
-
-/* --- encoders ------------------------------------------------------------ */
-
-static void
-put_head(struct put *w, enum sio_type type, const struct span *nsp)
-{
-	put_char(w, (char)('0' + type));
-	if (nsp != NULL && !span_is(*nsp, "/")) {
-		put_bytes(w, nsp->p, nsp->len);
-		put_char(w, ',');
-	}
-}
-
-size_t
-sio_connect(char *buf, size_t size, const struct span *nsp, const char *sid,
-    const char *pid)
-{
-	struct put w = { buf, size, 0 };
-
-	put_head(&w, SIO_CONNECT, nsp);
-	put_text(&w, "{\"sid\":\"");
-	put_text(&w, sid);
-	if (pid != NULL) {
-		put_text(&w, "\",\"pid\":\"");
-		put_text(&w, pid);
-	}
-	put_text(&w, "\"}");
-	return w.len;
-}
-
-size_t
-sio_connect_error(char *buf, size_t size, const struct span *nsp,
-    const char *message, const char *json, size_t len)
-{
-	struct put w = { buf, size, 0 };
-
-	put_head(&w, SIO_CONNECT_ERROR, nsp);
-	put_text(&w, "{\"message\":\"");
-	put_text(&w, message);
-	put_char(&w, '"');
-	if (json != NULL) {
-		put_text(&w, ",\"data\":");
-		put_bytes(&w, json, len);
-	}
-	put_char(&w, '}');
-	return w.len;
-}
-
-size_t
-sio_event_head(char *buf, size_t size, const struct span *nsp, const char *name,
-    bool args)
-{
-	struct put w = { buf, size, 0 };
-
-	put_head(&w, SIO_EVENT, nsp);
-	put_text(&w, "[\"");
-	put_text(&w, name);
-	put_char(&w, '"');
-	if (args)
-		put_char(&w, ',');
-	return w.len;
-}
-
-size_t
-sio_ack_head(char *buf, size_t size, const struct span *nsp, uint64_t id)
-{
-	struct put w = { buf, size, 0 };
-
-	put_head(&w, SIO_ACK, nsp);
-	put_u64(&w, id);
-	put_char(&w, '[');
-	return w.len;
-}
-
-static size_t
-put_args(char *buf, size_t size, size_t at, const char *json, size_t len)
-{
-	struct put w = { buf, size, at };
-
-	put_bytes(&w, json, len);
-	put_char(&w, ']');
-	return w.len;
-}
-
-size_t
-sio_event(char *buf, size_t size, const struct span *nsp, const char *name,
-    const char *json, size_t len)
-{
-	size_t at = sio_event_head(buf, size, nsp, name, len > 0);
-
-	return put_args(buf, size, at, json, len);
-}
-
-size_t
-sio_ack(char *buf, size_t size, const struct span *nsp, uint64_t id,
-    const char *json, size_t len)
-{
-	size_t at = sio_ack_head(buf, size, nsp, id);
-
-	return put_args(buf, size, at, json, len);
-}
-
-size_t
-sio_disconnect(char *buf, size_t size, const struct span *nsp)
-{
-	struct put w = { buf, size, 0 };
-
-	put_head(&w, SIO_DISCONNECT, nsp);
-	return w.len;
 }

@@ -70,7 +70,8 @@ struct sio_packet {
 	struct span args;
 	/*
 	 * The same also of what is refused, for who passes it on as text; it
-	 * may not be read with common/json.h.  Empty if that is too deep.
+	 * may not be read with common/json.h.  Empty if that is too deep and
+	 * the packet is binary.
 	 */
 	struct span raw_args;
 };
@@ -90,7 +91,10 @@ bool sio_decode(const char *p, size_t len, struct sio_packet *pkt_r,
  */
 bool sio_name_is(const struct sio_packet *pkt, const char *name);
 
-/* An event's name as JSON: a string with its quotes, or a number. */
+/*
+ * An event's name as JSON: a string with its quotes, or a number.  Empty if
+ * the name is itself what is refused.
+ */
 struct span sio_name_json(const struct sio_packet *pkt);
 
 /* --- the payload of CONNECT ---------------------------------------------- */
@@ -113,10 +117,14 @@ size_t sio_auth(char *buf, size_t size, struct span payload);
 /* --- encoders ------------------------------------------------------------ */
 
 /*
- * Any packet; the functions below are short forms of frequent ones.
+ * Each returns the exact length of the packet; if that is more than 'size'
+ * (0 with buf NULL is fine) the buffer holds nothing of use.  There is no
+ * terminator.
  */
+
+/* Any packet; the functions below are short forms of frequent ones. */
 struct sio_message {
-	/* BINARY_* is chosen by 'nattach' */
+	/* if events and acknowledgements are BINARY_* is told by 'nattach' */
 	enum sio_type type;
 	/* no length: "/" */
 	struct span nsp;
@@ -137,11 +145,8 @@ struct sio_message {
 size_t sio_encode(char *buf, size_t size, const struct sio_message *m);
 
 /*
- * 'nsp' is NULL for "/".  Each returns the exact length of the
- * packet; if that is more than 'size' (0 with buf NULL is fine) the buffer
- * holds nothing of use.  There is no terminator.
- * Names, sids and messages are ours and need no JSON escapes; 'json' is
- * passed through as it is.
+ * 'nsp' is NULL for "/".  Names, sids and messages are ours and need no JSON
+ * escapes; 'json' is passed through as it is.
  */
 
 /* 0{"sid":"..."} or, with pid, 0{"sid":"...","pid":"..."} */
@@ -167,6 +172,8 @@ size_t sio_event_head(char *buf, size_t size, const struct span *nsp,
     const char *name, bool args);
 size_t sio_ack_head(char *buf, size_t size, const struct span *nsp,
     uint64_t id);
+/* What is behind the JSON: "]" or, with an offset, ',"offset"]'. */
+size_t sio_event_tail(char *buf, size_t size, const char *offset);
 /* 1 */
 size_t sio_disconnect(char *buf, size_t size, const struct span *nsp);
 

@@ -25,15 +25,17 @@
  */
 void sio2_split(struct sio_packet *pkt, struct span *query_r);
 
-/* different keys that sio2_auth() takes */
-#define SIO2_KEYS_MAX 64
+/* bytes and pairs of a query that sio2_auth() takes */
+#define SIO2_QUERY_MAX 16384
+#define SIO2_PAIRS_MAX 64
+/* bytes of a key or of a value, decoded */
+#define SIO2_VALUE_MAX 8192
 
 /*
  * A query as such clients authenticate with it, of the handshake or of a
  * CONNECT, as an object of strings: {"token":"x"}.  The last value of a
  * repeated key counts; what is not UTF-8 becomes U+FFFD.  Returns the exact
- * length, as an encoder does, or 0 if there are more than SIO2_KEYS_MAX
- * keys.
+ * length, as an encoder does, or 0 if there is more than we take.
  */
 size_t sio2_auth(char *buf, size_t size, struct span query);
 

@@ -9,6 +9,8 @@
 
 #define FIN 0x80
 #define RSV 0x70
+/* the first of them: permessage-deflate's */
+#define RSV1 0x40
 #define OPCODE 0x0f
 #define MASKED 0x80
 #define LENGTH 0x7f
@@ -29,6 +31,7 @@ enum ws_state {
 struct header {
 	enum ws_opcode opcode;
 	bool fin;
+	bool compressed;
 	uint64_t len;
 	const uint8_t *key;
 	/* of itself */
@@ -51,6 +54,12 @@ ws_init(struct ws_parser *p, uint64_t message_max)
 	*p = (struct ws_parser){ .message_max = message_max, .fresh = true };
 }
 
+void
+ws_allow_deflate(struct ws_parser *p)
+{
+	p->deflate = true;
+}
+
 bool
 ws_is_idle(const struct ws_parser *p)
 {
@@ -65,6 +74,13 @@ is_control(enum ws_opcode opcode)
 	return opcode >= WS_CLOSE;
 }
 
+/* RFC 7692 6: RSV1 in the first frame of a message, and nowhere else */
+static bool
+may_be_compressed(const struct ws_parser *p, unsigned opcode)
+{
+	return p->deflate && (opcode == WS_TEXT || opcode == WS_BINARY);
+}
+
 /*
  * The rules for the first two bytes, in the reference's order.  NULL, or
  * what is wrong with them.
@@ -72,9 +88,10 @@ is_control(enum ws_opcode opcode)
 static const char *
 check_start(const struct ws_parser *p, const uint8_t *b)
 {
-	unsigned opcode = b[0] & OPCODE;
+	unsigned opcode = b[0] & OPCODE, reserved = b[0] & RSV;
 
-	if ((b[0] & RSV) != 0)
+	if (reserved != 0 &&
+	    (reserved != RSV1 || !may_be_compressed(p, opcode)))
 		return "reserved bit set";
 	switch (opcode) {
 	case WS_CONTINUATION:
@@ -126,6 +143,7 @@ read_header(struct ws_parser *p, const uint8_t *b, size_t len,
 		return fail(p, ev, WS_CODE_PROTOCOL, why);
 	h_r->opcode = (enum ws_opcode)(b[0] & OPCODE);
 	h_r->fin = (b[0] & FIN) != 0;
+	h_r->compressed = (b[0] & RSV1) != 0;
 	h_r->len = b[1] & LENGTH;
 	extra = h_r->len == LENGTH_64 ? 8 : h_r->len == LENGTH_16 ? 2 : 0;
 	if (len < 2 + extra)
@@ -205,6 +223,7 @@ begin_data(struct ws_parser *p, const struct header *h)
 {
 	if (h->opcode != WS_CONTINUATION) {
 		p->opcode = (uint8_t)h->opcode;
+		p->compressed = h->compressed;
 		p->fresh = true;
 		p->utf8 = (struct utf8){ 0 };
 	}
@@ -229,7 +248,7 @@ end_message(struct ws_parser *p)
 static bool
 text_is_valid(struct ws_parser *p, const struct ws_event *ev)
 {
-	if (ev->opcode != WS_TEXT)
+	if (ev->opcode != WS_TEXT || ev->compressed)
 		return true;
 	if (ev->first && ev->last)
 		return utf8_valid(ev->data, ev->len);
@@ -255,6 +274,7 @@ read_data(struct ws_parser *p, char *data, size_t len, size_t *used_r,
 		.len = n,
 		.first = p->fresh,
 		.last = p->left == 0 && p->fin,
+		.compressed = p->compressed,
 	};
 	if (p->left == 0)
 		p->state = WS_STATE_HEADER;

@@ -43,7 +43,7 @@ bool ws_deflate_negotiate(const struct http_request *req,
  */
 #define WS_DEFLATE_ANSWER_MAX 112
 size_t ws_deflate_answer(char *buf, size_t size,
-    const struct ws_deflate *params);
+    const struct ws_deflate *agreed);
 
 /*
  * What became of a compressed message: 0 if it may be used, which for text

@@ -93,7 +93,7 @@ bool
 ws_handshake(const struct http_request *req, struct ws_handshake *hs_r,
     struct http_error *err_r)
 {
-	struct ws_handshake hs;
+	struct ws_handshake hs = { 0 };
 	struct span key, version;
 
 	if (req->method != HTTP_GET)
@@ -124,6 +124,7 @@ ws_accept(char *buf, size_t size, const struct ws_handshake *hs,
     const char *headers)
 {
 	struct put w = { buf, size, 0 };
+	char extension[WS_DEFLATE_ANSWER_MAX];
 
 	put_text(&w,
 	    "HTTP/1.1 101 Switching Protocols\r\n"
@@ -135,6 +136,13 @@ ws_accept(char *buf, size_t size, const struct ws_handshake *hs,
 	if (hs->protocol.len > 0) {
 		put_text(&w, "Sec-WebSocket-Protocol: ");
 		put_bytes(&w, hs->protocol.p, hs->protocol.len);
+		put_text(&w, "\r\n");
+	}
+	if (hs->deflate.bits > 0) {
+		(void)ws_deflate_answer(extension, sizeof(extension),
+		    &hs->deflate);
+		put_text(&w, "Sec-WebSocket-Extensions: ");
+		put_text(&w, extension);
 		put_text(&w, "\r\n");
 	}
 	if (headers != NULL)

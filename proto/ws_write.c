@@ -8,6 +8,7 @@
 #include "proto/ws.h"
 
 #define FIN 0x80
+#define RSV1 0x40
 /* values of the 7-bit length that announce 2 and 8 bytes more */
 #define LENGTH_16 126
 #define LENGTH_64 127
@@ -53,6 +54,16 @@ ws_header(void *buf, enum ws_opcode opcode, uint64_t len)
 		b[i - 1] = (uint8_t)len;
 		len >>= 8;
 	}
+	return size;
+}
+
+size_t
+ws_header_deflated(void *buf, enum ws_opcode opcode, uint64_t len)
+{
+	uint8_t *b = buf;
+	size_t size = ws_header(buf, opcode, len);
+
+	b[0] |= RSV1;
 	return size;
 }
 
