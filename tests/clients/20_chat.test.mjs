@@ -1,0 +1,204 @@
+// Stock clients of three versions, by each transport, in the chat: a
+// thousand messages, ends, and coming back.
+import { test, describe, before, after, afterEach } from "node:test";
+import assert from "node:assert/strict";
+import { Daemon, sleep, until } from "../system/daemon.mjs";
+import { CLIENTS, Wire, matrix, dial, connected, connects, settles, call, event,
+  hangUp } from "./stock.mjs";
+
+const d = new Daemon({ workers: 3, "engine.eio3": "on" });
+const wire = new Wire();
+let url;
+
+before(async () => {
+  await d.start();
+  wire.to = d.port;
+  await wire.start();
+  url = `http://127.0.0.1:${d.port}`;
+});
+after(async () => {
+  hangUp();
+  await wire.end();
+  assert.equal((await d.end()).code, 0);
+});
+afterEach(() => {
+  wire.mend();
+  hangUp();
+});
+
+const who = (userId) => ({ auth: { userId, userName: userId } });
+
+async function join(socket, sessionId, extra = {}) {
+  const [answer] = await call(socket, "chat:join-session",
+    { sessionId, workspaceId: "w1", ...extra });
+  assert.equal(answer.ok, true, JSON.stringify(answer));
+  return answer;
+}
+
+async function send(socket, sessionId, content, id) {
+  const [answer] = await call(socket, "chat:send-message",
+    { message: { id, content, type: "user", sessionId } });
+  assert.equal(answer.ok, true, JSON.stringify(answer));
+  return answer;
+}
+
+/** What a socket got of a session: [seq, content] in the order of arrival. */
+function listen(socket) {
+  const list = [];
+  socket.on("chat:message-received", (m) => list.push([m.seq, m.content]));
+  return list;
+}
+
+const numbered = (n, from, text) =>
+  Array.from({ length: n }, (_, i) => [from + i, `${text}${i}`]);
+
+let sessions = 0;
+
+matrix((kind, transport, title) => describe(title, () => {
+  test("a thousand messages arrive once and in order", async () => {
+    const one = `one${++sessions}`, two = `two${sessions}`;
+    // who sends starts at once, in the middle of its upgrade
+    const b = await connected(kind, transport, url, who("b"));
+    const c = await connected(kind, transport, url, who("c"));
+    await join(b, one);
+    await join(c, two);
+    const a = await connected(kind, transport, url, who("a"));
+    await join(a, one);
+    const lists = [a, b, c].map(listen), sent = [];
+    a.on("chat:message-sent", (m) => sent.push(m.seq));
+    const acked = [];
+    for (let i = 0; i < 1000; i += 20)
+      acked.push(...await Promise.all(Array.from({ length: 20 },
+        (_, k) => send(a, one, `m${i + k}`, `m${i + k}`))));
+    await send(c, two, "other", "other");
+    await until(() => lists[1].length >= 1000 && sent.length >= 1000);
+    await settles(a, transport);
+    await settles(b, transport);
+    await sleep(150);
+    const seqs = Array.from({ length: 1000 }, (_, i) => i + 1);
+    assert.deepEqual(acked.map((x) => x.seq), seqs);
+    assert.deepEqual(sent, seqs);
+    assert.deepEqual(lists[1], numbered(1000, 1, "m"));
+    assert.deepEqual([lists[0], lists[2]], [[], []]);
+    // and the store has just that
+    const history = await d.ctl("history", `w1/${one}`, "1000");
+    assert.deepEqual(history.map((m) => [m.seq, m.content]),
+      numbered(1000, 1, "m"));
+  });
+
+  test("two who talk at once see one order", async () => {
+    const room = `both${++sessions}`;
+    const [a, b] = await Promise.all(["a", "b"].map((u) =>
+      connected(kind, transport, url, who(u))));
+    const seen = [a, b].map((s) => {
+      const list = [];
+      s.on("chat:message-received", (m) => list.push([m.seq, m.id]));
+      s.on("chat:message-sent", (m) => list.push([m.seq, m.messageId]));
+      return list;
+    });
+    await Promise.all([join(a, room), join(b, room)]);
+    await Promise.all(Array.from({ length: 150 }, (_, i) =>
+      Promise.all([send(a, room, "x", `a${i}`), send(b, room, "y", `b${i}`)])));
+    await until(() => seen.every((list) => list.length >= 300));
+    for (const list of seen)
+      assert.deepEqual(list.map(([seq]) => seq),
+        Array.from({ length: 300 }, (_, i) => i + 1));
+    assert.deepEqual(seen[0], seen[1]);
+  });
+
+  test("the others are told why it went", async () => {
+    const room = `left${++sessions}`;
+    const a = await connected(kind, transport, url, who("a"));
+    await join(a, room);
+    for (const [end, reason] of [
+      [(s) => s.disconnect(), /^client namespace disconnect$/],
+      [(s) => s.io.engine.close(), /^transport (close|error)$/],
+    ]) {
+      const b = await connected(kind, transport, url, who("b"));
+      await join(b, room);
+      await settles(b, transport);
+      const left = event(a, "chat:user-left");
+      end(b);
+      const [m] = await left;
+      assert.equal(m.userId, "b");
+      assert.match(m.reason, reason);
+    }
+  });
+
+  // the third way nobody tells the server, which has two of it for a while
+  for (const [how, lose, noticed] of [
+    ["closed by the client", (s) => s.io.engine.close(), true],
+    ["cut", () => wire.cut(), true],
+    ["lost", () => wire.lose(), false],
+  ])
+    test(`comes back when its transport was ${how}`, async () => {
+      const room = `back${++sessions}`;
+      const b = await connected(kind, transport, url, who("b"));
+      const a = dial(kind, transport, wire.url,
+        { ...who("a"), reconnection: true, reconnectionDelay: 300,
+          reconnectionDelayMax: 300 });
+      await connects(a);
+      await Promise.all([join(a, room), join(b, room)]);
+      const list = listen(a);
+      let sent = 0;
+      for (let round = 1; round <= 3; round++) {
+        for (let i = 0; i < 10; i++) await send(b, room, `m${sent++}`);
+        await until(() => list.length === sent);
+        await settles(a, transport);
+        // a request waits: without one nobody sees that the wire is cut
+        await sleep(50);
+        const { id } = a;
+        const again = event(a, "connect");
+        const gone = event(a, "disconnect");
+        const left = noticed && event(b, "chat:user-left");
+        const joined = noticed && event(b, "chat:user-joined");
+        lose(a);
+        await gone;
+        await left;
+        for (let i = 0; i < 10; i++) await send(b, room, `m${sent++}`);
+        wire.mend();
+        await again;
+        if (kind.recovers) {
+          assert.equal(a.recovered, true);
+          assert.equal(a.id, id);
+        } else {
+          assert.notEqual(a.id, id);
+          await join(a, room, { afterSeq: list.length });
+        }
+        if (noticed) assert.equal((await joined)[0].socketId, a.id);
+        await until(() => list.length === sent);
+        assert.equal((await send(a, room, `m${sent++}`)).seq, sent);
+        list.push([sent, `m${sent - 1}`]);
+      }
+      await sleep(100);
+      assert.deepEqual(list, numbered(sent, 1, "m"));
+    });
+}));
+
+test("4.8: what was missed comes before connect, also to other listeners",
+  async () => {
+    const kind = CLIENTS["4.8"];
+    const b = await connected(kind, "websocket", url, who("b"));
+    const a = dial(kind, "upgrade", wire.url,
+      { ...who("a"), reconnection: true, reconnectionDelay: 200,
+        reconnectionDelayMax: 200 });
+    await connects(a);
+    await settles(a, "upgrade");
+    await Promise.all([join(a, "before"), join(b, "before")]);
+    const first = event(a, "chat:message-received");
+    await send(b, "before", "first");
+    await first;
+    const order = [];
+    a.onAny((name, x) => order.push(name.startsWith("chat:message-received")
+      ? x.content : name));
+    a.on("connect", () => order.push("connect"));
+    const again = event(a, "connect");
+    wire.cut();
+    await event(a, "disconnect");
+    for (const text of ["second", "third"]) await send(b, "before", text);
+    wire.mend();
+    await again;
+    await until(() => order.includes("connect"));
+    assert.deepEqual(order.slice(0, 3), ["second", "third", "connect"]);
+    await until(() => order.includes("chat:presence-sync"));
+  });
