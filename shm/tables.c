@@ -157,7 +157,7 @@ tables_abi(void)
 		offsetof(struct tables_state, child),
 		sizeof(struct tables_child), sizeof(struct tables_store),
 		sizeof(struct client), CLIENT_AT(out), CLIENT_AT(in),
-		CLIENT_AT(ping_due), CLIENT_AT(raw), CLIENT_AT(ws),
+		CLIENT_AT(owner), CLIENT_AT(due), CLIENT_AT(raw), CLIENT_AT(ws),
 		CLIENT_AT(engine_sid), CLIENT_AT(opened_ms),
 		CLIENT_AT(user_row), CLIENT_AT(user), CLIENT_AT(nrooms),
 		CLIENT_AT(recovery_pid), CLIENT_AT(identity), CLIENT_AT(rooms),
