@@ -47,6 +47,14 @@ valgrind: valgrind
 /usr/include/relacy/relacy.hpp: relacy-dev
 /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a: libclang-rt-14-dev
 /usr/bin/mdb_stat: lmdb-utils
+/usr/sbin/nginx: nginx-light
+/usr/sbin/haproxy: haproxy
+/usr/bin/chromium: chromium
+/usr/bin/openssl: openssl
+/usr/lib/python3/dist-packages/socketio/client.py: python3-socketio
+/usr/lib/python3/dist-packages/requests/api.py: python3-requests
+/usr/lib/python3/dist-packages/websocket/_core.py: python3-websocket
+/usr/lib/python3/dist-packages/aiohttp/client.py: python3-aiohttp
 '
 
 case $want in
