@@ -120,10 +120,12 @@ commit_failures(const struct commit *c)
 
 /* --- resuming ---------------------------------------------------------- */
 
-/* A log that the store has not seen: nobody is present in it. */
+/* A log that the store has not seen: the daemon has started, and nobody is
+ * present. */
 static int
 begin_log(struct commit *c, const uint8_t id[16], uint64_t base)
 {
+	struct store_run run = { .base = base, .begun_ms = clock_real_ms() };
 	struct store_txn *t;
 
 	memcpy(c->ring.id, id, sizeof(c->ring.id));
@@ -132,6 +134,7 @@ begin_log(struct commit *c, const uint8_t id[16], uint64_t base)
 		return -1;
 	store_presence_clear(t);
 	store_ring_put(t, &c->ring);
+	store_run_put(t, &run);
 	return store_commit(&t);
 }
 
@@ -310,18 +313,12 @@ normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
 }
 
 static void
-apply_leaves(struct commit *c, struct store_txn *t)
+apply_leaves(struct commit *c, bool probe)
 {
-	const struct sequence_leave *l;
 	size_t i;
 
-	for (i = 0; i < c->nleaves; i++) {
-		struct store_text socket = { c->leaves[i].socket,
-			c->leaves[i].socket_len };
-
-		l = &c->leaves[i];
-		store_presence_del(t, l->room, l->user, socket);
-	}
+	for (i = 0; i < c->nleaves; i++)
+		sequence_leave_again(c->seq, &c->leaves[i], probe);
 }
 
 static void
@@ -432,7 +429,7 @@ commit_turn(struct commit *c, uint64_t *again_ns_r)
 	}
 	if (!refuse)
 		return normal_batch(c, t, again_ns_r);
-	apply_leaves(c, t);
+	apply_leaves(c, now >= c->retry_ns);
 	c->refused_ns = now;
 	return refusing_batch(c, t, now >= c->retry_ns, again_ns_r);
 }

@@ -2,8 +2,8 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * loop - a turn: one batch, then whoever wants to join or needs space, then
- * the master.  Without work the scribe sleeps until it is woken.
+ * loop - a turn: one batch, then what is to be cleared away, then whoever
+ * wants to join or needs space, then the master.  Without work the scribe sleeps until it is woken.
  */
 
 #include <errno.h>
@@ -64,6 +64,14 @@ sleep_until(struct scribe *s, enum commit_result rc, bool busy,
 	wake_cancel(s->wake, WAKE_SCRIBE);
 }
 
+/* Not on a disk that fails: those who wait for it come first. */
+static bool
+may_sweep(const struct scribe *s)
+{
+	return s->phase == SCRIBE_SERVING &&
+	    commit_state(s->commit) == COMMIT_OK;
+}
+
 /* When to come back if nobody wakes us. */
 static uint64_t
 next_time(const struct scribe *s, enum commit_result rc, uint64_t again_ns,
@@ -73,6 +81,8 @@ next_time(const struct scribe *s, enum commit_result rc, uint64_t again_ns,
 
 	if (rc == COMMIT_WAIT && again_ns < until)
 		until = again_ns;
+	if (may_sweep(s) && sweep_next(&s->sweep) < until)
+		until = sweep_next(&s->sweep);
 	if (s->phase == SCRIBE_STOPPING && s->stop_ns < until)
 		until = s->stop_ns;
 	return until;
@@ -111,6 +121,9 @@ scribe_loop(struct scribe *s)
 			return 1;
 		now = clock_mono_ns();
 		orphans = orphans_turn(s->orphans, commit_next(s->commit));
+		if (may_sweep(s))
+			sweep_turn(&s->sweep, now, clock_real_ms(),
+			    s->cfg->recovery_window);
 		(void)ring_gate(s->ring, now);
 		report_turn(s, now);
 		scribe_on_master(s);

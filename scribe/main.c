@@ -24,6 +24,7 @@ scribe_configure(struct scribe *s)
 	struct sequence_limits limits = {
 		.members_per_session = s->cfg->limits_members_per_session,
 		.dedupe_window_ms = s->cfg->store_dedupe_window,
+		.recovery_window_ms = s->cfg->recovery_window,
 	};
 
 	if (s->seq == NULL) {
@@ -47,9 +48,10 @@ open_store(struct scribe *s)
 	scribe_log_ring(&s->log, s->ring);
 	scribe_configure(s);
 	s->commit = commit_new(&s->log, s->store, s->seq, report_batch, s);
-	s->orphans = orphans_new(s->ring, s->store, s->tables);
+	s->orphans = orphans_new(s->ring, s->store);
 	if (s->commit == NULL || s->orphans == NULL)
 		fatal("memory for a scribe");
+	sweep_init(&s->sweep, s->store);
 	scribe_configure(s);
 }
 

@@ -13,7 +13,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "shm/client.h"
 #include "shm/record.h"
 
 #define ROWS_A_TURN 256
@@ -35,7 +34,6 @@ struct job {
 struct orphans {
 	struct ring *log;
 	struct store *store;
-	const struct tables *tables;
 	TAILQ_HEAD(, job) jobs;
 	uint64_t count;
 	/* the ring had no room for a leave */
@@ -44,7 +42,7 @@ struct orphans {
 };
 
 struct orphans *
-orphans_new(struct ring *log, struct store *s, const struct tables *tables)
+orphans_new(struct ring *log, struct store *s)
 {
 	struct orphans *o;
 
@@ -52,7 +50,6 @@ orphans_new(struct ring *log, struct store *s, const struct tables *tables)
 		return NULL;
 	o->log = log;
 	o->store = s;
-	o->tables = tables;
 	TAILQ_INIT(&o->jobs);
 	return o;
 }
@@ -119,33 +116,34 @@ orphans_takeover(struct orphans *o, uint32_t own, const uint32_t *living,
 	return 0;
 }
 
-static bool
-client_gone(const struct orphans *o, const struct store_presence *p)
-{
-	return o->tables != NULL && p->generation != 0 &&
-	    client_find(o->tables, p->client, p->generation) == NULL;
-}
+/* What becomes of a member. */
+enum fate {
+	FATE_STAYS,
+	FATE_LEAVES,
+	/* its worker knows */
+	FATE_ASK,
+};
 
-static bool
-is_orphan(const struct orphans *o, const struct job *job,
-    const struct store_presence *p)
+static enum fate
+fate_of(const struct job *job, const struct store_presence *p)
 {
 	size_t i;
 
 	if (job->one)
-		return p->incarnation == job->incarnation;
+		return p->incarnation == job->incarnation ? FATE_LEAVES
+							  : FATE_STAYS;
 	/* started after us: its death would be told */
 	if (p->incarnation > job->incarnation)
-		return false;
+		return FATE_STAYS;
 	for (i = 0; i < job->nliving; i++)
 		if (p->incarnation == job->living[i])
-			return client_gone(o, p);
-	return true;
+			return FATE_ASK;
+	return FATE_LEAVES;
 }
 
-/* false with errno EAGAIN: later */
+/* False: there is no room in the ring now. */
 static bool
-publish_leave(struct orphans *o, const struct store_presence *p)
+publish(struct orphans *o, const struct store_presence *p, enum fate fate)
 {
 	static const char reason[] = "transport close";
 	const struct record_field f[3] = {
@@ -154,18 +152,21 @@ publish_leave(struct orphans *o, const struct store_presence *p)
 		{ reason, sizeof(reason) - 1 },
 	};
 	struct record h = {
-		.type = RECORD_LEAVE,
-		.flags = RECORD_F_ORPHAN,
+		.type = fate == FATE_ASK ? RECORD_ASK : RECORD_LEAVE,
+		.flags = fate == FATE_ASK ? 0 : RECORD_F_ORPHAN,
 		.room = p->room,
 		.user = p->user,
 		/* whose row it is: see presence.c */
 		.id_hash = { p->incarnation, 0 },
+		.client = p->client,
+		.generation = p->generation,
 		.received_ns = clock_mono_ns(),
 	};
 	uint64_t gseq;
 	size_t len;
 
-	len = record_build(o->rec, sizeof(o->rec), &h, f, 3);
+	len =
+	    record_build(o->rec, sizeof(o->rec), &h, f, record_nfields(h.type));
 	CHECK(len > 0);
 	return ring_publish(o->log, o->rec, len, &gseq) == 0;
 }
@@ -179,14 +180,15 @@ static bool
 walk_row(const struct store_presence *p, void *arg)
 {
 	struct walk *w = arg;
+	enum fate fate = fate_of(w->job, p);
 
-	if (!is_orphan(w->o, w->job, p))
+	if (fate == FATE_STAYS)
 		return true;
-	if (!publish_leave(w->o, p)) {
+	if (!publish(w->o, p, fate)) {
 		w->o->full = true;
 		return false;
 	}
-	w->o->count++;
+	w->o->count += fate == FATE_LEAVES;
 	return true;
 }
 

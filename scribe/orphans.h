@@ -19,12 +19,10 @@
 #include "shm/ring.h"
 #include "store/write.h"
 
-struct tables;
 struct orphans;
 
-/* 'tables' may be NULL: then no client is known to be gone.  NULL: ENOMEM. */
-struct orphans *orphans_new(struct ring *log, struct store *s,
-    const struct tables *tables);
+/* NULL: ENOMEM. */
+struct orphans *orphans_new(struct ring *log, struct store *s);
 void orphans_free(struct orphans **o);
 
 /*
@@ -35,9 +33,9 @@ int orphans_worker_dead(struct orphans *o, uint32_t incarnation, uint64_t pos);
 
 /*
  * A new scribe takes over: members of all incarnations below its own that
- * are not among the living are orphans, and so are members of the living
- * whose client has gone (their leave was lost with the scribe before us).
- * 'pos' is the end of what is published.
+ * are not among the living are orphans.  The living are asked about theirs,
+ * each by a RECORD_ASK: a leave that was decided while the disk was full may
+ * be lost with the scribe before us.  'pos' is the end of what is published.
  */
 int orphans_takeover(struct orphans *o, uint32_t own, const uint32_t *living,
     size_t n, uint64_t pos);

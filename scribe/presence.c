@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * presence - joins, leaves and status: who is in a room.
+ * presence - joins, leaves and status: who is in a room, and whose that is.
  *
  * Text that comes out of a transaction moves with the next put, so what is
  * written back is copied first.
@@ -123,19 +123,26 @@ join_ok(const struct sequence_event *ev)
 {
 	return name_ok(event_text(ev, 0)) && name_ok(event_text(ev, 1)) &&
 	    name_ok(event_text(ev, 2)) && ev->f[3].len <= MAX_TEXT &&
-	    name_ok(event_text(ev, 4)) && ev->f[5].len <= MAX_TEXT;
+	    name_ok(event_text(ev, 4)) && ev->f[5].len <= STORE_MAX_NAME &&
+	    recovery_fields_ok(ev);
 }
 
 static bool
-room_is_full(const struct sequence *q, const struct room *room)
+room_is_full(const struct sequence *q, const struct sequence_event *ev,
+    const struct room *room)
 {
-	return q->limits.members_per_session > 0 &&
-	    room->now.members >= q->limits.members_per_session;
+	uint64_t max = q->limits.members_per_session;
+
+	if (max == 0)
+		return false;
+	if ((ev->h->flags & RECORD_F_RESUME) != 0)
+		max += max / 8 + 1;
+	return room->now.members >= max;
 }
 
 static enum ring_verdict
 put_member(struct sequence *q, const struct sequence_event *ev,
-    struct room *room, uint64_t user)
+    struct room *room, uint64_t user, struct store_text pid)
 {
 	struct store_presence p = {
 		.room = room->room,
@@ -145,6 +152,7 @@ put_member(struct sequence *q, const struct sequence_event *ev,
 		.user_name = event_text(ev, 3),
 		.status = { "active", 6 },
 		.agent = event_text(ev, 5),
+		.pid = pid,
 		.gseq = ev->gseq,
 		.incarnation = ev->ix->incarnation,
 		.client = ev->h->client,
@@ -160,7 +168,7 @@ put_member(struct sequence *q, const struct sequence_event *ev,
 	if (!again && errno != ENOENT && errno != EBADMSG)
 		return sequence_failed(q);
 	if (!again && errno == ENOENT) {
-		if (room_is_full(q, room))
+		if (room_is_full(q, ev, room))
 			return RING_SESSION_FULL;
 		room->now.members++;
 	}
@@ -173,9 +181,28 @@ put_member(struct sequence *q, const struct sequence_event *ev,
 	return again ? RING_DUPLICATE : RING_STORED;
 }
 
+/* Member and recovery row in one. */
+static enum ring_verdict
+enter(struct sequence *q, const struct sequence_event *ev, struct room *room,
+    uint64_t user, enum recovery_join recovery)
+{
+	struct store_text pid = { "", 0 };
+	enum ring_verdict verdict;
+
+	if (recovery == RECOVERY_ROW &&
+	    recovery_join_room(q, ev, room->room, user))
+		pid = event_text(ev, 6);
+	verdict = put_member(q, ev, room, user, pid);
+	if (recovery == RECOVERY_ROW &&
+	    (verdict == RING_STORED || verdict == RING_DUPLICATE))
+		recovery_join_end(q, ev);
+	return verdict;
+}
+
 enum ring_verdict
 presence_join(struct sequence *q, const struct sequence_event *ev)
 {
+	enum recovery_join recovery;
 	enum ring_verdict verdict;
 	struct room *room;
 	uint64_t user;
@@ -184,9 +211,13 @@ presence_join(struct sequence *q, const struct sequence_event *ev)
 		return RING_REJECTED;
 	if (q->refuse)
 		return RING_STORE_UNAVAILABLE;
-	if ((room = find_room(q, ev)) == NULL || find_user(q, ev, &user) == -1)
+	recovery = recovery_join_begin(q, ev);
+	if (recovery == RECOVERY_OTHERS)
+		return RING_REJECTED;
+	if (recovery == RECOVERY_FAILED || (room = find_room(q, ev)) == NULL ||
+	    find_user(q, ev, &user) == -1)
 		return sequence_failed(q);
-	verdict = put_member(q, ev, room, user);
+	verdict = enter(q, ev, room, user, recovery);
 	ev->ix->room = room->room;
 	ev->ix->user = user;
 	ev->ix->seq = room->now.last_seq;
@@ -195,11 +226,26 @@ presence_join(struct sequence *q, const struct sequence_event *ev)
 
 /* --- leaves ------------------------------------------------------------ */
 
-/* While the store cannot be written: to be done later. */
-static int
-defer_leave(struct sequence *q, const struct sequence_event *ev)
+/* The leave that a record is. */
+static void
+leave_of(struct sequence *q, const struct sequence_event *ev,
+    struct sequence_leave *l)
 {
 	struct store_text socket = event_text(ev, 0);
+
+	l->room = ev->h->room;
+	l->user = ev->h->user;
+	l->time_ms = q->now_ms;
+	l->owner = event_owner(ev);
+	l->flags = ev->h->flags;
+	l->socket_len = (uint8_t)socket.len;
+	memcpy(l->socket, socket.p, socket.len);
+}
+
+/* While the store cannot be written: to be done later. */
+static int
+defer_leave(struct sequence *q, const struct sequence_leave *leave)
+{
 	struct sequence_leave *l;
 	size_t cap;
 
@@ -211,53 +257,76 @@ defer_leave(struct sequence *q, const struct sequence_event *ev)
 		q->leaves = l;
 		q->leaves_cap = cap;
 	}
-	l = &q->leaves[q->nleaves++];
-	l->room = ev->h->room;
-	l->user = ev->h->user;
-	l->socket_len = (uint8_t)socket.len;
-	memcpy(l->socket, socket.p, socket.len);
+	q->leaves[q->nleaves++] = *leave;
 	return 0;
 }
 
 /*
- * Is the row still the one that this leave is about?  A socket that was
- * orphaned may have joined again with another worker meanwhile.
+ * Is the row still the one that this leave is about?  Its socket may have
+ * been taken over meanwhile, and be in the room for somebody else.
  */
 static bool
-leaves_row(const struct sequence_event *ev, const struct store_presence *row)
+leaves_row(const struct sequence_leave *l, const struct store_presence *row)
 {
-	return (ev->h->flags & RECORD_F_ORPHAN) == 0 ||
-	    row->incarnation == ev->h->id_hash[0];
+	return row->incarnation == l->owner.incarnation &&
+	    row->client == l->owner.client &&
+	    row->generation == l->owner.generation;
+}
+
+/*
+ * Take the row out of presence and, if 'whole', what it means to recovery.
+ * 0, or -1 with errno: ENOENT there is no such row, or it is another's.
+ */
+static int
+remove_member(struct sequence *q, const struct sequence_leave *l, bool whole)
+{
+	struct store_text socket = { l->socket, l->socket_len };
+	struct store_text pid = { "", 0 };
+	struct kept kept = { .len = 0 };
+	struct store_presence row;
+
+	if (store_presence_get(q->t, l->room, l->user, socket, &row) == -1) {
+		/* what is damaged can be removed all the same */
+		if (errno != EBADMSG)
+			return -1;
+	} else if (!leaves_row(l, &row)) {
+		errno = ENOENT;
+		return -1;
+	} else {
+		pid = keep(&kept, row.pid);
+	}
+	store_presence_del(q->t, l->room, l->user, socket);
+	return whole && pid.len > 0 ? recovery_leave(q, pid, l) : 0;
+}
+
+void
+sequence_leave_again(struct sequence *q, const struct sequence_leave *l,
+    bool whole)
+{
+	if (remove_member(q, l, whole) == -1 && errno != ENOENT)
+		(void)sequence_failed(q);
 }
 
 enum ring_verdict
 presence_leave(struct sequence *q, const struct sequence_event *ev)
 {
-	struct store_text socket = event_text(ev, 0), nobody = { "", 0 };
-	struct store_presence row;
+	struct store_text nobody = { "", 0 };
+	struct sequence_leave l;
 	struct room *room;
 	uint64_t left;
 
-	if (!name_ok(socket) || ev->h->user == 0)
+	if (!name_ok(event_text(ev, 0)) || ev->h->user == 0)
 		return RING_REJECTED;
 	if ((room = rooms_get(q->rooms, q->t, ev->h->room)) == NULL)
 		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
-	if (store_presence_get(q->t, room->room, ev->h->user, socket, &row) ==
-	    -1) {
-		if (errno == ENOENT)
-			return RING_REJECTED;
-		/* what is damaged can be removed all the same */
-		if (errno != EBADMSG)
-			return sequence_failed(q);
-	} else if (!leaves_row(ev, &row)) {
-		return RING_REJECTED;
-	}
-	store_presence_del(q->t, room->room, ev->h->user, socket);
+	leave_of(q, ev, &l);
+	if (remove_member(q, &l, true) == -1)
+		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
 	if (room->now.members != ROOM_UNCOUNTED)
 		room->now.members--;
 	if (update_user(q, ev->h->user, nobody) == -1 && errno != ENOENT)
 		return sequence_failed(q);
-	if (q->refuse && defer_leave(q, ev) == -1)
+	if (q->refuse && defer_leave(q, &l) == -1)
 		return sequence_failed(q);
 	if (store_presence_count(q->t, room->room, ev->h->user, &left) == -1)
 		return sequence_failed(q);
@@ -292,6 +361,7 @@ presence_update(struct sequence *q, const struct sequence_event *ev)
 	row.user_id = keep(&kept, row.user_id);
 	row.user_name = name.len > 0 ? name : keep(&kept, row.user_name);
 	row.agent = keep(&kept, row.agent);
+	row.pid = keep(&kept, row.pid);
 	row.status = status;
 	row.activity_ms = sequence_time(q, room);
 	row.gseq = ev->gseq;

@@ -116,6 +116,9 @@ count_sequence(struct scribe *s)
 
 	count(s, COUNTER_SEQUENCED, now->records - was->records);
 	count(s, COUNTER_RING_BAD, now->bad - was->bad);
+	count(s, COUNTER_RESUMED, now->resumed - was->resumed);
+	count(s, COUNTER_RESUMES_REFUSED,
+	    now->resumes_refused - was->resumes_refused);
 	*was = *now;
 }
 
@@ -166,6 +169,8 @@ report_turn(struct scribe *s, uint64_t now_ns)
 	s->failures = failures;
 	count(s, COUNTER_ORPHANS, orphaned - s->orphaned);
 	s->orphaned = orphaned;
+	count(s, COUNTER_RECOVERY_OVER, sweep_count(&s->sweep) - s->swept);
+	s->swept = sweep_count(&s->sweep);
 	report_state(s);
 	if (now_ns - s->stat_ns >= STAT_EVERY_NS) {
 		s->stat_ns = now_ns;

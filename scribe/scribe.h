@@ -8,8 +8,9 @@
  *   master.c   what the master says
  *   loop.c     turns and sleep
  *   report.c   counters, and the store's page in the tables
+ *   sweep.c    recovery rows that are over
  *
- *   log ring -> commit.c -> sequence.c, presence.c -> store
+ *   log ring -> commit.c -> sequence.c, presence.c, recovery.c -> store
  *                             rooms.c, dedupe.c (what it remembers)
  */
 
@@ -25,6 +26,7 @@
 #include "scribe/log.h"
 #include "scribe/orphans.h"
 #include "scribe/sequence.h"
+#include "scribe/sweep.h"
 #include "shm/child.h"
 #include "shm/ring.h"
 #include "shm/tables.h"
@@ -54,6 +56,7 @@ struct scribe {
 	struct sequence *seq;
 	struct commit *commit;
 	struct orphans *orphans;
+	struct sweep sweep;
 
 	/* report.c */
 	uint64_t stat_ns;
@@ -61,6 +64,7 @@ struct scribe {
 	uint64_t bad_values;
 	uint64_t failures;
 	uint64_t orphaned;
+	uint64_t swept;
 	struct sequence_counts counted;
 };
 

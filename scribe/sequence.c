@@ -70,12 +70,24 @@ sequence_counts(const struct sequence *q)
 
 /* --- batches ----------------------------------------------------------- */
 
+/* Once in the life of the process. */
+static int
+read_meta(struct sequence *q, struct store_txn *t)
+{
+	struct store_run run = { .base = 0 };
+
+	if (store_run_get(t, &run) == -1 && errno != ENOENT)
+		return -1;
+	q->run = run.base;
+	return store_next_get(t, &q->next);
+}
+
 int
 sequence_begin(struct sequence *q, struct store_txn *t, uint64_t now_ms,
     bool refuse)
 {
 	CHECK(q->t == NULL);
-	if (q->next.room == 0 && store_next_get(t, &q->next) == -1)
+	if (q->next.room == 0 && read_meta(q, t) == -1)
 		return -1;
 	q->t = t;
 	q->now_ms = now_ms;
@@ -245,6 +257,15 @@ decide_message(struct sequence *q, const struct sequence_event *ev)
 /* --- records ----------------------------------------------------------- */
 
 static enum ring_verdict
+decide_resume(struct sequence *q, const struct sequence_event *ev)
+{
+	enum ring_verdict verdict = recovery_resume(q, ev);
+
+	q->counts.resumes_refused += verdict != RING_STORED;
+	return verdict;
+}
+
+static enum ring_verdict
 decide(struct sequence *q, const struct sequence_event *ev)
 {
 	switch ((enum record_type)ev->h->type) {
@@ -256,6 +277,14 @@ decide(struct sequence *q, const struct sequence_event *ev)
 		return presence_update(q, ev);
 	case RECORD_MESSAGE:
 		return decide_message(q, ev);
+	case RECORD_RESUME:
+		return decide_resume(q, ev);
+	case RECORD_RELEASE:
+		return recovery_release(q, ev);
+	case RECORD_ASK:
+		/* its worker is to wake up for it, whatever rooms it has */
+		ev->ix->room = 0;
+		return RING_STORED;
 	case RECORD_PROBE:
 		return RING_STORED;
 	case RECORD_NONE:

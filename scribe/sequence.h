@@ -10,6 +10,10 @@
  * the store, batch by batch; when the transaction is lost, so is everything
  * that was remembered of it.
  *
+ * A membership belongs to who joined last: a session of a worker.  Nobody
+ * else can end it.  With the memberships of a socket goes the row by which
+ * its client can take it up again: see recovery.c.
+ *
  * The same records on the same store get the same verdicts, except for the
  * times.
  */
@@ -28,10 +32,14 @@ struct sequence;
 
 /* What the operator may change. */
 struct sequence_limits {
-	/* 0: any number */
+	/* 0: any number.  Memberships that are restored may exceed it by an
+	 * eighth and one: the place of who was cut off is kept, but not for
+	 * any number of those who come one after the other */
 	uint64_t members_per_session;
 	/* 0: message ids are not looked at */
 	uint64_t dedupe_window_ms;
+	/* 0: no socket can be taken up again */
+	uint64_t recovery_window_ms;
 };
 
 struct sequence_counts {
@@ -41,6 +49,9 @@ struct sequence_counts {
 	uint64_t refused;
 	uint64_t joins;
 	uint64_t leaves;
+	/* sockets taken up again, and those that could not be */
+	uint64_t resumed;
+	uint64_t resumes_refused;
 	/* records that made no sense */
 	uint64_t bad;
 };
@@ -81,10 +92,21 @@ int sequence_error(const struct sequence *q);
 void sequence_commit(struct sequence *q);
 void sequence_rollback(struct sequence *q);
 
+/* Whose a membership is. */
+struct sequence_owner {
+	uint32_t incarnation;
+	uint32_t client;
+	uint32_t generation;
+};
+
 /* A leave decided while refusing, to be written when that is possible. */
 struct sequence_leave {
 	uint64_t room;
 	uint64_t user;
+	uint64_t time_ms;
+	struct sequence_owner owner;
+	/* of the record */
+	uint16_t flags;
 	uint8_t socket_len;
 	char socket[STORE_MAX_NAME];
 };
@@ -92,6 +114,13 @@ struct sequence_leave {
 /* The leaves of this batch, in order. */
 const struct sequence_leave *sequence_leaves(const struct sequence *q,
     size_t *n_r);
+/*
+ * Do such a leave in the batch under way.  'whole': with what it means to
+ * recovery, which nobody looks at in a batch that is not written.  An error
+ * is the batch's.
+ */
+void sequence_leave_again(struct sequence *q, const struct sequence_leave *l,
+    bool whole);
 
 /* What committed batches added up to. */
 const struct sequence_counts *sequence_counts(const struct sequence *q);

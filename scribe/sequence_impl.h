@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * sequence_impl - shared by sequence.c and presence.c.
+ * sequence_impl - shared by sequence.c, presence.c and recovery.c.
  */
 
 #ifndef SCRIBE_SEQUENCE_IMPL_H
@@ -11,6 +11,9 @@
 #include "scribe/rooms.h"
 #include "scribe/sequence.h"
 #include "shm/record.h"
+
+/* text of one recovery row: socket, user id, an agent a room */
+#define SEQUENCE_ROW_TEXT ((size_t)(STORE_RECOVERY_ROOMS + 2) * STORE_MAX_NAME)
 
 struct sequence {
 	struct sequence_limits limits;
@@ -26,6 +29,12 @@ struct sequence {
 	struct store_next next_before;
 	struct sequence_counts counts;
 	struct sequence_counts counts_before;
+	/* which run of the daemon this is */
+	uint64_t run;
+	/* recovery.c: the row of the record under way, and its text */
+	struct store_recovery row;
+	size_t row_len;
+	char row_text[SEQUENCE_ROW_TEXT];
 	struct sequence_leave *leaves;
 	size_t nleaves;
 	size_t leaves_cap;
@@ -47,6 +56,21 @@ event_text(const struct sequence_event *ev, unsigned field)
 	return text;
 }
 
+/* Who published it; or, of what the scribe published, whom it is about. */
+static inline struct sequence_owner
+event_owner(const struct sequence_event *ev)
+{
+	struct sequence_owner owner = {
+		.incarnation = (ev->h->flags & RECORD_F_ORPHAN) != 0
+		    ? (uint32_t)ev->h->id_hash[0]
+		    : ev->ix->incarnation,
+		.client = ev->h->client,
+		.generation = ev->h->generation,
+	};
+
+	return owner;
+}
+
 /* A time for an event of the room. */
 uint64_t sequence_time(struct sequence *q, struct room *room);
 /*
@@ -61,6 +85,44 @@ enum ring_verdict presence_join(struct sequence *q,
 enum ring_verdict presence_leave(struct sequence *q,
     const struct sequence_event *ev);
 enum ring_verdict presence_update(struct sequence *q,
+    const struct sequence_event *ev);
+
+/* recovery.c */
+
+/* Are the fields of a JOIN that are about recovery well-formed? */
+bool recovery_fields_ok(const struct sequence_event *ev);
+
+enum recovery_join {
+	/* q->row is the row that the JOIN changes, or is to make */
+	RECOVERY_ROW,
+	/* the membership cannot be recovered; that is no reason to refuse */
+	RECOVERY_NONE,
+	/* the row is somebody else's: neither can it be joined */
+	RECOVERY_OTHERS,
+	/* errno */
+	RECOVERY_FAILED,
+};
+
+/* Before anything is written: what is there for the JOIN's pid? */
+enum recovery_join recovery_join_begin(struct sequence *q,
+    const struct sequence_event *ev);
+/*
+ * RECOVERY_ROW: put the room into q->row.  False: it holds no more, and the
+ * membership cannot be recovered, nor the others.
+ */
+bool recovery_join_room(struct sequence *q, const struct sequence_event *ev,
+    uint64_t number, uint64_t user);
+/* The socket is in: write q->row. */
+void recovery_join_end(struct sequence *q, const struct sequence_event *ev);
+/*
+ * The member whose presence row names this pid leaves.  'pid' is not the
+ * store's text.  0, or -1 with errno.
+ */
+int recovery_leave(struct sequence *q, struct store_text pid,
+    const struct sequence_leave *l);
+enum ring_verdict recovery_resume(struct sequence *q,
+    const struct sequence_event *ev);
+enum ring_verdict recovery_release(struct sequence *q,
     const struct sequence_event *ev);
 
 #endif /* SCRIBE_SEQUENCE_IMPL_H */

@@ -109,6 +109,9 @@ COUNTER(BATCHES,	"batches",	"batches sequenced")
 COUNTER(COMMITS,	"commits",	"transactions committed")
 COUNTER(COMMITS_FAILED,	"commits_failed", "transactions that failed")
 COUNTER(ORPHANS,	"orphans",	"members removed because their worker died")
+COUNTER(RESUMED,	"resumed",	"sockets taken up again by their clients")
+COUNTER(RESUMES_REFUSED, "resumes_refused", "sockets that could not be taken up again")
+COUNTER(RECOVERY_OVER,	"recovery_over", "sockets forgotten because the recovery window was over")
 
 /* master */
 COUNTER(WORKER_RESTARTS, "worker_restarts", "workers replaced after their death")

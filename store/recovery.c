@@ -240,8 +240,8 @@ walk_row(const MDB_val *key, const MDB_val *val, void *arg)
 	const struct walk *w = arg;
 	struct store_recovery row;
 
-	return !recovery_row(w->s, key, val, &w->run, &row) ||
-	    w->fn(pid, &row, w->arg);
+	return w->fn(pid,
+	    recovery_row(w->s, key, val, &w->run, &row) ? &row : NULL, w->arg);
 }
 
 int

@@ -135,7 +135,8 @@ typedef bool store_recovery_fn(struct store_text pid,
     const struct store_recovery *row, void *arg);
 
 /*
- * As store_presence_walk(), through all recovery rows.
+ * As store_presence_walk(), through all recovery rows; a row that is damaged
+ * is counted, and given as NULL.
  */
 int store_recovery_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_recovery_fn *fn, void *arg);

@@ -25,6 +25,9 @@
 #define FIX_SLOT 0
 #define FIX_INCARNATION 5
 #define FIX_BASE (1ULL << 40)
+/* the session that publishes, unless another is named */
+#define FIX_CLIENT 1
+#define FIX_WINDOW_MS 120000
 
 struct scribe_fixture {
 	struct store_fixture st;
@@ -91,7 +94,7 @@ fix_start(struct scribe_fixture *f)
 	scribe_log_ring(&f->log, f->scribe);
 	if ((f->q = sequence_new(&f->limits)) == NULL ||
 	    (f->c = commit_new(&f->log, f->st.s, f->q, NULL, NULL)) == NULL ||
-	    (f->o = orphans_new(f->scribe, f->st.s, NULL)) == NULL ||
+	    (f->o = orphans_new(f->scribe, f->st.s)) == NULL ||
 	    commit_resume(f->c, ring_id(f->scribe), ring_base(f->scribe),
 		&why) == -1)
 		return -1;
@@ -118,6 +121,7 @@ fix_setup(void **state)
 		return -1;
 	*state = f;
 	f->limits.dedupe_window_ms = 7 * 86400000ULL;
+	f->limits.recovery_window_ms = FIX_WINDOW_MS;
 	if (store_fixture_open(&f->st) == -1 ||
 	    fix_ring(f, 12, 1, FIX_BASE) == -1)
 		return -1;
@@ -163,10 +167,10 @@ fix_join(struct scribe_fixture *f, const char *workspace, const char *session,
     const char *user, const char *socket)
 {
 	const char *const fields[] = { workspace, session, user, "A Name",
-		socket, "" };
-	struct record h = { .type = RECORD_JOIN, .client = 1 };
+		socket, "", "", "" };
+	struct record h = { .type = RECORD_JOIN, .client = FIX_CLIENT };
 
-	return fix_publish(f, &h, fields, 6);
+	return fix_publish(f, &h, fields, 8);
 }
 
 static inline uint64_t
@@ -174,9 +178,71 @@ fix_leave(struct scribe_fixture *f, uint64_t room, uint64_t user,
     const char *socket)
 {
 	const char *const fields[] = { socket, "u", "client disconnect" };
-	struct record h = { .type = RECORD_LEAVE, .room = room, .user = user };
+	struct record h = { .type = RECORD_LEAVE,
+		.room = room,
+		.user = user,
+		.client = FIX_CLIENT };
 
 	return fix_publish(f, &h, fields, 3);
+}
+
+/* A socket that can be recovered, as a session of the worker knows it. */
+struct fix_socket {
+	uint32_t client;
+	uint32_t generation;
+	const char *pid;
+	const char *user;
+	const char *socket;
+};
+
+/* 'after': NULL or a number. */
+static inline uint64_t
+fix_sock_join(struct scribe_fixture *f, const struct fix_socket *s,
+    const char *session, unsigned flags, const char *after)
+{
+	const char *const fields[] = { "w", session, s->user, "A Name",
+		s->socket, "agent", s->pid, after == NULL ? "" : after };
+	struct record h = { .type = RECORD_JOIN,
+		.flags = (uint16_t)flags,
+		.client = s->client,
+		.generation = s->generation };
+
+	return fix_publish(f, &h, fields, 8);
+}
+
+static inline uint64_t
+fix_sock_leave(struct scribe_fixture *f, const struct fix_socket *s,
+    const struct ring_index *in, unsigned flags)
+{
+	const char *const fields[] = { s->socket, s->user, "transport close" };
+	struct record h = { .type = RECORD_LEAVE,
+		.flags = (uint16_t)flags,
+		.room = in->room,
+		.user = in->user,
+		.client = s->client,
+		.generation = s->generation };
+
+	return fix_publish(f, &h, fields, 3);
+}
+
+/* RESUME, or with a room (0: all) RELEASE. */
+static inline uint64_t
+fix_sock_row(struct scribe_fixture *f, const struct fix_socket *s,
+    enum record_type type, uint64_t room)
+{
+	const char *const fields[] = { s->pid, s->user, s->socket };
+	struct record h = { .type = (uint16_t)type,
+		.room = room,
+		.client = s->client,
+		.generation = s->generation };
+
+	return fix_publish(f, &h, fields, 3);
+}
+
+static inline uint64_t
+fix_sock_resume(struct scribe_fixture *f, const struct fix_socket *s)
+{
+	return fix_sock_row(f, s, RECORD_RESUME, 0);
 }
 
 static inline uint64_t

@@ -318,11 +318,12 @@ publish_join(struct harness *h, unsigned room, unsigned socket)
 {
 	struct record rec = { .type = RECORD_JOIN };
 	char session[16], sock[16];
-	const char *const fields[] = { "w", session, "ada", "Ada", sock, "" };
+	const char *const fields[] = { "w", session, "ada", "Ada", sock, "", "",
+		"" };
 
 	snprintf(session, sizeof(session), "s%u", room);
 	snprintf(sock, sizeof(sock), "sock%u", socket);
-	return publish(h, &rec, fields, 6,
+	return publish(h, &rec, fields, 8,
 	    (struct flight){ .type = RECORD_JOIN,
 		.room = (uint8_t)room,
 		.socket = (uint8_t)socket });
@@ -446,6 +447,9 @@ deliver(struct harness *h)
 	for (; h->cursor < limit; h->cursor++) {
 		assert_int_equal(ring_peek(h->ring, SLOT, h->cursor, &ix),
 		    RING_OK);
+		/* a scribe that took over asks */
+		if (ix.arena == RING_SCRIBE_ARENA && ix.type == RECORD_ASK)
+			continue;
 		fl = &h->flight[h->cursor % WINDOW];
 		assert_int_equal(ix.type, fl->type);
 		assert_int_equal(ix.incarnation, INCARNATION);

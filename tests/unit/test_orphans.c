@@ -12,8 +12,6 @@
 
 #include <cmocka.h>
 
-#include "shm/client.h"
-#include "shm/tables.h"
 #include "tests/unit/scribe_fixture.h"
 
 #define OTHER_SLOT 1
@@ -111,6 +109,7 @@ each_member_of_a_dead_worker_leaves_once(void **state)
 	assert_memory_equal(fields[1].p, "ada", 3);
 	assert_int_equal(fields[2].len, 15);
 	assert_memory_equal(fields[2].p, "transport close", 15);
+	assert_int_equal(((struct record *)buf)->client, FIX_CLIENT);
 	free(buf);
 
 	ix = fix_index(f, g);
@@ -254,51 +253,52 @@ a_new_scribe_leaves_those_alone_who_started_later(void **state)
 	assert_int_equal(members(f, room), 0);
 }
 
-static uint64_t
-join_as_client(struct scribe_fixture *f, const char *socket, uint32_t client,
-    uint32_t generation)
-{
-	const char *const fields[] = { "w", "a", "ada", "Ada", socket, "" };
-	struct record h = { .type = RECORD_JOIN,
-		.client = client,
-		.generation = generation };
-
-	return fix_decided(f, fix_publish(f, &h, fields, 6)).room;
-}
-
 static void
-a_new_scribe_finds_clients_that_left_meanwhile(void **state)
+a_new_scribe_asks_the_living_about_their_own(void **state)
 {
 	struct scribe_fixture *f = *state;
 	uint32_t living[] = { FIX_INCARNATION };
-	struct tables_geometry g;
-	struct client_pool *pool;
-	struct tables *tables;
-	const char *why;
-	uint64_t room;
-	int64_t here;
+	struct fix_socket s = { 17, 3, "", "ada", "s2" };
+	struct record_field fields[RECORD_MAX_FIELDS];
+	struct ring_index in, ix;
+	struct store_stat before, after;
+	const struct record *h;
+	uint8_t *buf;
+	uint64_t g;
+	size_t len;
 
-	tables_geometry_init(&g, 16, 4096);
-	assert_non_null(tables = tables_create(&g, &why));
-	assert_non_null(pool = client_pool_new(tables));
-	here = client_pass(pool, FIX_SLOT, FIX_INCARNATION);
-	assert_true(here >= 0);
-	orphans_free(&f->o);
-	assert_non_null(f->o = orphans_new(f->scribe, f->st.s, tables));
-
-	(void)join_as_client(f, "stays", (uint32_t)here,
-	    client_at(tables, (uint32_t)here)->generation);
-	(void)join_as_client(f, "gone", (uint32_t)here,
-	    client_at(tables, (uint32_t)here)->generation + 1);
-	room = join_as_client(f, "gone too", (uint32_t)here + 1, 1);
-	assert_int_equal(members(f, room), 3);
-	assert_int_equal(orphans_takeover(f->o, 9, living, 1, end_of(f)), 0);
+	in = fix_decided(f, fix_sock_join(f, &s, "a", 0, NULL));
+	g = end_of(f);
+	assert_int_equal(store_stat(f->st.s, &before), 0);
+	assert_int_equal(orphans_takeover(f->o, 9, living, 1, g), 0);
 	settle(f);
-	assert_int_equal(orphans_count(f->o), 2);
-	assert_int_equal(members(f, room), 1);
-	orphans_free(&f->o);
-	client_pool_free(&pool);
-	tables_free(&tables);
+	assert_int_equal(end_of(f), g + 1);
+	assert_int_equal(orphans_count(f->o), 0);
+	assert_int_equal(members(f, in.room), 1);
+	/* which costs no transaction */
+	assert_int_equal(store_stat(f->st.s, &after), 0);
+	assert_int_equal(after.last_txn, before.last_txn);
+
+	assert_non_null(buf = malloc(f->log.max_record));
+	assert_int_equal(ring_fetch(f->scribe, g, buf, f->log.max_record, &len,
+			     &ix),
+	    RING_OK);
+	h = (const void *)buf;
+	assert_int_equal(record_parse(buf, len, fields), 2);
+	assert_int_equal(h->type, RECORD_ASK);
+	assert_int_equal(h->room, in.room);
+	assert_int_equal(h->user, in.user);
+	assert_int_equal(h->id_hash[0], FIX_INCARNATION);
+	assert_int_equal(h->client, 17);
+	assert_int_equal(h->generation, 3);
+	assert_memory_equal(fields[0].p, "s2", 2);
+	assert_memory_equal(fields[1].p, "ada", 3);
+	free(buf);
+	ix = fix_index(f, g);
+	assert_int_equal(ix.verdict, RING_STORED);
+	assert_int_equal(ix.type, RECORD_ASK);
+	/* so that every worker that waits for it wakes up */
+	assert_int_equal(ix.room, 0);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
@@ -314,7 +314,7 @@ main(void)
 		T(many_orphans_go_on_while_the_ring_is_full),
 		T(a_new_scribe_finds_who_died_meanwhile),
 		T(a_new_scribe_leaves_those_alone_who_started_later),
-		T(a_new_scribe_finds_clients_that_left_meanwhile),
+		T(a_new_scribe_asks_the_living_about_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

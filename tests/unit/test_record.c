@@ -61,15 +61,46 @@ record_comes_back_as_it_was_built(void **state)
 static void
 record_types_have_the_fields_that_the_header_lists(void **state)
 {
-	assert_int_equal(record_nfields(RECORD_JOIN), 6);
+	assert_int_equal(record_nfields(RECORD_JOIN), 8);
 	assert_int_equal(record_nfields(RECORD_LEAVE), 3);
 	assert_int_equal(record_nfields(RECORD_PRESENCE), 5);
 	assert_int_equal(record_nfields(RECORD_MESSAGE), 3);
+	assert_int_equal(record_nfields(RECORD_RESUME), 3);
+	assert_int_equal(record_nfields(RECORD_RELEASE), 3);
+	assert_int_equal(record_nfields(RECORD_ASK), 2);
 	assert_int_equal(record_nfields(RECORD_TYPING), 3);
 	assert_int_equal(record_nfields(RECORD_PROBE), 0);
 	assert_int_equal(record_nfields(RECORD_NONE), 0);
 	assert_int_equal(record_nfields(RECORD__MAX), 0);
 	assert_int_equal(record_nfields(UINT32_MAX), 0);
+}
+
+static void
+record_with_the_most_fields_comes_back_whole(void **state)
+{
+	static const char *const text[RECORD_MAX_FIELDS] = { "w", "s", "ada",
+		"Ada", "socket", "", "0123456789012345678a", "17" };
+	struct record_field in[RECORD_MAX_FIELDS], out[RECORD_MAX_FIELDS];
+	struct record h = { .type = RECORD_JOIN,
+		.flags = RECORD_F_RESUME,
+		.client = 9,
+		.generation = 8 };
+	size_t len;
+	int i;
+
+	for (i = 0; i < RECORD_MAX_FIELDS; i++) {
+		in[i].p = text[i];
+		in[i].len = (uint32_t)strlen(text[i]);
+	}
+	len = record_build(buf, sizeof(buf), &h, in, RECORD_MAX_FIELDS);
+	assert_int_equal(len, record_length(in, RECORD_MAX_FIELDS));
+	assert_int_equal(record_parse(buf, len, out), RECORD_MAX_FIELDS);
+	for (i = 0; i < RECORD_MAX_FIELDS; i++) {
+		assert_int_equal(out[i].len, in[i].len);
+		assert_memory_equal(out[i].p, text[i], in[i].len);
+	}
+	/* what older programs published is not taken for it */
+	assert_int_equal(record_build(buf, sizeof(buf), &h, in, 6), 0);
 }
 
 static void
@@ -209,6 +240,7 @@ main(void)
 		cmocka_unit_test(record_comes_back_as_it_was_built),
 		cmocka_unit_test(
 		    record_types_have_the_fields_that_the_header_lists),
+		cmocka_unit_test(record_with_the_most_fields_comes_back_whole),
 		cmocka_unit_test(record_of_a_probe_is_its_header),
 		cmocka_unit_test(
 		    record_is_not_built_with_the_wrong_number_of_fields),

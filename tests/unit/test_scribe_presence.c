@@ -173,6 +173,38 @@ a_leave_removes_the_row_and_counts_what_remains(void **state)
 }
 
 static void
+a_leave_of_somebody_else_changes_nothing(void **state)
+{
+	struct scribe_fixture *f = *state;
+	struct fix_socket first = { 7, 1, "", "ada", "s" }, other;
+	struct ring_index in, ix;
+	struct row r;
+
+	in = fix_decided(f, fix_sock_join(f, &first, "a", 0, NULL));
+	other = first;
+	other.generation = 2;
+	ix = fix_decided(f, fix_sock_leave(f, &other, &in, RECORD_F_FINAL));
+	assert_int_equal(ix.verdict, RING_REJECTED);
+	other.generation = 1;
+	other.client = 8;
+	ix = fix_decided(f, fix_sock_leave(f, &other, &in, RECORD_F_LOST));
+	assert_int_equal(ix.verdict, RING_REJECTED);
+	r = row_of(f, in.room, in.user, "s");
+	assert_true(r.there);
+	assert_int_equal(r.p.client, 7);
+	/* who joins last is who may leave */
+	ix = fix_decided(f, fix_sock_join(f, &other, "a", 0, NULL));
+	assert_int_equal(ix.verdict, RING_DUPLICATE);
+	ix = fix_decided(f, fix_sock_leave(f, &first, &in, 0));
+	assert_int_equal(ix.verdict, RING_REJECTED);
+	assert_true(row_of(f, in.room, in.user, "s").there);
+	ix = fix_decided(f, fix_sock_leave(f, &other, &in, 0));
+	assert_int_equal(ix.verdict, RING_STORED);
+	assert_false(row_of(f, in.room, in.user, "s").there);
+	assert_int_equal(sequence_counts(f->q)->leaves, 1);
+}
+
+static void
 joins_and_leaves_of_one_batch_are_in_order(void **state)
 {
 	struct scribe_fixture *f = *state;
@@ -265,14 +297,15 @@ static void
 a_user_has_the_name_used_last(void **state)
 {
 	struct scribe_fixture *f = *state;
-	const char *const fields[] = { "w", "a", "ada", "Countess", "s9", "" };
+	const char *const fields[] = { "w", "a", "ada", "Countess", "s9", "",
+		"", "" };
 	struct record h = { .type = RECORD_JOIN };
 	struct store_user user;
 	struct store_txn *t;
 	uint64_t number;
 
 	(void)fix_room(f, "a", &number);
-	fix_decided(f, fix_publish(f, &h, fields, 6));
+	fix_decided(f, fix_publish(f, &h, fields, 8));
 	assert_non_null(t = store_snapshot(f->st.s));
 	assert_int_equal(store_user_get(t, number, &user), 0);
 	assert_int_equal(user.name.len, 8);
@@ -315,6 +348,7 @@ main(void)
 		T(joining_again_is_a_duplicate_and_keeps_the_first_time),
 		T(a_full_session_takes_nobody_but_who_is_there),
 		T(a_leave_removes_the_row_and_counts_what_remains),
+		T(a_leave_of_somebody_else_changes_nothing),
 		T(joins_and_leaves_of_one_batch_are_in_order),
 		T(status_and_activity_change_with_the_row),
 		T(status_of_who_is_not_there_is_rejected),
