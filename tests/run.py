@@ -26,6 +26,7 @@ STEPS = [
     ("sandbox", "make -s build/unit/test_sandbox && build/unit/test_sandbox",
      60),
     ("ring-tsan", "make -s ring-tsan", 300),
+    ("client-tsan", "make -s client-tsan", 200),
     ("models", "make -s models", 400),
     ("torture-short", "make -s torture-short", 200),
     ("clients", "sh tests/system/clients.sh", 120),

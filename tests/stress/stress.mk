@@ -1,6 +1,7 @@
-# stress.mk - the rings under stress.
+# stress.mk - the rings and the client table under stress.
 #
 #   make ring-tsan      the rings with threads, under ThreadSanitizer (5 s)
+#   make client-tsan    clients that change hands while workers die (5 s)
 #   make torture-short  kill -9, SIGSTOP, eviction: 14 s, for every change
 #   make torture        the same in seven configurations: 10 minutes
 #   make ring-bench     what a publication costs, against a floor
@@ -14,11 +15,15 @@ TORTURE_SRC := tests/stress/ring_torture.c tests/stress/torture_scribe.c \
 fault_obj := $(patsubst %.c,$(O)/faults/%.o,$(RING_SRC) $(TORTURE_SRC))
 tsan_obj := $(patsubst %.c,$(O)/ring-tsan/%.o,\
 	$(RING_SRC) tests/stress/ring_threads.c)
+client_tsan_obj := $(patsubst %.c,$(O)/ring-tsan/%.o,shm/client.c \
+	shm/tables.c shm/segment.c shm/iobuf.c shm/user.c shm/counter.c \
+	shm/wake.c common/log.c common/log_line.c common/clock.c \
+	tests/stress/client_threads.c)
 ring_bench_obj := $(patsubst %.c,$(O)/obj/%.o,\
 	$(RING_SRC) tests/bench/ring_bench.c)
-ALL_OBJ += $(fault_obj) $(tsan_obj) $(ring_bench_obj)
+ALL_OBJ += $(fault_obj) $(tsan_obj) $(client_tsan_obj) $(ring_bench_obj)
 
-.PHONY: ring-tsan torture torture-short ring-bench
+.PHONY: ring-tsan client-tsan torture torture-short ring-bench
 
 # The same sources, with the steps at which a test may kill.
 $(O)/faults/%.o: %.c
@@ -43,6 +48,11 @@ $(O)/stress/ring_threads: $(tsan_obj)
 	$(call say,LD,$@)
 	$(Q)$(CC) -fsanitize=thread -o $@ $^ -lxxhash -pthread
 
+$(O)/stress/client_threads: $(client_tsan_obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -fsanitize=thread -o $@ $^ -lxxhash -lbsd -pthread
+
 $(O)/bench/ring_bench: $(ring_bench_obj)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -50,6 +60,9 @@ $(O)/bench/ring_bench: $(ring_bench_obj)
 
 ring-tsan: $(O)/stress/ring_threads
 	TSAN_OPTIONS=halt_on_error=1 $(O)/stress/ring_threads 5
+
+client-tsan: $(O)/stress/client_threads
+	TSAN_OPTIONS=halt_on_error=1 $(O)/stress/client_threads 5
 
 # SEED=n makes the same plan again; what the processes make of it differs.
 SEED ?= $(shell date +%s)

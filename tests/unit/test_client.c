@@ -60,18 +60,18 @@ a_client_goes_from_free_to_free(void **state)
 	assert_int_equal(client_pool_available(pool), CLIENTS);
 	slot = pass(pool, 3, 77);
 	c = client_at(t, slot);
-	assert_int_equal(c->state, CLIENT_PASSED);
-	assert_int_equal(c->worker, 3);
-	assert_int_equal(c->incarnation, 77);
+	assert_int_equal(client_state(c), CLIENT_PASSED);
+	assert_int_equal(client_owner(c).worker, 3);
+	assert_int_equal(client_owner(c).incarnation, 77);
 	assert_int_not_equal(c->generation, 0);
 	assert_int_equal(client_pool_available(pool), CLIENTS - 1);
 
 	assert_ptr_equal(client_open(t, slot, c->generation, 3, 77), c);
-	assert_int_equal(c->state, CLIENT_OPEN);
+	assert_int_equal(client_state(c), CLIENT_OPEN);
 	assert_int_equal(client_collect_closed(t, on_client, &s), 0);
 
 	client_mark_closed(t, slot);
-	assert_int_equal(c->state, CLIENT_CLOSED);
+	assert_int_equal(client_state(c), CLIENT_CLOSED);
 	assert_int_equal(client_pool_available(pool), CLIENTS - 1);
 	assert_int_equal(client_collect_closed(t, on_client, &s), 1);
 	assert_int_equal(s.slot[0], slot);
@@ -80,7 +80,7 @@ a_client_goes_from_free_to_free(void **state)
 	assert_int_equal(client_collect_closed(t, on_client, &s), 0);
 
 	client_release(pool, slot);
-	assert_int_equal(c->state, CLIENT_FREE);
+	assert_int_equal(client_state(c), CLIENT_FREE);
 	assert_int_equal(client_pool_available(pool), CLIENTS);
 	client_pool_free(&pool);
 	assert_null(pool);
@@ -141,7 +141,7 @@ a_slot_in_use_again_is_another_client(void **state)
 
 	assert_int_equal(pass(pool, 4, 78), slot);
 	assert_int_equal(c->generation, gen + 1);
-	assert_int_equal(c->worker, 4);
+	assert_int_equal(client_owner(c).worker, 4);
 	assert_int_equal(c->flags, 0);
 	assert_int_equal(c->out_off, 0);
 	assert_int_equal(c->out.head, 0);
@@ -245,13 +245,21 @@ a_dead_worker_s_clients_are_all_found(void **state)
 	client_release(pool, d);
 	assert_non_null(client_open(t, b, client_at(t, b)->generation, 3, 77));
 	/* killed between the state and the bit */
-	client_at(t, c)->state = CLIENT_CLOSED;
+	client_mark_closed(t, c);
+	t->closed[0] = 0;
 
-	assert_int_equal(client_each_of(t, 3, 77, on_client, &s), 3);
+	assert_int_equal(client_bury(t, 3, 77, on_client, &s), 3);
 	assert_int_equal(s.slot[0], a);
 	assert_int_equal(s.slot[1], b);
 	assert_int_equal(s.slot[2], c);
-	assert_int_equal(client_each_of(t, 5, 77, on_client, &s), 0);
+	assert_int_equal(client_bury(t, 5, 77, on_client, &s), 0);
+	/* each once, and released later */
+	assert_int_equal(client_state(client_at(t, b)), CLIENT_BURIED);
+	assert_int_equal(client_bury(t, 3, 77, on_client, &s), 0);
+	client_release(pool, a);
+	client_release(pool, b);
+	client_release(pool, c);
+	assert_int_equal(client_pool_available(pool), CLIENTS - 2);
 	client_pool_free(&pool);
 }
 
@@ -274,7 +282,7 @@ a_note_about_a_released_client_is_ignored(void **state)
 	client_release(pool, slot);
 	assert_int_equal(pass(pool, 4, 78), slot);
 	assert_int_equal(client_collect_closed(t, on_client, &s), 0);
-	assert_int_equal(client_at(t, slot)->state, CLIENT_PASSED);
+	assert_int_equal(client_state(client_at(t, slot)), CLIENT_PASSED);
 	client_pool_free(&pool);
 }
 
@@ -308,6 +316,152 @@ the_list_of_free_slots_can_be_rebuilt(void **state)
 	assert_int_equal(client_pass(pool, 0, 1), -1);
 	client_pool_free(&pool);
 	tables_free(&o);
+}
+
+/* --- from hand to hand ------------------------------------------------- */
+
+/* A client of worker 3 (incarnation 77) on its way to worker 4. */
+static struct client *
+handed(struct tables *t, struct client_pool *pool)
+{
+	uint32_t slot = pass(pool, 3, 77);
+	struct client *c = client_at(t, slot);
+
+	assert_non_null(client_open(t, slot, c->generation, 3, 77));
+	client_hand(t, slot, 4);
+	return c;
+}
+
+static void
+a_client_goes_from_hand_to_hand(void **state)
+{
+	struct tables *t = *state;
+	struct client_pool *pool = client_pool_new(t);
+	struct client *c = handed(t, pool);
+	struct client_owner o = client_owner(c);
+	struct seen s = { 0 };
+	uint32_t gen = c->generation;
+
+	assert_int_equal(o.state, CLIENT_HANDED);
+	assert_int_equal(o.worker, 3);
+	assert_int_equal(o.incarnation, 77);
+	assert_int_equal(o.to, 4);
+	assert_ptr_equal(client_take_handed(t, 0, gen, 4, 91), c);
+	o = client_owner(c);
+	assert_int_equal(o.state, CLIENT_OPEN);
+	assert_int_equal(o.worker, 4);
+	assert_int_equal(o.incarnation, 91);
+	/* and on */
+	client_hand(t, 0, 63);
+	assert_ptr_equal(client_take_handed(t, 0, gen, 63, UINT32_MAX), c);
+	o = client_owner(c);
+	assert_int_equal(o.worker, 63);
+	assert_int_equal(o.incarnation, UINT32_MAX);
+	client_mark_closed(t, 0);
+	assert_int_equal(client_collect_closed(t, on_client, &s), 1);
+	client_pool_free(&pool);
+}
+
+static void
+only_who_was_to_get_it_takes_it_and_once(void **state)
+{
+	struct tables *t = *state;
+	struct client_pool *pool = client_pool_new(t);
+	uint32_t gen = handed(t, pool)->generation;
+
+	assert_null(client_take_handed(t, 0, gen + 1, 4, 91));
+	/* the tag in the word alone would not see this */
+	assert_null(client_take_handed(t, 0, gen + 0x10000, 4, 91));
+	assert_null(client_take_handed(t, 0, gen, 5, 91));
+	assert_null(client_take_handed(t, 0, gen, 3, 77));
+	assert_null(client_take_handed(t, 1, gen, 4, 91));
+	assert_null(client_take_handed(t, CLIENTS, gen, 4, 91));
+	assert_null(client_open(t, 0, gen, 3, 77));
+	assert_null(client_open(t, 0, gen, 4, 91));
+	assert_non_null(client_take_handed(t, 0, gen, 4, 91));
+	assert_null(client_take_handed(t, 0, gen, 4, 91));
+	assert_null(client_take_handed(t, 0, gen, 4, 92));
+	client_pool_free(&pool);
+}
+
+static void
+what_could_not_be_sent_is_taken_back(void **state)
+{
+	struct tables *t = *state;
+	struct client_pool *pool = client_pool_new(t);
+	struct client *c = handed(t, pool);
+	uint32_t gen = c->generation;
+
+	assert_false(client_take_back(t, 0, gen, 4, 91));
+	assert_false(client_take_back(t, 0, gen, 3, 78));
+	assert_false(client_take_back(t, 0, gen + 1, 3, 77));
+	assert_true(client_take_back(t, 0, gen, 3, 77));
+	assert_int_equal(client_state(c), CLIENT_OPEN);
+	assert_int_equal(client_owner(c).worker, 3);
+	assert_int_equal(client_owner(c).to, 0);
+	assert_null(client_take_handed(t, 0, gen, 4, 91));
+	assert_false(client_take_back(t, 0, gen, 3, 77));
+	client_pool_free(&pool);
+}
+
+static void
+with_the_giver_it_is_buried_unless_it_was_taken(void **state)
+{
+	struct tables *t = *state;
+	struct client_pool *pool = client_pool_new(t);
+	uint32_t gen = handed(t, pool)->generation;
+	struct seen s = { 0 };
+
+	(void)handed(t, pool);
+	assert_non_null(client_take_handed(t, 1, 1, 4, 91));
+	assert_int_equal(client_bury(t, 3, 77, on_client, &s), 1);
+	assert_int_equal(s.slot[0], 0);
+	assert_null(client_take_handed(t, 0, gen, 4, 91));
+	assert_int_equal(client_state(client_at(t, 1)), CLIENT_OPEN);
+	client_pool_free(&pool);
+}
+
+static void
+with_the_receiver_it_is_buried_whoever_gave_it(void **state)
+{
+	struct tables *t = *state;
+	struct client_pool *pool = client_pool_new(t);
+	uint32_t gen = handed(t, pool)->generation;
+	struct seen s = { 0 };
+
+	assert_int_equal(client_bury(t, 4, 91, on_client, &s), 1);
+	assert_int_equal(s.slot[0], 0);
+	/* the message is still in the inbox, for the next one */
+	assert_null(client_take_handed(t, 0, gen, 4, 92));
+	/* and the giver wants it back */
+	assert_false(client_take_back(t, 0, gen, 3, 77));
+	client_release(pool, 0);
+	assert_false(client_take_back(t, 0, gen, 3, 77));
+
+	/* the slot lives again and is on the same way: not by that message */
+	assert_int_equal(handed(t, pool)->generation, gen + 1);
+	assert_null(client_take_handed(t, 0, gen, 4, 92));
+	assert_false(client_take_back(t, 0, gen, 3, 77));
+	assert_non_null(client_take_handed(t, 0, gen + 1, 4, 92));
+	client_pool_free(&pool);
+}
+
+static void
+nobody_comes_to_get_it(void **state)
+{
+	struct tables *t = *state;
+	struct client_pool *pool = client_pool_new(t);
+	uint32_t own = pass(pool, 4, 91);
+	struct seen s = { 0 };
+
+	(void)handed(t, pool);
+	assert_int_equal(client_bury_handed(t, 5, on_client, &s), 0);
+	assert_int_equal(client_bury_handed(t, 3, on_client, &s), 0);
+	assert_int_equal(client_bury_handed(t, 4, on_client, &s), 1);
+	assert_int_equal(s.slot[0], 1);
+	assert_int_equal(client_bury_handed(t, 4, on_client, &s), 0);
+	assert_int_equal(client_state(client_at(t, own)), CLIENT_PASSED);
+	client_pool_free(&pool);
 }
 
 /* --- a master and two workers at once ---------------------------------- */
@@ -361,7 +515,8 @@ on_closed(void *arg, uint32_t slot, uint32_t generation)
 	const struct client *c = client_at(m->tables, slot);
 
 	/* all that the worker wrote is seen */
-	if (c->in_off != generation || c->rooms[0].room != c->worker + 1U)
+	if (c->in_off != generation ||
+	    c->rooms[0].room != client_owner(c).worker + 1U)
 		m->wrong++;
 	client_release(m->pool, slot);
 	m->n++;
@@ -420,6 +575,12 @@ main(void)
 		T(a_dead_worker_s_clients_are_all_found),
 		T(a_note_about_a_released_client_is_ignored),
 		T(the_list_of_free_slots_can_be_rebuilt),
+		T(a_client_goes_from_hand_to_hand),
+		T(only_who_was_to_get_it_takes_it_and_once),
+		T(what_could_not_be_sent_is_taken_back),
+		T(with_the_giver_it_is_buried_unless_it_was_taken),
+		T(with_the_receiver_it_is_buried_whoever_gave_it),
+		T(nobody_comes_to_get_it),
 		T(closing_is_told_once_while_all_run),
 	};
 
