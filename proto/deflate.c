@@ -269,16 +269,13 @@ read_from(struct deflate *d, const void *p, size_t len)
 	d->out.avail_in = (uInt)len;
 }
 
-/* A piece of a message, flushed; 'spare' takes what the buffer does not. */
+/* A piece of a message, all of it; false if there is no room. */
 static bool
-write_piece(struct deflate *d, int flush, uint8_t spare[16])
+write_piece(struct deflate *d, const void *p, size_t len, int flush)
 {
+	read_from(d, p, len);
 	(void)deflate(&d->out, flush);
-	if (d->out.avail_out == 0) {
-		d->out.next_out = spare;
-		d->out.avail_out = 16;
-		(void)deflate(&d->out, flush);
-	}
+	/* it has flushed everything if it leaves room (zlib.h) */
 	return d->out.avail_out > 0;
 }
 
@@ -292,19 +289,15 @@ deflate_message(struct deflate *d, unsigned bits, const void *p, size_t len,
 {
 	size_t piece = bits < DEFLATE_BITS_MAX ? (size_t)1 << bits : len;
 	const uint8_t *at = p;
-	uint8_t spare[16];
 
 	CHECK(bits >= DEFLATE_BITS_MIN && bits <= DEFLATE_BITS_MAX);
+	if (size == 0)
+		return 0;
 	write_to(d, out, size);
-	for (; len > piece; at += piece, len -= piece) {
-		read_from(d, at, piece);
-		if (!write_piece(d, Z_FULL_FLUSH, spare))
+	for (; len > piece; at += piece, len -= piece)
+		if (!write_piece(d, at, piece, Z_FULL_FLUSH))
 			return 0;
-	}
-	read_from(d, at, len);
-	/* the tail may lie in 'spare': it is not wanted */
-	if (!write_piece(d, Z_SYNC_FLUSH, spare) ||
-	    d->out.total_out - sizeof(tail) > size)
+	if (!write_piece(d, at, len, Z_SYNC_FLUSH))
 		return 0;
 	return d->out.total_out - sizeof(tail);
 }
@@ -333,9 +326,11 @@ deflate_body(struct deflate *d, enum deflate_coding coding, const void *p,
 	if (size < head + foot)
 		return 0;
 	memcpy(b, is_gzip ? gzip : zlib, head);
-	write_to(d, b + head, size - head - foot);
+	/* it is at its end only when it has room left: the foot's */
+	write_to(d, b + head, size - head);
 	read_from(d, p, len);
-	if (deflate(&d->out, Z_FINISH) != Z_STREAM_END)
+	if (deflate(&d->out, Z_FINISH) != Z_STREAM_END ||
+	    d->out.avail_out < foot)
 		return 0;
 	n = head + d->out.total_out;
 	if (is_gzip) {

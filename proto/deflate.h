@@ -62,6 +62,8 @@ enum deflate_result deflate_inflate(struct deflate *d, const void *p,
 /* windows that deflate_message() keeps to, as a power of two */
 #define DEFLATE_BITS_MIN 9
 #define DEFLATE_BITS_MAX 15
+/* so much of 'size' must be left behind a message for it to fit */
+#define DEFLATE_SPARE 5
 
 /* The payload of a whole message, without the tail 00 00 ff ff. */
 size_t deflate_message(struct deflate *d, unsigned bits, const void *p,
