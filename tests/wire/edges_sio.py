@@ -1,0 +1,2 @@
+from suite import Registry
+edge = Registry()
