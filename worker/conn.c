@@ -13,27 +13,48 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "proto/ws.h"
+#include "proto/http.h"
+#include "worker/exchange.h"
+#include "worker/handoff.h"
+#include "worker/poll.h"
+#include "worker/upgrade.h"
 #include "worker/worker.h"
 
-/* a request head must be here after this time */
-#define HEAD_TIMEOUT_MS 10000
-/* and the peer's close after ours */
+/* the peer's close must follow ours within this time */
 #define CLOSE_TIMEOUT_MS 10000
 /* bytes of one read: a turn belongs to all */
 #define READ_AT_ONCE (64 * 1024)
+/* bytes that may wait behind a request that is not answered yet */
+#define WAITING_MAX (16 * 1024)
+
+/* all of it goes with the connection when its request is another's */
+_Static_assert(READ_AT_ONCE + WAITING_MAX <= HANDOFF_MAX &&
+	READ_AT_ONCE + HTTP_HEAD_MAX <= HANDOFF_MAX,
+    "what may have been read fits into one message");
 
 static void conn_on_event(int fd, short what, void *arg);
+
+/* Is there a use for what it sends? */
+static bool
+conn_reads(const struct conn *c)
+{
+	if (c->paused || c->choked)
+		return false;
+	/* a request that waits: its end must be seen, not all behind it */
+	if (c->client->phase == CONN_WAIT || c->client->phase == CONN_FILE)
+		return c->client->raw.bytes < WAITING_MAX;
+	return c->client->phase != CONN_PASSING;
+}
 
 void
 conn_watch(struct conn *c)
 {
-	short what = EV_PERSIST | EV_READ;
+	short what = EV_PERSIST;
 
-	if (c->paused || c->choked)
-		what &= ~EV_READ;
+	if (conn_reads(c))
+		what |= EV_READ;
 	if (c->writing)
 		what |= EV_WRITE;
 	if (event_initialized(&c->ev)) {
@@ -51,16 +72,28 @@ conn_watch(struct conn *c)
 }
 
 void
-conn_set_timer(struct conn *c)
+conn_set_due(struct conn *c, uint64_t due_ms)
 {
-	const struct client *cl = c->client;
-	uint64_t due = cl->ping_due;
+	c->client->due = due_ms;
+	wheel_set(&c->worker->conn_wheel, &c->timer, due_ms);
+}
 
-	if (cl->pong_due != 0 && (due == 0 || cl->pong_due < due))
-		due = cl->pong_due;
-	if (cl->connect_due != 0 && (due == 0 || cl->connect_due < due))
-		due = cl->connect_due;
-	wheel_set(&c->worker->wheel, &c->timer, due);
+static struct conn *
+conn_new(struct worker *w, struct client *cl, int fd, uint32_t slot,
+    uint32_t generation)
+{
+	struct conn *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		fatal("memory for a connection");
+	c->worker = w;
+	c->client = cl;
+	c->fd = fd;
+	c->slot = slot;
+	c->generation = generation;
+	LIST_INSERT_HEAD(&w->conns, c, entry);
+	gauge_add(w->tables, w->slot, GAUGE_CONNECTIONS, 1);
+	return c;
 }
 
 void
@@ -75,54 +108,12 @@ conn_open(struct worker *w, int fd, uint32_t slot, uint32_t generation,
 		close(fd);
 		return;
 	}
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		fatal("memory for a connection");
-	c->worker = w;
-	c->client = cl;
-	c->fd = fd;
-	c->slot = slot;
-	c->generation = generation;
+	c = conn_new(w, cl, fd, slot, generation);
 	c->refusal = (uint8_t)refusal;
-	cl->phase = CONN_HEAD;
 	cl->opened_ms = w->now_ms;
-	cl->connect_due = w->now_ms + HEAD_TIMEOUT_MS;
-	w->by_client[slot] = c;
-	LIST_INSERT_HEAD(&w->conns, c, entry);
-	gauge_add(w->tables, w->slot, GAUGE_CONNECTIONS, 1);
-	conn_set_timer(c);
+	cl->phase = cl->flags & CLIENT_F_PROXY ? CONN_PROXY : CONN_HEAD;
+	conn_set_due(c, w->now_ms + EXCHANGE_HEAD_MS);
 	conn_watch(c);
-}
-
-struct conn *
-conn_find(const struct worker *w, uint32_t slot, uint32_t generation)
-{
-	struct conn *c;
-
-	if (slot >= w->tables->geometry.max_clients)
-		return NULL;
-	c = w->by_client[slot];
-	return c != NULL && c->generation == generation ? c : NULL;
-}
-
-/* The chat socket leaves; its place in the user's count is free. */
-void
-conn_leave(struct conn *c, const char *reason)
-{
-	struct worker *w = c->worker;
-
-	if (c->chat != NULL) {
-		chat_disconnect(w->chat, &c->chat, reason);
-		gauge_add(w->tables, w->slot, GAUGE_SOCKETS, -1);
-	}
-	if (c->counted) {
-		user_disconnect(w->tables, &c->user, w->slot, clock_mono_ns());
-		c->counted = false;
-	}
-	if (c->producing) {
-		TAILQ_REMOVE(&w->producers, c, queue_entry);
-		c->producing = false;
-	}
-	c->resume_producing = false;
 }
 
 static void
@@ -132,7 +123,31 @@ conn_unpause(struct conn *c)
 	if (!c->paused)
 		return;
 	TAILQ_REMOVE(&c->worker->paused, c, queue_entry);
+	c->worker->npaused--;
 	c->paused = false;
+}
+
+/* What it carried goes on without it, or does not. */
+static void
+conn_tell_session(struct conn *c, enum counter count, const char *reason)
+{
+	struct session *s = c->session;
+
+	c->session = NULL;
+	if (s == NULL)
+		return;
+	switch (c->client->phase) {
+	case CONN_OPEN:
+		s->conn = NULL;
+		session_lost(s, count, reason);
+		break;
+	case CONN_PROBE:
+		upgrade_lost(s);
+		break;
+	default:
+		poll_lost(s, c, count);
+		break;
+	}
 }
 
 void
@@ -143,11 +158,13 @@ conn_drop(struct conn *c, enum counter count, const char *reason)
 
 	if (cl == NULL)
 		return;
-	/* why a connection in its close was closed has been counted */
-	if (cl->phase != CONN_CLOSING)
+	/* why a connection in its close was closed has been counted, and a
+	 * session counts for the one that carries it */
+	if (cl->phase != CONN_CLOSING && cl->phase != CONN_OPEN)
 		counter_add(w->tables, w->slot, count, 1);
 	counter_add(w->tables, w->slot, COUNTER_CLOSED, 1);
-	conn_leave(c, reason);
+	conn_tell_session(c, count, reason);
+	exchange_free(&c->exchange);
 	conn_unpause(c);
 	wheel_clear(&c->timer);
 	chain_free(&w->io, &cl->out);
@@ -160,10 +177,24 @@ conn_drop(struct conn *c, enum counter count, const char *reason)
 	close(c->fd);
 	cl->phase = CONN_DEAD;
 	c->client = NULL;
-	w->by_client[c->slot] = NULL;
 	LIST_REMOVE(c, entry);
 	LIST_INSERT_HEAD(&w->dead, c, entry);
 	client_mark_closed(w->tables, c->slot);
+	gauge_add(w->tables, w->slot, GAUGE_CONNECTIONS, -1);
+}
+
+void
+conn_forget(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	conn_unpause(c);
+	wheel_clear(&c->timer);
+	event_del(&c->ev);
+	close(c->fd);
+	c->client = NULL;
+	LIST_REMOVE(c, entry);
+	LIST_INSERT_HEAD(&w->dead, c, entry);
 	gauge_add(w->tables, w->slot, GAUGE_CONNECTIONS, -1);
 }
 
@@ -174,47 +205,71 @@ conn_reap(struct worker *w)
 
 	while ((c = LIST_FIRST(&w->dead)) != NULL) {
 		LIST_REMOVE(c, entry);
-		free(c->bearer);
 		free(c);
 	}
 }
 
 void
-conn_close(struct conn *c, enum counter count, const char *reason,
-    unsigned code, const char *why)
+conn_end(struct conn *c)
 {
 	struct client *cl = c->client;
-	char frame[WS_CLOSE_MAX];
-	size_t len;
 
-	if (cl == NULL || cl->phase == CONN_CLOSING)
-		return;
-	if (cl->phase != CONN_OPEN) {
-		conn_drop(c, count, reason);
-		return;
-	}
-	/* counted now: what follows is only politeness */
-	counter_add(c->worker->tables, c->worker->slot, count, 1);
-	conn_leave(c, reason);
 	conn_unpause(c);
+	exchange_free(&c->exchange);
 	chain_free(&c->worker->io, &cl->in);
 	chain_free(&c->worker->io, &cl->raw);
-	len = ws_close_frame(frame, code, why);
-	output_bytes(c, frame, len, CHAT_ANSWER);
+	c->session = NULL;
 	cl->phase = CONN_CLOSING;
-	cl->ping_due = cl->pong_due = 0;
-	cl->connect_due = c->worker->now_ms + CLOSE_TIMEOUT_MS;
-	conn_set_timer(c);
+	conn_set_due(c, c->worker->now_ms + CLOSE_TIMEOUT_MS);
 	conn_watch(c);
 }
 
 void
-conn_finish(struct conn *c)
+conn_close(struct conn *c, unsigned code, const char *why)
 {
-	/* the peer sees the end after our last byte; what it still sends is
-	 * read and dropped, so that no reset overtakes that byte */
-	if (shutdown(c->fd, SHUT_WR) == -1)
-		conn_drop(c, COUNTER_CLOSED_PEER, "transport close");
+	char frame[WS_CLOSE_MAX];
+
+	if (c->client == NULL || c->client->phase == CONN_CLOSING)
+		return;
+	output_bytes(c, frame, ws_close_frame(frame, code, why), CHAT_ANSWER);
+	conn_end(c);
+}
+
+void
+conn_drained(struct conn *c)
+{
+	switch (c->client->phase) {
+	case CONN_CLOSING:
+		/* the peer sees the end after our last byte; what it still
+		 * sends is read and dropped, so that no reset overtakes it */
+		if (shutdown(c->fd, SHUT_WR) == -1)
+			conn_drop(c, COUNTER_CLOSED_PEER, "transport close");
+		break;
+	case CONN_PASSING:
+		request_pass(c);
+		break;
+	case CONN_FILE:
+		request_file(c);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+conn_next_request(struct conn *c)
+{
+	exchange_free(&c->exchange);
+	c->session = NULL;
+	c->begun = false;
+	c->client->phase = CONN_HEAD;
+	memset(c->client->ws, 0, sizeof(c->client->ws));
+	conn_set_due(c, c->worker->now_ms + EXCHANGE_IDLE_MS);
+	/* not at once: this may be the middle of something else */
+	if (c->client->raw.bytes > 0)
+		conn_pause(c);
+	else
+		conn_watch(c);
 }
 
 static size_t
@@ -225,18 +280,29 @@ conn_holds(const struct conn *c)
 	return (size_t)cl->out.bytes + cl->in.bytes + cl->raw.bytes;
 }
 
-/* Drop who holds more than 'c' would with 'len' bytes. */
+/* Drop who holds more than 'holds' bytes. */
 static int
-conn_make_room(struct conn *c, size_t len)
+worker_make_room(struct worker *w, size_t holds)
 {
+	struct session *s, *rich = NULL;
 	struct conn *other, *most = NULL;
-	size_t holds = conn_holds(c) + len;
 
-	LIST_FOREACH(other, &c->worker->conns, entry) {
+	LIST_FOREACH(other, &w->conns, entry) {
 		if (conn_holds(other) > holds) {
 			holds = conn_holds(other);
 			most = other;
 		}
+	}
+	LIST_FOREACH(s, &w->sessions, entry) {
+		if (s->poll != NULL && s->poll->out.bytes > holds) {
+			holds = s->poll->out.bytes;
+			rich = s;
+		}
+	}
+	if (rich != NULL) {
+		session_fail(rich, COUNTER_CLOSED_OVERLOAD, "transport error",
+		    WS_CODE_RETRY, "out of memory");
+		return 0;
 	}
 	if (most == NULL)
 		return -1;
@@ -246,42 +312,104 @@ conn_make_room(struct conn *c, size_t len)
 }
 
 int
-conn_keep(struct conn *c, struct chain *chain, const void *data, size_t len)
+worker_keep(struct worker *w, struct chain *chain, const void *data, size_t len,
+    size_t holds)
 {
-	struct worker *w = c->worker;
-
 	while (chain_append(&w->io, chain, data, len) == -1) {
 		WORKER_COUNT(w, CHUNKS_EMPTY, 1);
-		if (conn_make_room(c, len) == -1)
+		if (worker_make_room(w, holds + len) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-/* Hand what was read to the layer whose turn it is; keep what is left. */
+int
+conn_keep(struct conn *c, struct chain *chain, const void *data, size_t len)
+{
+	return worker_keep(c->worker, chain, data, len, conn_holds(c));
+}
+
+/* Hand bytes to the layer whose turn it is; how many it is done with. */
+static size_t
+conn_step(struct conn *c, char *buf, size_t len)
+{
+	switch (c->client->phase) {
+	case CONN_PROXY:
+		return request_proxy(c, buf, len);
+	case CONN_HEAD:
+		return request_input(c, buf, len);
+	case CONN_BODY:
+		return request_body(c, buf, len);
+	case CONN_PROBE:
+	case CONN_OPEN:
+		return ws_input(c, buf, len);
+	case CONN_CLOSING:
+		return len;
+	default:
+		/* WAIT, FILE, PASSING: not its turn yet */
+		return 0;
+	}
+}
+
+/* What was read goes up; what is left of it is kept. */
 static void
 conn_input(struct conn *c, char *buf, size_t len)
 {
 	size_t used = 0, n;
 	uint8_t phase;
 
-	/* a request may be followed by frames in the same bytes */
+	/* a request may be followed by frames, or the next, in one piece */
 	do {
 		phase = c->client->phase;
-		if (phase == CONN_HEAD)
-			n = request_input(c, buf + used, len - used);
-		else if (phase == CONN_OPEN)
-			n = ws_input(c, buf + used, len - used);
-		else
-			return;
+		n = conn_step(c, buf + used, len - used);
 		used += n;
 		if (c->client == NULL)
 			return;
-	} while (c->client->phase != phase && used < len);
+	} while (used < len && (n > 0 || c->client->phase != phase) &&
+	    !c->paused && !c->choked);
 	if (c->client->phase == CONN_CLOSING || used == len)
 		return;
-	if (conn_keep(c, &c->client->raw, buf + used, len - used) == -1)
+	if (conn_keep(c, &c->client->raw, buf + used, len - used) == -1) {
 		conn_drop(c, COUNTER_CLOSED_OVERLOAD, "transport error");
+		return;
+	}
+	conn_watch(c);
+	/* everything it was waiting for may have been written already */
+	if (c->client->phase == CONN_PASSING && !c->writing && !c->dirty)
+		request_pass(c);
+}
+
+/* Take up what was kept, with 'n' bytes behind it in the read buffer. */
+static void
+conn_input_kept(struct conn *c, size_t n)
+{
+	struct worker *w = c->worker;
+	struct chain *raw = &c->client->raw;
+	size_t have = raw->bytes;
+
+	if (have > 0) {
+		chain_copy(&w->io, raw, 0, w->io.read, have);
+		chain_free(&w->io, raw);
+	}
+	if (have + n > 0)
+		conn_input(c, (char *)w->io.read, have + n);
+}
+
+void
+conn_receive(struct worker *w, int fd, uint32_t slot, uint32_t generation,
+    const void *bytes, size_t len)
+{
+	struct client *cl = client_at(w->tables, slot);
+	struct conn *c = conn_new(w, cl, fd, slot, generation);
+
+	cl->phase = CONN_HEAD;
+	memset(cl->ws, 0, sizeof(cl->ws));
+	conn_set_due(c, w->now_ms + EXCHANGE_HEAD_MS);
+	conn_watch(c);
+	CHECK(len <= w->io.read_size);
+	memcpy(w->io.read, bytes, len);
+	if (len > 0)
+		conn_input(c, (char *)w->io.read, len);
 }
 
 static void
@@ -312,11 +440,7 @@ conn_on_readable(struct conn *c)
 	cl->in_off += (uint64_t)n;
 	if (cl->phase == CONN_CLOSING)
 		return;
-	if (have > 0) {
-		chain_copy(&w->io, &cl->raw, 0, w->io.read, have);
-		chain_free(&w->io, &cl->raw);
-	}
-	conn_input(c, (char *)w->io.read, have + (size_t)n);
+	conn_input_kept(c, (size_t)n);
 }
 
 static void
@@ -326,7 +450,7 @@ conn_on_event(int fd, short what, void *arg)
 
 	if (c->client != NULL && (what & EV_WRITE))
 		output_on_writable(c);
-	if (c->client != NULL && (what & EV_READ) && !c->paused && !c->choked)
+	if (c->client != NULL && (what & EV_READ) && conn_reads(c))
 		conn_on_readable(c);
 }
 
@@ -335,14 +459,9 @@ conn_pause(struct conn *c)
 {
 	if (c->paused)
 		return;
-	/* one queue at a time: what it asked for is taken up again after */
-	if (c->producing) {
-		TAILQ_REMOVE(&c->worker->producers, c, queue_entry);
-		c->producing = false;
-		c->resume_producing = true;
-	}
 	c->paused = true;
 	TAILQ_INSERT_TAIL(&c->worker->paused, c, queue_entry);
+	c->worker->npaused++;
 	conn_watch(c);
 }
 
@@ -364,24 +483,17 @@ void
 conn_resume_all(struct worker *w)
 {
 	struct conn *c;
-	size_t have;
+	uint32_t n;
 
-	while ((c = TAILQ_FIRST(&w->paused)) != NULL) {
-		if (publisher_congested(w->publisher))
+	/* those who are paused again have their turn later */
+	for (n = w->npaused; n > 0; n--) {
+		if ((c = TAILQ_FIRST(&w->paused)) == NULL || app_congested(w))
 			return;
-		conn_unpause(c);
-		if (c->resume_producing) {
-			c->resume_producing = false;
-			c->producing = true;
-			TAILQ_INSERT_TAIL(&w->producers, c, queue_entry);
-		}
+		TAILQ_REMOVE(&w->paused, c, queue_entry);
+		w->npaused--;
+		c->paused = false;
 		conn_watch(c);
-		have = c->client->raw.bytes;
-		if (have == 0)
-			continue;
-		chain_copy(&w->io, &c->client->raw, 0, w->io.read, have);
-		chain_free(&w->io, &c->client->raw);
-		conn_input(c, (char *)w->io.read, have);
+		conn_input_kept(c, 0);
 	}
 }
 
@@ -391,31 +503,10 @@ conn_on_timer(void *arg, struct wheel_entry *e)
 	struct conn *c =
 	    (struct conn *)(void *)((char *)e - offsetof(struct conn, timer));
 
-	if (c->client->phase == CONN_OPEN)
-		engine_on_timer(c);
+	/* the other worker's inbox was full */
+	if (c->client->phase == CONN_PASSING &&
+	    c->worker->now_ms < c->pass_by_ms)
+		request_pass(c);
 	else
 		conn_drop(c, COUNTER_CLOSED_TIMEOUT, "transport close");
-}
-
-void
-conn_new_sid(const struct worker *w, char sid[CONN_SID_SIZE])
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz"
-				     "0123456789-_";
-	uint8_t b[15];
-	unsigned i;
-
-	arc4random_buf(b, sizeof(b));
-	/* whose it is: any worker can tell by looking */
-	b[14] = (uint8_t)w->slot;
-	for (i = 0; i < 5; i++) {
-		sid[i * 4] = digits[b[i * 3] >> 2];
-		sid[i * 4 + 1] =
-		    digits[(b[i * 3] & 3) << 4 | b[i * 3 + 1] >> 4];
-		sid[i * 4 + 2] =
-		    digits[(b[i * 3 + 1] & 15) << 2 | b[i * 3 + 2] >> 6];
-		sid[i * 4 + 3] = digits[b[i * 3 + 2] & 63];
-	}
-	sid[20] = '\0';
 }

@@ -38,12 +38,26 @@ outcome_of(uint8_t verdict)
 	}
 }
 
+/* The chat's socket of a session, if it still is there. */
+static struct chat_socket *
+waiting_socket(const struct worker *w, const struct publish_waiter *who)
+{
+	const struct session *s;
+	const struct sock *so;
+
+	if ((s = session_find_number(w, who->number, who->serial)) == NULL)
+		return NULL;
+	for (so = s->socks; so != NULL; so = so->next)
+		if (!so->gone)
+			return so->app;
+	return NULL;
+}
+
 /* Find who waits for a record of ours. */
 static void
 deliver_own(struct worker *w, const struct record *rec, struct chat_delivery *d)
 {
 	struct publish_waiter who;
-	struct conn *c;
 
 	d->own = true;
 	if (rec->request == 0)
@@ -52,10 +66,8 @@ deliver_own(struct worker *w, const struct record *rec, struct chat_delivery *d)
 		return;
 	hist_add(w->tables, w->slot, HIST_DURABLE,
 	    (clock_mono_ns() - rec->received_ns) / 1000);
-	if ((c = conn_find(w, who.client, who.generation)) == NULL)
-		return;
-	d->socket = c->chat;
-	d->request = who.request;
+	if ((d->socket = waiting_socket(w, &who)) != NULL)
+		d->request = who.request;
 }
 
 /* A record that was read whole. */
@@ -72,7 +84,10 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 		WORKER_COUNT(w, RING_BAD, 1);
 		return;
 	}
-	if (own)
+	if (rec->type == RECORD_ASK)
+		/* it asks the worker that a member belongs to */
+		d.own = rec->id_hash[0] == w->incarnation;
+	else if (own)
 		deliver_own(w, rec, &d);
 	if (!publish_event(rec, f, n, &d.ev))
 		return;
@@ -90,7 +105,14 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 		inspect_deliver(w, &d);
 }
 
-/* The numbers of a JOIN, a LEAVE, ... in the order of the contract. */
+/* Events of no room, that every worker has to know of. */
+static bool
+is_for_all(const struct ring_index *ix)
+{
+	return ix->type == RECORD_ASK ||
+	    (ix->type == RECORD_RESUME && ix->verdict == RING_STORED);
+}
+
 static enum ring_result
 deliver_one(struct worker *w, uint64_t gseq)
 {
@@ -106,7 +128,7 @@ deliver_one(struct worker *w, uint64_t gseq)
 		w->probed = w->probed || (own && gseq == w->probe);
 		return RING_OK;
 	}
-	if (!own && !chat_has_room(w->chat, ix.room) &&
+	if (!own && !is_for_all(&ix) && !chat_has_room(w->chat, ix.room) &&
 	    !inspect_watches(w, ix.room))
 		return RING_OK;
 	r = ring_read(w->log, w->slot, gseq, w->record, w->record_size, &len);
@@ -230,12 +252,10 @@ worker_lost(void *arg, const struct chat_event *ev,
 {
 	struct worker *w = arg;
 	struct chat_delivery d = { .ev = *ev, .own = true };
-	struct conn *c;
 
 	d.outcome = CHAT_STORE_UNAVAILABLE;
-	if ((c = conn_find(w, waiter->client, waiter->generation)) == NULL)
+	if ((d.socket = waiting_socket(w, waiter)) == NULL)
 		return;
-	d.socket = c->chat;
 	d.request = waiter->request;
 	chat_deliver(w->chat, &d);
 }

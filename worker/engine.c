@@ -2,151 +2,203 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * engine - Engine.IO on a WebSocket: the open packet, packets by type, and
- * the heartbeat (wire page 2.5, 2.6, 2.10).
+ * engine - Engine.IO: packets by type, and the heartbeat (wire page 2.6,
+ * 2.10, 12).
  *
- * Heartbeat deadlines are absolute and are also looked at when a packet
- * comes, so that a late one cannot revive a session that was dead already.
+ * Heartbeat deadlines are absolute and are also looked at when a packet or
+ * a request comes, so that a late one cannot revive a session that was dead
+ * already.  In revision 3 it is the client who pings.
  */
 
 #include <string.h>
 
 #include "common/log.h"
+#include "proto/base64.h"
 #include "proto/eio.h"
 #include "proto/frame.h"
 #include "proto/ws.h"
+#include "worker/upgrade.h"
 #include "worker/worker.h"
 
-/* client.heartbeat: one packet besides the pong has put the pong off */
-#define HEARTBEAT_PUT_OFF 1
+void
+session_set_timer(struct session *s)
+{
+	uint64_t due = s->ping_due;
+
+	if (s->pong_due != 0 && (due == 0 || s->pong_due < due))
+		due = s->pong_due;
+	if (s->connect_due != 0 && (due == 0 || s->connect_due < due))
+		due = s->connect_due;
+	if (s->poll != NULL && s->poll->upgrade_due != 0 &&
+	    (due == 0 || s->poll->upgrade_due < due))
+		due = s->poll->upgrade_due;
+	wheel_set(&s->worker->session_wheel, &s->timer, due);
+}
+
+/* Revision 3: the client's next ping must be here by then. */
+static uint64_t
+silence_due(const struct worker *w)
+{
+	return w->now_ms + w->cfg->engine_ping_interval +
+	    w->cfg->engine_ping_timeout;
+}
 
 void
-engine_open(struct conn *c)
+session_start(struct session *s)
 {
-	const struct config *cfg = c->worker->cfg;
-	struct client *cl = c->client;
-	char sid[CONN_SID_SIZE], frame[EIO_OPEN_MAX + WS_HEADER_MAX];
-	struct eio_open open = {
-		.sid = sid,
-		.ping_interval = (unsigned)cfg->engine_ping_interval,
-		.ping_timeout = (unsigned)cfg->engine_ping_timeout,
-		.max_payload = cfg->engine_max_payload,
-	};
-	uint64_t now = c->worker->now_ms;
+	const struct worker *w = s->worker;
 
-	conn_new_sid(c->worker, sid);
-	memcpy(cl->engine_sid, sid, sizeof(cl->engine_sid));
-	ws_init((struct ws_parser *)(void *)cl->ws, cfg->engine_max_payload);
-	cl->phase = CONN_OPEN;
-	cl->ping_due = now + cfg->engine_ping_interval;
-	cl->pong_due = 0;
-	cl->connect_due = now + cfg->engine_connect_timeout;
-	conn_set_timer(c);
-	output_bytes(c, frame, frame_open(frame, sizeof(frame), &open),
-	    CHAT_ANSWER);
+	if (s->revision == EIO_REVISION_3)
+		s->pong_due = silence_due(w);
+	else
+		s->ping_due = w->now_ms + w->cfg->engine_ping_interval;
+	if (w->app.ops->kind == APP_SOCKETIO)
+		s->connect_due = w->now_ms + w->cfg->engine_connect_timeout;
+	session_set_timer(s);
+}
+
+/* Who is not being read cannot show that he is alive. */
+static bool
+is_paused(const struct session *s)
+{
+	if (s->conn != NULL)
+		return s->conn->paused;
+	return s->poll != NULL && s->poll->post != NULL &&
+	    (s->poll->post->paused || s->poll->post->choked);
+}
+
+bool
+session_expired(struct session *s)
+{
+	if (s->pong_due == 0 || s->worker->now_ms < s->pong_due || s->closing ||
+	    is_paused(s))
+		return false;
+	session_fail(s, COUNTER_CLOSED_TIMEOUT, "ping timeout", WS_CODE_NONE,
+	    NULL);
+	return true;
 }
 
 static void
-engine_close_timeout(struct conn *c)
+send_ping(struct session *s)
 {
-	conn_close(c, COUNTER_CLOSED_TIMEOUT, "ping timeout", WS_CODE_NONE,
-	    NULL);
+	struct worker *w = s->worker;
+
+	s->ping_due = 0;
+	s->pong_due = w->now_ms + w->cfg->engine_ping_timeout;
+	s->put_off = false;
+	WORKER_COUNT(w, PINGS, 1);
+	(void)frame_packet(output_reserve(w, FRAME_PACKET_SIZE),
+	    FRAME_PACKET_SIZE, EIO_PING);
+	session_send(s, output_commit(w), CHAT_EVENT);
 }
 
 void
-engine_on_timer(struct conn *c)
+session_on_timer(void *arg, struct wheel_entry *e)
 {
-	struct client *cl = c->client;
-	const struct config *cfg = c->worker->cfg;
-	uint64_t now = c->worker->now_ms;
-	char frame[FRAME_PACKET_SIZE];
+	struct session *s = (struct session *)(void *)((char *)e -
+	    offsetof(struct session, timer));
+	struct worker *w = s->worker;
+	uint64_t now = w->now_ms;
 
-	if (cl->connect_due != 0 && now >= cl->connect_due) {
-		conn_close(c, COUNTER_CLOSED_TIMEOUT, "forced close",
+	if (s->connect_due != 0 && now >= s->connect_due) {
+		session_fail(s, COUNTER_CLOSED_TIMEOUT, "forced close",
 		    WS_CODE_NONE, NULL);
 		return;
 	}
-	if (cl->pong_due != 0 && now >= cl->pong_due) {
-		/* who is not being read cannot show that he is alive */
-		if (!c->paused) {
-			engine_close_timeout(c);
-			return;
-		}
-		cl->pong_due = now + cfg->engine_ping_timeout;
-	}
-	if (cl->ping_due != 0 && now >= cl->ping_due) {
-		cl->ping_due = 0;
-		cl->pong_due = now + cfg->engine_ping_timeout;
-		cl->heartbeat = 0;
-		WORKER_COUNT(c->worker, PINGS, 1);
-		output_bytes(c, frame,
-		    frame_packet(frame, sizeof(frame), EIO_PING), CHAT_EVENT);
-	}
-	conn_set_timer(c);
+	if (session_expired(s))
+		return;
+	if (s->pong_due != 0 && now >= s->pong_due)
+		s->pong_due = now + w->cfg->engine_ping_timeout;
+	if (s->ping_due != 0 && now >= s->ping_due)
+		send_ping(s);
+	if (s->poll != NULL && s->poll->upgrade_due != 0 &&
+	    now >= s->poll->upgrade_due)
+		upgrade_abort(s);
+	session_set_timer(s);
 }
 
+/* A sign of life. */
 static void
-engine_heartbeat(struct conn *c, enum eio_type type)
+heartbeat(struct session *s, enum eio_type type)
 {
-	struct client *cl = c->client;
-	const struct config *cfg = c->worker->cfg;
-	uint64_t now = c->worker->now_ms;
+	const struct worker *w = s->worker;
+	const struct config *cfg = w->cfg;
 
-	if (type == EIO_PONG) {
-		cl->pong_due = 0;
-		cl->ping_due = now + cfg->engine_ping_interval;
-	} else if (cl->pong_due != 0 && !(cl->heartbeat & HEARTBEAT_PUT_OFF)) {
+	if (s->revision == EIO_REVISION_3) {
+		s->pong_due = silence_due(w);
+	} else if (type == EIO_PONG) {
+		s->pong_due = 0;
+		s->ping_due = w->now_ms + cfg->engine_ping_interval;
+	} else if (s->pong_due != 0 && !s->put_off) {
 		/* a large upload in front of the pong; once a ping */
-		cl->heartbeat |= HEARTBEAT_PUT_OFF;
-		cl->pong_due = now + cfg->engine_ping_timeout;
+		s->put_off = true;
+		s->pong_due = w->now_ms + cfg->engine_ping_timeout;
 	} else {
 		return;
 	}
-	conn_set_timer(c);
+	session_set_timer(s);
 }
 
 static void
-engine_fail(struct conn *c, const char *reason, const char *why)
+engine_fail(struct session *s, const char *reason, const char *why)
 {
-	WORKER_COUNT(c->worker, PROTOCOL_ERRORS, 1);
-	log_debug("engine.io error client=%u why=%s", c->slot,
-	    log_text(why, strlen(why)));
-	conn_close(c, COUNTER_CLOSED_PROTOCOL, reason, WS_CODE_POLICY, why);
+	WORKER_COUNT(s->worker, PROTOCOL_ERRORS, 1);
+	session_fail(s, COUNTER_CLOSED_PROTOCOL, reason, WS_CODE_POLICY, why);
+}
+
+/* A ping: the client's affair in revision 3 alone. */
+static void
+engine_ping(struct session *s, const struct eio_packet *pkt)
+{
+	struct worker *w = s->worker;
+	size_t n, len = pkt->data.len < 125 ? pkt->data.len : 0;
+	char *to;
+
+	if (s->revision == EIO_REVISION_4) {
+		engine_fail(s, "transport error",
+		    "invalid heartbeat direction");
+		return;
+	}
+	n = ws_header_size(1 + len);
+	to = output_reserve(w, n + 1 + len);
+	(void)ws_header(to, WS_TEXT, 1 + len);
+	to[n] = eio_type_char(EIO_PONG);
+	memcpy(to + n + 1, pkt->data.p, len);
+	session_send(s, output_commit(w), CHAT_EVENT);
+}
+
+static void
+engine_data(struct session *s, const struct eio_packet *pkt)
+{
+	const struct app *app = &s->worker->app;
+	char *data = (char *)(uintptr_t)pkt->data.p;
+	size_t len = pkt->data.len;
+
+	if (pkt->base64)
+		len = base64_decode(data, data, len);
+	if (app->ops->kind == APP_ENGINEIO)
+		app->ops->message(app->ctx, s, data, len, pkt->binary);
+	else if (pkt->binary)
+		sock_attachment(s, data, len);
+	else
+		sock_packet(s, data, len);
 }
 
 void
-engine_message(struct conn *c, char *data, size_t len, bool binary)
+session_packet(struct session *s, const struct eio_packet *pkt)
 {
-	struct eio_packet pkt;
-	const char *why;
-
-	if (c->client->pong_due != 0 &&
-	    c->worker->now_ms >= c->client->pong_due && !c->paused) {
-		engine_close_timeout(c);
+	if (s->dead || s->closing)
 		return;
-	}
-	if (binary) {
-		eio_decode_binary(data, len, &pkt);
-	} else if (!eio_decode(data, len, &pkt, &why)) {
-		engine_fail(c, "parse error", why);
-		return;
-	}
-	engine_heartbeat(c, pkt.type);
-	switch (pkt.type) {
+	heartbeat(s, pkt->type);
+	switch (pkt->type) {
 	case EIO_MESSAGE:
-		if (pkt.binary)
-			engine_fail(c, "forced close",
-			    "binary without a packet that announced it");
-		else
-			socket_packet(c, pkt.data.p, pkt.data.len, len);
+		engine_data(s, pkt);
 		break;
 	case EIO_CLOSE:
-		conn_close(c, COUNTER_CLOSED_PEER, "transport close",
-		    WS_CODE_NONE, NULL);
+		session_quit(s);
 		break;
 	case EIO_PING:
-		engine_fail(c, "transport error",
-		    "invalid heartbeat direction");
+		engine_ping(s, pkt);
 		break;
 	case EIO_OPEN:
 	case EIO_PONG:
@@ -155,4 +207,34 @@ engine_message(struct conn *c, char *data, size_t len, bool binary)
 	case EIO_TYPE__MAX:
 		break;
 	}
+}
+
+static bool
+decode(const struct session *s, const char *data, size_t len, bool binary,
+    struct eio_packet *pkt, const char **why_r)
+{
+	if (s->revision == EIO_REVISION_3)
+		return binary ? eio3_decode_binary(data, len, pkt, why_r)
+			      : eio3_decode(data, len, pkt, why_r);
+	if (!binary)
+		return eio_decode(data, len, pkt, why_r);
+	eio_decode_binary(data, len, pkt);
+	return true;
+}
+
+void
+session_message(struct session *s, char *data, size_t len, bool binary)
+{
+	const struct app *app = &s->worker->app;
+	struct eio_packet pkt;
+	const char *why;
+
+	if (session_expired(s))
+		return;
+	if (app->ops->kind == APP_WEBSOCKET)
+		app->ops->message(app->ctx, s, data, len, binary);
+	else if (!decode(s, data, len, binary, &pkt, &why))
+		engine_fail(s, "parse error", why);
+	else
+		session_packet(s, &pkt);
 }

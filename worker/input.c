@@ -10,10 +10,34 @@
 
 #include "common/log.h"
 #include "proto/ws.h"
+#include "worker/compress.h"
+#include "worker/upgrade.h"
 #include "worker/worker.h"
+
+/* answers to pings that may wait for a client that does not read them */
+#define PONGS_MAX 60
 
 _Static_assert(sizeof(struct ws_parser) <= sizeof(((struct client *)0)->ws),
     "the parser's state has its place in the client's record");
+
+/* The connection ends, and what it carried with it. */
+static void
+ws_end(struct conn *c, enum counter count, const char *reason, unsigned code,
+    const char *why)
+{
+	struct session *s = c->session;
+
+	if (c->client->phase == CONN_PROBE) {
+		/* the session goes on polling */
+		if (s != NULL)
+			upgrade_lost(s);
+		c->session = NULL;
+		WORKER_COUNT_DYNAMIC(c->worker, count);
+		conn_close(c, code, why);
+	} else {
+		session_fail(s, count, reason, code, why);
+	}
+}
 
 static void
 ws_fail(struct conn *c, unsigned code, const char *why)
@@ -21,67 +45,87 @@ ws_fail(struct conn *c, unsigned code, const char *why)
 	WORKER_COUNT(c->worker, PROTOCOL_ERRORS, 1);
 	log_debug("websocket error client=%u code=%u why=%s", c->slot, code,
 	    log_text(why, strlen(why)));
-	conn_close(c, COUNTER_CLOSED_PROTOCOL, "transport error", code, why);
+	ws_end(c, COUNTER_CLOSED_PROTOCOL, "transport error", code, why);
 }
 
-/* A message that came in pieces is put together. */
 static void
-ws_assemble(struct conn *c, bool binary)
+ws_message(struct conn *c, char *data, size_t len, bool binary)
 {
-	struct worker *w = c->worker;
-	struct chain *in = &c->client->in;
-	size_t len = in->bytes;
+	if (c->client->phase == CONN_PROBE)
+		upgrade_message(c, data, len, binary);
+	else
+		session_message(c->session, data, len, binary);
+}
 
-	if (w->message_size < len) {
-		free(w->message);
-		w->message_size = len < 65536 ? 65536 : len;
-		if ((w->message = malloc(w->message_size)) == NULL)
-			fatal("memory for a message");
+/* A whole message as it came, compressed perhaps. */
+static void
+ws_whole(struct conn *c, char *data, size_t len, const struct ws_event *ev)
+{
+	bool binary = ev->opcode == WS_BINARY;
+	const char *why;
+	unsigned code;
+
+	if (ev->compressed) {
+		data = compress_inflate(c->worker, data, len, !binary, &len,
+		    &code, &why);
+		if (data == NULL) {
+			ws_fail(c, code, why);
+			return;
+		}
 	}
-	chain_copy(&w->io, in, 0, w->message, len);
-	chain_free(&w->io, in);
-	engine_message(c, (char *)w->message, len, binary);
+	ws_message(c, data, len, binary);
 }
 
 static void
 ws_on_data(struct conn *c, const struct ws_event *ev)
 {
-	bool binary = ev->opcode == WS_BINARY;
+	struct worker *w = c->worker;
+	struct chain *in = &c->client->in;
+	size_t len;
+	char *whole;
 
 	if (ev->first && ev->last) {
-		engine_message(c, ev->data, ev->len, binary);
+		ws_whole(c, ev->data, ev->len, ev);
 		return;
 	}
-	if (ev->len > 0 &&
-	    conn_keep(c, &c->client->in, ev->data, ev->len) == -1) {
-		conn_close(c, COUNTER_CLOSED_OVERLOAD, "transport error",
+	if (ev->len > 0 && conn_keep(c, in, ev->data, ev->len) == -1) {
+		ws_end(c, COUNTER_CLOSED_OVERLOAD, "transport error",
 		    WS_CODE_RETRY, "out of memory");
 		return;
 	}
-	if (ev->last)
-		ws_assemble(c, binary);
+	if (!ev->last || c->client == NULL)
+		return;
+	len = in->bytes;
+	whole = scratch(w, SCRATCH_MESSAGE, len);
+	chain_copy(&w->io, in, 0, whole, len);
+	chain_free(&w->io, in);
+	ws_whole(c, whole, len, ev);
+}
+
+static void
+ws_pong(struct conn *c, const struct ws_event *ev)
+{
+	char frame[WS_HEADER_MAX + WS_CONTROL_MAX];
+	size_t n;
+
+	/* only the newest must be answered (RFC 6455 5.5.3) */
+	if (c->pongs >= PONGS_MAX)
+		return;
+	c->pongs++;
+	n = ws_header(frame, WS_PONG, ev->len);
+	memcpy(frame + n, ev->data, ev->len);
+	/* a flood of pings fills the sender's own budget */
+	output_bytes(c, frame, n + ev->len, CHAT_DROPPABLE);
 }
 
 static void
 ws_on_control(struct conn *c, const struct ws_event *ev)
 {
-	char frame[WS_HEADER_MAX + WS_CONTROL_MAX];
-	size_t n;
-
-	switch (ev->opcode) {
-	case WS_PING:
-		n = ws_header(frame, WS_PONG, ev->len);
-		memcpy(frame + n, ev->data, ev->len);
-		/* a flood of pings fills the sender's own budget */
-		output_bytes(c, frame, n + ev->len, CHAT_DROPPABLE);
-		break;
-	case WS_CLOSE:
-		conn_close(c, COUNTER_CLOSED_PEER, "transport close", ev->code,
+	if (ev->opcode == WS_PING)
+		ws_pong(c, ev);
+	else if (ev->opcode == WS_CLOSE)
+		ws_end(c, COUNTER_CLOSED_PEER, "transport close", ev->code,
 		    NULL);
-		break;
-	default:
-		break;
-	}
 }
 
 size_t
@@ -93,7 +137,7 @@ ws_input(struct conn *c, char *buf, size_t len)
 
 	for (;;) {
 		/* this client has to wait: its next message may be published */
-		if (publisher_congested(c->worker->publisher)) {
+		if (app_congested(c->worker)) {
 			conn_pause(c);
 			return at;
 		}
@@ -117,7 +161,9 @@ ws_input(struct conn *c, char *buf, size_t len)
 			ws_fail(c, ev.code, ev.why);
 			return len;
 		}
-		if (c->client == NULL || c->client->phase != CONN_OPEN)
+		if (c->client == NULL ||
+		    (c->client->phase != CONN_OPEN &&
+			c->client->phase != CONN_PROBE))
 			return len;
 	}
 }

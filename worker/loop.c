@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/core.h"
 #include "worker/worker.h"
 
 /* how often deadlines that are not a connection's are looked at */
@@ -17,39 +18,12 @@
 /* how often a worker with nothing to do gives memory back */
 #define IDLE_MS 5000
 
-/* Each gets one more piece of what it asked for, if its socket took all. */
-static bool
-loop_produce(struct worker *w)
-{
-	struct conn_queue queue = TAILQ_HEAD_INITIALIZER(queue);
-	struct conn *c;
-	bool more = false;
-
-	TAILQ_CONCAT(&queue, &w->producers, queue_entry);
-	while ((c = TAILQ_FIRST(&queue)) != NULL) {
-		TAILQ_REMOVE(&queue, c, queue_entry);
-		if (c->writing || output_full(w)) {
-			TAILQ_INSERT_TAIL(&w->producers, c, queue_entry);
-			more = more || !c->writing;
-			continue;
-		}
-		c->producing = false;
-		w->out.by_piece = true;
-		if (c->chat != NULL)
-			chat_produce(w->chat, c->chat, w->log_cursor);
-		w->out.by_piece = false;
-		more = more || c->producing;
-	}
-	return more;
-}
-
 static void
 loop_tick(struct worker *w)
 {
 	struct chat_totals totals;
 	struct publish_counts counts;
 
-	wheel_run(&w->wheel, w->now_ms, conn_on_timer, w);
 	if (w->now_ms < w->last_tick_ms + TICK_MS)
 		return;
 	if (w->now_ms / IDLE_MS != w->last_tick_ms / IDLE_MS)
@@ -72,18 +46,11 @@ loop_tick(struct worker *w)
 static void
 loop_say_goodbye(struct worker *w)
 {
-	struct conn *c, *next;
-
 	chat_announce(w->chat, "SERVER_SHUTDOWN", "Server is shutting down");
 	output_flush(w);
-	LIST_FOREACH_SAFE(c, &w->conns, entry, next) {
-		/* their memberships end with the daemon */
-		if (c->chat != NULL)
-			chat_forget(w->chat, &c->chat);
-		conn_close(c, COUNTER_CLOSED_SERVER, "server shutting down", 0,
-		    NULL);
-	}
-	output_flush(w);
+	/* their memberships end with the daemon */
+	worker_forget_sockets(w);
+	core_goodbye(w, "server shutting down");
 	w->phase = WORKER_CLOSING;
 }
 
@@ -130,20 +97,11 @@ worker_loop(struct worker *w)
 	for (;;) {
 		began = clock_mono_ns();
 		(void)publisher_flush(w->publisher);
-		if (!TAILQ_EMPTY(&w->paused))
-			conn_resume_all(w);
 		more = worker_deliver(w);
-		more = loop_produce(w) || more;
-		output_flush(w);
 		loop_tick(w);
-		output_flush(w);
+		more = core_turn(w) || more;
 		if (loop_ending(w))
 			break;
-		/* those who have read in the meantime may go on */
-		more = more ||
-		    (!TAILQ_EMPTY(&w->paused) &&
-			!publisher_congested(w->publisher));
-		conn_reap(w);
 		WORKER_COUNT(w, TURNS, 1);
 		hist_add(w->tables, w->slot, HIST_TURN,
 		    (clock_mono_ns() - began) / 1000);

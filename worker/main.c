@@ -19,6 +19,7 @@
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "proto/ws.h"
+#include "worker/core.h"
 #include "worker/worker.h"
 
 /* how long the way through rings and store may take at the start */
@@ -46,13 +47,7 @@ static void
 start_events(struct worker *w)
 {
 	struct timeval tick = { 0, WHEEL_TICK_MS * 1000 };
-	struct event_config *ec;
 
-	if ((ec = event_config_new()) == NULL ||
-	    event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK) == -1 ||
-	    (w->base = event_base_new_with_config(ec)) == NULL)
-		fatalx("event base");
-	event_config_free(ec);
 	w->master_ev = event_new(w->base, ROLE_IPC_FD, EV_READ | EV_PERSIST,
 	    worker_on_master, w);
 	w->wake_ev = event_new(w->base, w->child.efd[w->slot],
@@ -68,23 +63,17 @@ start_events(struct worker *w)
 static void
 start_memory(struct worker *w)
 {
-	LIST_INIT(&w->conns);
-	LIST_INIT(&w->dead);
-	TAILQ_INIT(&w->producers);
-	TAILQ_INIT(&w->paused);
 	TAILQ_INIT(&w->inspectors);
-	w->now_ms = clock_mono_ms();
-	wheel_init(&w->wheel, w->now_ms);
-	iobuf_open(&w->io, w->tables, w->slot);
-	w->by_client =
-	    calloc(w->tables->geometry.max_clients, sizeof(*w->by_client));
+	w->app.ops = &app_chat;
+	w->app.ctx = w;
+	core_start(w);
 	w->record_size = ring_max_record(w->log);
 	w->record = aligned_alloc(64, (w->record_size + 63) & ~63UL);
 	w->publisher = publisher_new(w->log, w->live, w->slot);
 	w->chat = chat_new(w->cfg, &worker_chat_ops, w);
-	if (w->by_client == NULL || w->record == NULL || w->publisher == NULL ||
-	    w->chat == NULL)
+	if (w->record == NULL || w->publisher == NULL || w->chat == NULL)
 		fatal("memory for a worker");
+	worker_open_assets(w);
 }
 
 /*
@@ -117,6 +106,8 @@ start_probe(struct worker *w)
 	ring_join(w->live, w->slot, w->incarnation);
 	w->live_cursor = ring_join_pos(w->live, w->slot);
 	ring_join(w->log, w->slot, w->incarnation);
+	/* what is for all workers has no room */
+	ring_interest(w->log, w->slot, 0, true);
 	while (!w->probed && w->phase == WORKER_STARTING) {
 		if (clock_mono_ms() > deadline)
 			fatalx("the scribe does not answer");
@@ -134,31 +125,39 @@ start_probe(struct worker *w)
 	}
 }
 
+/* The sockets go without a word: the daemon ends, and all with it. */
+void
+worker_forget_sockets(struct worker *w)
+{
+	struct chat_socket *cs;
+	struct session *s;
+	struct sock *so;
+
+	LIST_FOREACH(s, &w->sessions, entry) {
+		for (so = s->socks; so != NULL; so = so->next) {
+			cs = so->app;
+			so->app = NULL;
+			if (cs != NULL)
+				chat_forget(w->chat, &cs);
+		}
+	}
+}
+
 static void
 finish(struct worker *w)
 {
-	struct conn *c;
-
 	inspect_free_all(w);
-	while ((c = LIST_FIRST(&w->conns)) != NULL) {
-		if (c->chat != NULL)
-			chat_forget(w->chat, &c->chat);
-		conn_drop(c, COUNTER_CLOSED_SERVER, "server shutting down");
-	}
-	conn_reap(w);
+	worker_forget_sockets(w);
+	event_free(w->tick_ev);
+	event_free(w->wake_ev);
+	event_free(w->master_ev);
+	core_stop(w);
 	ring_quit(w->log, w->slot);
 	ring_quit(w->live, w->slot);
 	chat_free(&w->chat);
 	publisher_free(&w->publisher);
-	output_free(&w->out);
 	store_close(&w->store);
-	free(w->message);
 	free(w->record);
-	free(w->by_client);
-	event_free(w->tick_ev);
-	event_free(w->wake_ev);
-	event_free(w->master_ev);
-	event_base_free(w->base);
 	child_free(&w->child);
 }
 

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/role.h"
+#include "worker/asset.h"
 #include "worker/worker.h"
 
 /* flags of a CLIENTS message */
@@ -25,6 +26,17 @@ enum {
 /* one message at a time; too large for a stack */
 static struct ipc_msg msg;
 
+void
+worker_open_assets(struct worker *w)
+{
+	const char *why = NULL;
+
+	assets_unref(&w->assets);
+	w->assets = assets_open(w->child.bundle, &why);
+	if (w->assets == NULL && why != NULL)
+		log_warn("the browser's bundle: %s", why);
+}
+
 static void
 on_configure(void *arg)
 {
@@ -32,6 +44,7 @@ on_configure(void *arg)
 
 	w->cfg = w->child.cfg;
 	chat_configure(w->chat, w->cfg);
+	worker_open_assets(w);
 }
 
 void

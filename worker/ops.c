@@ -5,6 +5,7 @@
  * ops - what the chat asks for, done with rings, store, tables and sockets.
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "chat/count.h"
@@ -19,26 +20,34 @@ ops_publish(void *ctx, struct chat_socket *from, uint32_t request,
 {
 	struct worker *w = ctx;
 	struct publish_waiter waiter;
-	const struct conn *c;
+	const struct sock *so;
 
 	if (from == NULL) {
 		publisher_put(w->publisher, NULL, ev, w->now_ms);
 		return;
 	}
-	c = chat_socket_conn(from);
-	waiter.client = c->slot;
-	waiter.generation = c->generation;
+	so = chat_socket_conn(from);
+	waiter.number = so->session->number;
+	waiter.serial = so->session->serial;
 	waiter.request = request;
 	publisher_put(w->publisher, &waiter, ev, w->now_ms);
 }
 
 static struct chat_frame
-ops_encode(void *ctx, const char *name, const char *json, size_t len)
+ops_encode(void *ctx, const char *name, const char *json, size_t len,
+    const char *offset)
 {
 	struct worker *w = ctx;
-	size_t n = frame_event(NULL, 0, name, json, len);
+	size_t n;
 
-	frame_event(output_reserve(w, n), n, name, json, len);
+	if (offset != NULL) {
+		n = frame_event_offset(NULL, 0, name, json, len, offset);
+		(void)frame_event_offset(output_reserve(w, n), n, name, json,
+		    len, offset);
+	} else {
+		n = frame_event(NULL, 0, name, json, len);
+		(void)frame_event(output_reserve(w, n), n, name, json, len);
+	}
 	return output_commit(w);
 }
 
@@ -47,35 +56,27 @@ ops_send(void *ctx, void *conn, struct chat_frame frame,
     enum chat_priority prio)
 {
 	struct worker *w = ctx;
+	const struct sock *so = conn;
 
 	WORKER_COUNT(w, DELIVERIES, 1);
-	output_send(conn, frame, prio);
+	session_send(so->session, frame, prio);
 }
 
 static void
 ops_ack(void *ctx, void *conn, uint64_t ack, const char *json, size_t len)
 {
 	struct worker *w = ctx;
+	const struct sock *so = conn;
 	size_t n = frame_ack(NULL, 0, ack, json, len);
 
 	frame_ack(output_reserve(w, n), n, ack, json, len);
-	output_send(conn, output_commit(w), CHAT_ANSWER);
+	session_send(so->session, output_commit(w), CHAT_ANSWER);
 }
 
 static void
 ops_want_produce(void *ctx, void *conn)
 {
-	struct worker *w = ctx;
-	struct conn *c = conn;
-
-	if (c->client == NULL || c->producing)
-		return;
-	if (c->paused) {
-		c->resume_producing = true;
-		return;
-	}
-	c->producing = true;
-	TAILQ_INSERT_TAIL(&w->producers, c, queue_entry);
+	sock_want_produce(conn);
 }
 
 static uint32_t
@@ -126,11 +127,11 @@ static uint64_t
 ops_rate(void *ctx, void *conn, enum chat_rate kind)
 {
 	struct worker *w = ctx;
-	const struct conn *c = conn;
+	const struct sock *so = conn;
 	uint64_t wait;
 
 	counter_add(w->tables, w->slot, event_counters[kind], 1);
-	wait = user_rate(w->tables, &c->user, rate_kinds[kind],
+	wait = user_rate(w->tables, &so->user, rate_kinds[kind],
 	    rate_limit(w->cfg, kind), clock_mono_ns());
 	if (wait > 0)
 		counter_add(w->tables, w->slot, rate_counters[kind], 1);
@@ -141,9 +142,9 @@ static void
 ops_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
 {
 	struct worker *w = ctx;
-	const struct conn *c = conn;
+	const struct sock *so = conn;
 
-	user_rate_give_back(w->tables, &c->user, rate_kinds[kind],
+	user_rate_give_back(w->tables, &so->user, rate_kinds[kind],
 	    rate_limit(w->cfg, kind));
 }
 
@@ -222,6 +223,7 @@ give_rows(const struct store_message *m, unsigned n, bool descending,
 		row.seq = x->seq;
 		row.gseq = x->gseq;
 		row.time_ms = x->time_ms;
+		row.id = chat_text(x->id);
 		row.body = chat_text(x->body);
 		if (!fn(arg, &row))
 			return false;
@@ -274,6 +276,92 @@ ops_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
 	rc = store_last_seq(t, room, seq_r);
 	store_snapshot_end(&t);
 	return rc;
+}
+
+static int
+ops_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
+{
+	struct worker *w = ctx;
+	struct store_log log;
+	struct store_txn *t;
+	int rc;
+
+	if ((t = store_snapshot(w->store)) == NULL)
+		return -1;
+	if ((rc = store_log_seek(t, room, gseq, &log)) == 0) {
+		*seq_r = log.seq;
+	} else if (errno == ENOENT &&
+	    (rc = store_last_seq(t, room, seq_r)) == 0) {
+		(*seq_r)++;
+	}
+	store_snapshot_end(&t);
+	return rc;
+}
+
+/* --- connection state recovery --------------------------------------------- */
+
+static void
+recovery_row(struct worker *w, struct store_txn *t,
+    const struct store_recovery *row, chat_recovery_fn fn, void *arg)
+{
+	struct chat_recovery_room rooms[STORE_RECOVERY_ROOMS];
+	struct store_room names;
+	struct chat_recovery r = {
+		.user_id = chat_text(row->user_id),
+		.socket_id = chat_text(row->socket),
+		.user = row->user,
+		.lost_ms = row->lost_ms,
+		.partial = row->partial,
+		.own = row->run == ring_base(w->log) &&
+		    row->incarnation == w->incarnation,
+		.owner = { row->client, row->generation },
+		.rooms = rooms,
+	};
+	unsigned i;
+
+	for (i = 0; i < row->nrooms; i++) {
+		const struct store_recovery_room *from = &row->room[i];
+		struct chat_recovery_room *to = &rooms[r.nrooms];
+
+		if (store_room_get(t, from->room, &names) == -1)
+			continue;
+		to->room = from->room;
+		to->gseq = from->gseq;
+		to->has_after = from->has_after;
+		to->after_seq = from->after_seq;
+		to->agent = chat_text(from->agent);
+		to->workspace = chat_text(names.workspace);
+		to->session = chat_text(names.session);
+		r.nrooms++;
+	}
+	fn(arg, &r);
+}
+
+static int
+ops_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
+{
+	struct worker *w = ctx;
+	struct store_recovery row;
+	struct store_txn *t;
+	int rc;
+
+	if ((t = store_snapshot(w->store)) == NULL)
+		return -1;
+	rc = store_recovery_get(t, (struct store_text){ pid.p, pid.len }, &row);
+	if (rc == 0)
+		recovery_row(w, t, &row, fn, arg);
+	else if (errno == ENOENT)
+		rc = 0;
+	store_snapshot_end(&t);
+	return rc;
+}
+
+static void
+ops_new_ids(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
+    char pid[CHAT_SID_SIZE])
+{
+	sid_new(ctx, sid);
+	sid_new(ctx, pid);
 }
 
 static uint64_t
@@ -335,6 +423,12 @@ const struct chat_ops worker_chat_ops = {
 	.roster = ops_roster,
 	.messages = ops_messages,
 	.last_seq = ops_last_seq,
+	.seek = ops_seek,
+	.recovery = ops_recovery,
+	.new_ids = ops_new_ids,
+	.connected = app_chat_connected,
+	.refused = app_chat_refused,
+	.close = app_chat_close,
 	.mono_ms = ops_mono_ms,
 	.real_ms = ops_real_ms,
 	.count = ops_count,

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "worker/compress.h"
+#include "worker/poll.h"
 #include "worker/worker.h"
 
 /* a frame's offset with this bit is the number of a spilled one */
@@ -73,12 +75,26 @@ output_commit(struct worker *w)
 	return frame;
 }
 
+struct chat_frame
+output_commit_part(struct worker *w, size_t len)
+{
+	CHECK(len <= w->out.reserved_len);
+	w->out.reserved_len = len;
+	return output_commit(w);
+}
+
 static char *
 output_at(const struct worker *w, uint32_t off)
 {
 	if (off & SPILLED)
 		return w->out.spill[off & ~SPILLED];
 	return (char *)w->io.encode + off;
+}
+
+char *
+output_frame(const struct worker *w, struct chat_frame frame)
+{
+	return output_at(w, frame.off);
 }
 
 size_t
@@ -305,8 +321,8 @@ output_flush_conn(struct conn *c)
 		log_debug("slow client client=%u queued=%zu", c->slot,
 		    output_queued(c));
 		conn_drop(c, COUNTER_CLOSED_SLOW, "transport close");
-	} else if (c->client->phase == CONN_CLOSING && !c->writing) {
-		conn_finish(c);
+	} else if (!c->writing) {
+		conn_drained(c);
 	}
 }
 
@@ -316,10 +332,12 @@ output_flush(struct worker *w)
 	struct output *o = &w->out;
 	uint32_t i;
 
+	poll_flush(w);
 	/* closing one makes others leave rooms, which may add output */
 	for (i = 0; i < o->ndirty; i++)
 		output_flush_conn(o->dirty[i]);
 	o->ndirty = 0;
+	compress_forget(w);
 	WORKER_COUNT(w, FRAMES_OUT, o->nrefs);
 	o->nrefs = 0;
 	while (o->nspill > 0)
@@ -349,8 +367,8 @@ output_on_writable(struct conn *c)
 		return;
 	c->writing = false;
 	conn_watch(c);
-	if (c->client->phase == CONN_CLOSING && !c->dirty)
-		conn_finish(c);
+	if (!c->dirty)
+		conn_drained(c);
 }
 
 void

@@ -52,6 +52,10 @@ struct output {
  */
 char *output_reserve(struct worker *w, size_t len);
 struct chat_frame output_commit(struct worker *w);
+/* Only the first 'len' bytes of what was reserved were written. */
+struct chat_frame output_commit_part(struct worker *w, size_t len);
+/* The bytes of a frame of this turn. */
+char *output_frame(const struct worker *w, struct chat_frame frame);
 
 /*
  * Send a frame at the end of the turn.  A connection over its budget loses

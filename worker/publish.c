@@ -57,6 +57,8 @@ static const uint16_t record_types[] = {
 	[CHAT_LEAVE] = RECORD_LEAVE,
 	[CHAT_PRESENCE] = RECORD_PRESENCE,
 	[CHAT_MESSAGE] = RECORD_MESSAGE,
+	[CHAT_RESUME] = RECORD_RESUME,
+	[CHAT_RELEASE] = RECORD_RELEASE,
 	[CHAT_TYPING] = RECORD_TYPING,
 };
 
@@ -195,8 +197,7 @@ publisher_send(struct publisher *p, const void *rec, size_t len, bool live,
 
 /* Lay the record out in the scratch buffer; its length, 0 if it is too long. */
 static size_t
-publisher_build(struct publisher *p, const struct publish_waiter *waiter,
-    uint32_t id, const struct chat_event *ev)
+publisher_build(struct publisher *p, uint32_t id, const struct chat_event *ev)
 {
 	struct record h = { 0 };
 	struct record_field f[RECORD_MAX_FIELDS];
@@ -208,11 +209,9 @@ publisher_build(struct publisher *p, const struct publish_waiter *waiter,
 	h.room = ev->room;
 	h.user = ev->user;
 	h.received_ns = clock_mono_ns();
-	if (waiter != NULL) {
-		h.client = waiter->client;
-		h.generation = waiter->generation;
-		h.request = id;
-	}
+	h.client = ev->owner.number;
+	h.generation = ev->owner.serial;
+	h.request = id;
 	if (ev->type == CHAT_MESSAGE) {
 		hash = XXH3_128bits(ev->field[0].p, ev->field[0].len);
 		h.id_hash[0] = hash.low64;
@@ -259,7 +258,7 @@ publisher_put(struct publisher *p, const struct publish_waiter *waiter,
 		if ((w->id = publisher_new_id(p, w)) == 0)
 			fatal("numbers for events under way");
 	}
-	if (publisher_build(p, waiter, w == NULL ? 0 : w->id, ev) != len) {
+	if (publisher_build(p, w == NULL ? 0 : w->id, ev) != len) {
 		/* the configuration was checked: the largest event fits */
 		log_error("event too long bytes=%zu", len);
 		if (w != NULL) {
@@ -428,6 +427,15 @@ publish_event(const struct record *rec, const struct record_field *fields,
 	case RECORD_MESSAGE:
 		ev->type = CHAT_MESSAGE;
 		break;
+	case RECORD_RESUME:
+		ev->type = CHAT_RESUME;
+		break;
+	case RECORD_RELEASE:
+		ev->type = CHAT_RELEASE;
+		break;
+	case RECORD_ASK:
+		ev->type = CHAT_ASK;
+		break;
 	case RECORD_TYPING:
 		ev->type = CHAT_TYPING;
 		break;
@@ -437,6 +445,8 @@ publish_event(const struct record *rec, const struct record_field *fields,
 	ev->flags = rec->flags;
 	ev->room = rec->room;
 	ev->user = rec->user;
+	ev->owner.number = rec->client;
+	ev->owner.serial = rec->generation;
 	ev->nfields = (unsigned)n;
 	for (i = 0; i < n && i < CHAT_MAX_FIELDS; i++) {
 		ev->field[i].p = fields[i].p;
@@ -448,7 +458,10 @@ publish_event(const struct record *rec, const struct record_field *fields,
 _Static_assert((unsigned)CHAT_F_TYPING == RECORD_F_TYPING &&
 	(unsigned)CHAT_F_RENEW == RECORD_F_RENEW &&
 	(unsigned)CHAT_F_ORPHAN == RECORD_F_ORPHAN &&
-	(unsigned)CHAT_F_ONLY_DUPLICATE == RECORD_F_ONLY_DUPLICATE,
+	(unsigned)CHAT_F_ONLY_DUPLICATE == RECORD_F_ONLY_DUPLICATE &&
+	(unsigned)CHAT_F_LOST == RECORD_F_LOST &&
+	(unsigned)CHAT_F_FINAL == RECORD_F_FINAL &&
+	(unsigned)CHAT_F_RESUME == RECORD_F_RESUME,
     "flags of events and records are the same bits");
 _Static_assert(CHAT_MAX_FIELDS == RECORD_MAX_FIELDS,
     "events and records have the same fields");

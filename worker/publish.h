@@ -25,10 +25,11 @@
 
 struct publisher;
 
-/* Who waits for an event: an entry of the client table, and chat's number. */
+/* Who waits for an event: a session by number and serial, and chat's own
+ * number of the request. */
 struct publish_waiter {
-	uint32_t client;
-	uint32_t generation;
+	uint32_t number;
+	uint32_t serial;
 	uint32_t request;
 };
 

@@ -109,6 +109,8 @@ struct session {
 	bool closing : 1;
 	/* closed: freed at the end of the turn */
 	bool dead : 1;
+	/* some of its sockets are gone and to be freed */
+	bool sweep : 1;
 	/* in the queue of producers */
 	bool producing : 1;
 	/* in the list of those whose GET may be answered */
@@ -180,6 +182,10 @@ size_t session_queued(const struct session *s);
  */
 void session_fail(struct session *s, enum counter count, const char *reason,
     unsigned code, const char *why);
+/* The client says that it goes. */
+void session_quit(struct session *s);
+/* A closing one has given everything away. */
+void session_finish(struct session *s);
 /* Its transport is gone already. */
 void session_lost(struct session *s, enum counter count, const char *reason);
 

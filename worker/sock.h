@@ -39,7 +39,11 @@ struct sock {
 	struct early *early;
 	size_t early_bytes;
 	char sid[21];
+	/* ids of acknowledgements that we ask for */
+	uint32_t next_ack;
 	bool connected : 1;
+	/* asked for by sock_want_produce() */
+	bool wants : 1;
 	/* counted in the user table */
 	bool counted : 1;
 	/* gone; freed at the end of the turn */
@@ -92,8 +96,7 @@ void sock_autoconnect(struct session *s, struct span query);
 /* All leave; the application is told why. */
 void sock_leave_all(struct session *s, const char *reason);
 /* Give each what it waits for. */
-void sock_produce_all(struct session *s);
-void sock_free_gone(struct session *s);
+void sock_produce(struct session *s);
 void sock_free_all(struct session *s);
 
 #endif /* WORKER_SOCK_H */

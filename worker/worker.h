@@ -5,13 +5,22 @@
  * worker - one process that serves clients: what its parts share.
  *
  *   main      from HELLO to READY, and the end
- *   loop      one turn: rings, what clients asked for, output, sleep
+ *   loop      one turn: rings, clients, sleep
  *   master    messages from the master
+ *   core      what follows, as one: clients and their sessions
  *   conn      a connection from its descriptor to its close
- *   request   an HTTP request head
+ *   request   an HTTP request: whose it is
+ *   exchange  and its answer
+ *   handoff   a connection goes to another worker
+ *   asset     the browser's bundle
+ *   poll      long-polling
+ *   upgrade   from a request, and from polling, to a WebSocket
  *   input     WebSocket frames to messages
- *   engine    Engine.IO packets and the heartbeat
- *   socket    Socket.IO packets, CONNECT
+ *   compress  and what is compressed in them
+ *   session   an Engine.IO session, whatever carries it
+ *   engine    its packets and its heartbeat
+ *   sock      Socket.IO packets, namespaces
+ *   app_chat  the chat as the application above
  *   ops       what the chat asks for
  *   publish   events on their way into the rings
  *   deliver   events out of the rings
@@ -36,14 +45,33 @@
 #include "shm/tables.h"
 #include "shm/wake.h"
 #include "store/store.h"
+#include "worker/app.h"
 #include "worker/conn.h"
 #include "worker/output.h"
 #include "worker/publish.h"
+#include "worker/session.h"
 #include "worker/wheel.h"
 
+struct assets;
+struct compressor;
 struct event;
 struct event_base;
 struct inspector;
+
+/* Memory for what is under way for a moment, by who uses it. */
+enum scratch {
+	/* a whole message out of several frames or reads */
+	SCRATCH_MESSAGE,
+	/* ... after it was decoded, or repaired */
+	SCRATCH_TEXT,
+	/* ... after it was inflated */
+	SCRATCH_INFLATED,
+	/* a packet that is being made */
+	SCRATCH_SOCK,
+	/* bytes that go with a connection */
+	SCRATCH_PASS,
+	SCRATCH__MAX,
+};
 
 enum worker_phase {
 	WORKER_STARTING,
@@ -66,7 +94,7 @@ struct worker {
 	struct config *cfg;
 
 	struct event_base *base;
-	struct event *master_ev, *wake_ev, *tick_ev;
+	struct event *master_ev, *wake_ev, *tick_ev, *inbox_ev;
 	struct tables *tables;
 	struct wake *wake;
 	struct ring *log, *live;
@@ -77,6 +105,7 @@ struct worker {
 	struct output out;
 	struct publisher *publisher;
 	struct chat *chat;
+	struct app app;
 
 	/* next position to deliver; valid while log_active */
 	uint64_t log_cursor;
@@ -86,19 +115,45 @@ struct worker {
 	uint64_t probe;
 	bool probed;
 
+	/* --- core --- */
+
 	struct conn_list conns;
 	struct conn_list dead;
-	/* what they asked for is not all sent */
-	struct conn_queue producers;
-	/* they wait until less is queued for the rings */
+	/* they wait until less is queued for the rings, or for their turn */
 	struct conn_queue paused;
-	/* client table slot to connection */
-	struct conn **by_client;
-	struct wheel wheel;
+	uint32_t npaused;
+	struct session_list sessions;
+	struct session_list dead_sessions;
+	uint32_t nsessions;
+	/* what they asked for is not all sent */
+	struct session_queue producers;
+	uint32_t nproducers;
+	/* sessions by sid: 1 << sid_bits lists */
+	struct session **by_sid;
+	unsigned sid_bits;
+	/* sessions by number, and the numbers that are free */
+	struct session **by_number;
+	uint32_t *free_numbers;
+	uint32_t nfree_numbers, max_numbers, last_serial;
+	/* polling sessions that may have something for their GET */
+	struct session **polls;
+	uint32_t npolls, maxpolls;
+	/* deadlines of connections, and of sessions */
+	struct wheel conn_wheel, session_wheel;
+	struct compressor *compressor;
+	/* the browser's bundle, or NULL */
+	struct assets *assets;
+	struct {
+		char *p;
+		size_t size;
+	} scratch[SCRATCH__MAX];
+	/* the Date of answers, and its second */
+	char date[30];
+	int64_t date_second;
+	/* there is more to do at once */
+	bool again;
+
 	TAILQ_HEAD(, inspector) inspectors;
-	/* a whole message out of several frames or reads */
-	uint8_t *message;
-	size_t message_size;
 
 	/* CLOCK_MONOTONIC, read once a turn */
 	uint64_t now_ms;
@@ -109,6 +164,30 @@ struct worker {
 #define WORKER_COUNT(w, c, n) \
 	counter_add((w)->tables, (w)->slot, COUNTER_##c, (n))
 
+/* the same for one that is told by a variable */
+#define WORKER_COUNT_DYNAMIC(w, c) counter_add((w)->tables, (w)->slot, (c), 1)
+
+static inline bool
+app_congested(const struct worker *w)
+{
+	return w->app.ops->congested != NULL &&
+	    w->app.ops->congested(w->app.ctx);
+}
+
+/* core.c */
+/* At least 'len' bytes; what was there is lost. */
+char *scratch(struct worker *w, enum scratch which, size_t len);
+/* For the Date field. */
+const char *worker_date(struct worker *w);
+
+/* app_chat.c */
+extern const struct app_ops app_chat;
+/* operations of the chat that end a CONNECT, or a socket */
+void app_chat_connected(void *ctx, void *conn, const char *sid, const char *pid,
+    bool recovered);
+void app_chat_refused(void *ctx, void *conn, enum chat_error err);
+void app_chat_close(void *ctx, void *conn);
+
 /* loop.c */
 int worker_loop(struct worker *w);
 
@@ -117,6 +196,12 @@ int worker_loop(struct worker *w);
 void worker_hello(struct worker *w);
 void worker_on_master(int fd, short what, void *arg);
 void worker_stop(struct worker *w, uint64_t within_ms);
+/* The browser's bundle, as the master has it now. */
+void worker_open_assets(struct worker *w);
+
+/* main.c */
+/* Nobody is told that they go: the daemon ends. */
+void worker_forget_sockets(struct worker *w);
 
 /* deliver.c */
 /*
