@@ -126,6 +126,9 @@ say_hello(struct harness *h, bool first)
 	ipc_put_u32(&m, 1);
 	ipc_put_u32(&m, SLOT);
 	ipc_put_u32(&m, INCARNATION);
+	/* no inboxes, no bundle */
+	ipc_put_u32(&m, 0);
+	ipc_put_u8(&m, 0);
 	ipc_put_fd(&m, h->cfg_fd);
 	ipc_put_fd(&m, h->tables->seg.fd);
 	ipc_put_fd(&m, h->seg.fd);

@@ -198,6 +198,12 @@ loop(unsigned ms)
 	(void)event_base_dispatch(f.m.base);
 }
 
+static struct client_owner
+owner_of(const struct passed *p)
+{
+	return client_owner(client_at(f.tables, p->slot));
+}
+
 static bool
 is_open(int fd)
 {
@@ -228,9 +234,9 @@ a_worker_finds_its_client_in_the_table(void **state)
 
 	come(1, 77);
 	c = client_at(f.tables, p->slot);
-	assert_int_equal(c->state, CLIENT_PASSED);
+	assert_int_equal(client_state(c), CLIENT_PASSED);
 	assert_int_equal(c->generation, p->generation);
-	assert_int_equal(c->incarnation, 10);
+	assert_int_equal(client_owner(c).incarnation, 10);
 	assert_int_equal(c->peer_family, AF_INET);
 	assert_int_equal(c->peer_port, htons(4711));
 	assert_memory_equal(c->peer, ((uint8_t[]){ 10, 0, 0, 77 }), 4);
@@ -240,8 +246,8 @@ a_worker_finds_its_client_in_the_table(void **state)
 	come(1, 0);
 	c = client_at(f.tables, f.passed[1][0].slot);
 	assert_int_equal(c->peer_family, AF_UNIX);
-	assert_int_equal(c->flags, CLIENT_F_UNIX);
-	assert_int_equal(f.passed[1][0].flags, 2);
+	assert_int_equal(c->flags, CLIENT_F_UNIX | CLIENT_F_UNCOUNTED);
+	assert_int_equal(f.passed[1][0].flags, c->flags);
 }
 
 static void
@@ -288,7 +294,7 @@ clients_of_a_worker_that_just_ended_go_to_another(void **state)
 		const struct passed *p = &f.passed[2][i];
 
 		assert_true(is_open(p->fd));
-		assert_int_equal(client_at(f.tables, p->slot)->worker, 2);
+		assert_int_equal(owner_of(p).worker, 2);
 	}
 }
 
@@ -318,7 +324,7 @@ a_closed_client_frees_its_slot_and_descriptor(void **state)
 	loop(120);
 	assert_int_equal(deal_used(f.m.deal), 0);
 	assert_false(is_open(p->fd));
-	assert_int_equal(client_at(f.tables, p->slot)->state, CLIENT_FREE);
+	assert_int_equal(owner_of(p).state, CLIENT_FREE);
 	assert_int_equal(f.room_told, told + 1);
 }
 
@@ -369,10 +375,101 @@ an_address_that_comes_too_often_is_marked(void **state)
 	    4);
 }
 
+/* What is known of one that comes now. */
+static uint16_t
+flags_of(struct deal_client c)
+{
+	static unsigned before[WORKERS];
+
+	memcpy(before, f.npassed, sizeof(before));
+	assert_int_not_equal(deal_room(f.m.deal), 0);
+	deal_clients(f.m.deal, &c, 1);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		const struct passed *p = &f.passed[i][before[i]];
+
+		if (f.npassed[i] == before[i])
+			continue;
+		assert_int_equal(p->flags, client_at(f.tables, p->slot)->flags);
+		return p->flags;
+	}
+	fail();
+	return 0;
+}
+
+static void
+who_is_in_between_is_not_limited_here(void **state)
+{
+	struct config_net net = { .family = AF_INET,
+		.bits = 31,
+		.addr = { 10, 0, 0, 2 } };
+	struct deal_client c;
+
+	f.cfg.limits_connect_rate = 1;
+	f.cfg.trusted = &net;
+	f.cfg.ntrusted = 1;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(flags_of(client(2)),
+		    CLIENT_F_TRUSTED | CLIENT_F_UNCOUNTED);
+		/* not trusted, whatever the listener: that is asked of the
+		 * one whom the header names */
+		for (unsigned host = 1; host <= 3; host++) {
+			c = client(host);
+			c.proxy = true;
+			assert_int_equal(flags_of(c),
+			    CLIENT_F_PROXY | CLIENT_F_UNCOUNTED);
+		}
+		assert_int_equal(flags_of(client(0)),
+		    CLIENT_F_UNIX | CLIENT_F_UNCOUNTED);
+	}
+	f.cfg.trusted_unix = true;
+	assert_int_equal(flags_of(client(0)),
+	    CLIENT_F_UNIX | CLIENT_F_TRUSTED | CLIENT_F_UNCOUNTED);
+	c = client(0);
+	c.proxy = true;
+	assert_int_equal(flags_of(c),
+	    CLIENT_F_UNIX | CLIENT_F_PROXY | CLIENT_F_UNCOUNTED);
+	/* neighbours of the net are clients */
+	assert_int_equal(flags_of(client(1)), 0);
+	assert_int_equal(flags_of(client(4)), 0);
+	assert_int_equal(flags_of(client(4)), CLIENT_F_LIMITED);
+}
+
+static void
+what_was_handed_to_a_dead_worker_is_let_go(void **state)
+{
+	const struct passed *p = &f.passed[0][0];
+
+	f.worker[1].state = f.worker[2].state = TABLES_CHILD_DEAD;
+	come(4, 1);
+	for (unsigned i = 0; i < 4; i++)
+		take(0, i);
+	client_hand(f.tables, p[0].slot, 1);
+	client_hand(f.tables, p[1].slot, 2);
+	client_hand(f.tables, p[2].slot, 2);
+	assert_non_null(client_take_handed(f.tables, p[2].slot, p[2].generation,
+	    2, f.worker[2].incarnation));
+	/* with whom it was to be, though the one that gave it lives */
+	deal_worker_dead(f.m.deal, 1, f.worker[1].incarnation);
+	loop(20);
+	assert_int_equal(deal_used(f.m.deal), 3);
+	assert_int_equal(owner_of(&p[0]).state, CLIENT_FREE);
+	/* not there to get it */
+	deal_worker_absent(f.m.deal, 2);
+	loop(20);
+	assert_int_equal(deal_used(f.m.deal), 2);
+	assert_int_equal(owner_of(&p[1]).state, CLIENT_FREE);
+	/* who had taken it keeps it, whoever had given it */
+	deal_worker_dead(f.m.deal, 0, f.worker[0].incarnation);
+	loop(20);
+	assert_int_equal(deal_used(f.m.deal), 1);
+	assert_int_equal(owner_of(&p[2]).state, CLIENT_OPEN);
+	assert_true(is_open(p[2].fd));
+}
+
 static void
 a_dead_workers_clients_are_shut_down_and_let_go(void **state)
 {
-	struct deal_client c;
+	struct deal_client c = { .fd = -1 };
 	char byte;
 	int sv[2];
 
@@ -435,6 +532,8 @@ main(void)
 		T(a_closed_client_frees_its_slot_and_descriptor),
 		T(beyond_the_maximum_clients_are_marked_until_there_are_no_slots),
 		T(an_address_that_comes_too_often_is_marked),
+		T(who_is_in_between_is_not_limited_here),
+		T(what_was_handed_to_a_dead_worker_is_let_go),
 		T(a_dead_workers_clients_are_shut_down_and_let_go),
 		T(another_incarnations_clients_are_left_alone),
 		T(a_worker_that_takes_nobody_is_not_buried_in_clients),

@@ -399,6 +399,28 @@ without_descriptors_it_pauses_for_a_second(void **state)
 	(void)close(fd);
 }
 
+static void
+clients_of_a_proxy_are_marked(void **state)
+{
+	unsigned port = free_port(AF_INET);
+	char listen[200];
+	int fd[2];
+
+	(void)snprintf(listen, sizeof(listen),
+	    "127.0.0.1:%u?proxy,unix:%s?proxy", port, f.sock);
+	open_listeners(listen);
+	fd[0] = connect_tcp(port);
+	loop(20);
+	fd[1] = connect_unix(f.sock);
+	loop(20);
+	assert_int_equal(f.ngot, 2);
+	assert_true(f.got[0].proxy);
+	assert_true(f.got[1].proxy);
+	assert_int_equal(f.got[1].peer.ss_family, AF_UNIX);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}
+
 #undef T
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -414,6 +436,7 @@ main(void)
 		T(a_turn_takes_no_more_than_there_is_room_for),
 		T(without_room_nobody_is_accepted_until_there_is),
 		T(without_descriptors_it_pauses_for_a_second),
+		T(clients_of_a_proxy_are_marked),
 	};
 
 	/* what is said at the start is not the point here */

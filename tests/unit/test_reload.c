@@ -39,6 +39,7 @@ static struct {
 	void *tables;
 	/* per child: what it was sent last of each kind */
 	uint64_t prepared[NCHILDREN], switched[NCHILDREN], forgotten[NCHILDREN];
+	bool bundle[NCHILDREN];
 	struct config *cfg[NCHILDREN];
 	unsigned log_targets;
 	/* what the asker was told */
@@ -84,6 +85,8 @@ child_send(struct child *c, const struct ipc_msg *m)
 	serial = ipc_get_u64(&copy);
 	if (m->type == IPC_CONFIG_PREPARE) {
 		f.prepared[i] = serial;
+		f.bundle[i] = ipc_get_u8(&copy) == 1;
+		assert_int_equal(m->nfds, f.bundle[i] ? 2 : 1);
 		config_free(&f.cfg[i]);
 		f.cfg[i] = config_from_fd(m->fds[0]);
 		assert_non_null(f.cfg[i]);
@@ -191,11 +194,13 @@ setup(void **state)
 	config_errors_clear(&errors);
 	f.m.cfg_fd = open("/dev/null", O_RDONLY);
 	f.m.log_fd = open("/dev/null", O_WRONLY);
+	f.m.bundle_fd = -1;
 	f.m.shared.tables = f.tables;
 	f.m.base = event_base_new();
 	f.m.state = MASTER_RUNNING;
 	for (unsigned i = 0; i < NCHILDREN; i++) {
 		f.child[i].slot = i == SCRIBE ? TABLES_SCRIBE : i;
+		f.child[i].role = i == SCRIBE ? ROLE_SCRIBE : ROLE_WORKER;
 		f.child[i].pid = 100 + (pid_t)i;
 	}
 	f.m.reload = reload_new(&f.m);
@@ -213,6 +218,8 @@ teardown(void **state)
 		config_free(&f.cfg[i]);
 	(void)close(f.m.cfg_fd);
 	(void)close(f.m.log_fd);
+	if (f.m.bundle_fd != -1)
+		(void)close(f.m.bundle_fd);
 	(void)unlink(f.file);
 	return small_tables_teardown(&f.tables);
 }
@@ -489,6 +496,80 @@ a_message_that_makes_no_sense_is_marked(void **state)
 	assert_true(m->bad);
 }
 
+/* One file of the bundle in a directory of its own. */
+static void
+write_bundle(const char *dir, const char *text)
+{
+	char path[96];
+	FILE *fp;
+
+	(void)snprintf(path, sizeof(path), "%s/socket.io.js", dir);
+	assert_non_null(fp = fopen(path, "w"));
+	(void)fputs(text, fp);
+	assert_int_equal(fclose(fp), 0);
+}
+
+static void
+a_new_bundle_is_a_reload_and_goes_to_the_workers(void **state)
+{
+	char dir[] = "/tmp/test_reload.XXXXXX", text[96], path[96];
+
+	assert_non_null(mkdtemp(dir));
+	write_bundle(dir, "one");
+	(void)snprintf(text, sizeof(text),
+	    "limits.message_rate = 5\nclient_dir = %s\n", dir);
+	write_file(text);
+	reload_begin(f.m.reload, 7);
+	assert_true(f.bundle[0]);
+	assert_true(f.bundle[1]);
+	assert_false(f.bundle[SCRIBE]);
+	assert_int_equal(f.m.bundle_fd, -1);
+	all_agree();
+	assert_int_not_equal(f.m.bundle_fd, -1);
+	assert_int_equal(reloads(), 1);
+	/* read again: the same */
+	reload_begin(f.m.reload, 8);
+	assert_int_equal(f.prepared[0], 1);
+	assert_int_equal(f.done, 2);
+	/* another file under the same name, and nothing else is new */
+	write_bundle(dir, "two");
+	reload_begin(f.m.reload, 9);
+	assert_int_equal(f.prepared[0], 2);
+	all_agree();
+	assert_int_equal(reloads(), 2);
+	(void)snprintf(path, sizeof(path),
+	    "{\"changed\":[{\"option\":\"client_dir\",\"old\":\"%s\"", dir);
+	assert_non_null(strstr(f.data, path));
+	/* it is gone: then there is none */
+	(void)snprintf(path, sizeof(path), "%s/socket.io.js", dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+	reload_begin(f.m.reload, 10);
+	assert_int_equal(f.prepared[0], 3);
+	assert_false(f.bundle[0]);
+	all_agree();
+	assert_int_equal(f.m.bundle_fd, -1);
+	assert_int_equal(f.done, 4);
+}
+
+static void
+what_is_refused_leaves_the_bundle_as_it_was(void **state)
+{
+	char dir[] = "/tmp/test_reload.XXXXXX", text[96], path[96];
+
+	assert_non_null(mkdtemp(dir));
+	write_bundle(dir, "one");
+	(void)snprintf(text, sizeof(text), "client_dir = %s\n", dir);
+	write_file(text);
+	reload_begin(f.m.reload, 7);
+	says_prepared(0, 1, false);
+	assert_int_equal(f.m.bundle_fd, -1);
+	assert_int_equal(f.forgotten[1], 1);
+	(void)snprintf(path, sizeof(path), "%s/socket.io.js", dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 #undef T
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -508,6 +589,8 @@ main(void)
 		T(children_get_a_new_log_target_after_the_switch),
 		T(before_the_start_is_over_it_waits_after_it_is_refused),
 		T(a_message_that_makes_no_sense_is_marked),
+		T(a_new_bundle_is_a_reload_and_goes_to_the_workers),
+		T(what_is_refused_leaves_the_bundle_as_it_was),
 	};
 
 	log_set(open("/dev/null", O_WRONLY), LOG_KIND_FILE, LOG_FORMAT_TEXT,

@@ -80,6 +80,7 @@ prepare(struct harness *h, uint64_t serial, int fd, bool ok)
 
 	ipc_begin(&m, IPC_CONFIG_PREPARE);
 	ipc_put_u64(&m, serial);
+	ipc_put_u8(&m, 0);
 	ipc_put_fd(&m, fd);
 	assert_int_equal(ipc_send(h->ipc, &m), 0);
 	in = expect(h, IPC_CONFIG_PREPARED);

@@ -8,6 +8,7 @@
  * how they behave stands in the environment.
  */
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -46,7 +47,7 @@ static struct {
 	struct event *sigchld;
 	unsigned ready, gone;
 	char gave_up[256];
-	unsigned workers_ready, workers_dead, started, ended;
+	unsigned workers_ready, workers_dead, absent, started, ended;
 	uint32_t last_dead;
 } f;
 
@@ -71,14 +72,35 @@ receive(struct ipc *ipc, struct ipc_msg *msg)
 	return rc;
 }
 
+/* The inbox and the ways to all: what goes in there comes out here. */
+static int
+check_inboxes(struct ipc_msg *m, uint32_t slot)
+{
+	int inbox = ipc_get_fd(m), to;
+	uint32_t i, n;
+
+	for (i = 0; i < WORKERS; i++) {
+		if ((to = ipc_get_fd(m)) == -1)
+			return 20;
+		if (i == slot && send(to, &i, sizeof(i), MSG_DONTWAIT) == -1)
+			return 21;
+		(void)close(to);
+	}
+	n = UINT32_MAX;
+	if (recv(inbox, &n, sizeof(n), MSG_DONTWAIT) != sizeof(n) || n != slot)
+		return 22;
+	(void)close(inbox);
+	return 0;
+}
+
 /* 0 if everything that a child must get is there. */
 static int
 check_hello(struct ipc_msg *m, bool worker)
 {
 	uint32_t slot, incarnation, log_arena, n;
 	struct config *cfg;
-	bool first;
-	int fd;
+	bool first, bundle;
+	int fd, rc;
 
 	if (m->type != IPC_HELLO ||
 	    ipc_get_u8(m) != (worker ? ROLE_WORKER : ROLE_SCRIBE))
@@ -99,6 +121,11 @@ check_hello(struct ipc_msg *m, bool worker)
 		if (ipc_get_u32(m) >= WORKERS || ipc_get_u32(m) >= incarnation)
 			return 13;
 	}
+	if (ipc_get_u32(m) != (worker ? WORKERS : 0))
+		return 17;
+	bundle = ipc_get_u8(m) == 1;
+	if (bundle != (worker && behaves("bundle")))
+		return 18;
 	fd = ipc_get_fd(m);
 	if ((cfg = config_from_fd(fd)) == NULL || cfg->ring_slots != 64)
 		return 14;
@@ -107,6 +134,13 @@ check_hello(struct ipc_msg *m, bool worker)
 	for (int i = 0; i < 5 + WAKE_CONSUMERS; i++) {
 		if ((fd = ipc_get_fd(m)) == -1)
 			return 15;
+		(void)close(fd);
+	}
+	if (worker && (rc = check_inboxes(m, slot)) != 0)
+		return rc;
+	if (bundle) {
+		if ((fd = ipc_get_fd(m)) == -1)
+			return 19;
 		(void)close(fd);
 	}
 	return ipc_end(m) == 0 ? 0 : 16;
@@ -130,7 +164,7 @@ child_main(const char *role)
 	if (behaves("early") && worker)
 		(void)raise(SIGKILL);
 	if (receive(ipc, &msg) != 1)
-		return 17;
+		return 30;
 	if ((rc = check_hello(&msg, worker)) != 0)
 		return rc;
 	ipc_begin(&msg, IPC_READY);
@@ -161,6 +195,12 @@ deal_worker_dead(struct deal *d, unsigned slot, uint32_t incarnation)
 {
 	f.workers_dead++;
 	f.last_dead = incarnation;
+}
+
+void
+deal_worker_absent(struct deal *d, unsigned slot)
+{
+	f.absent++;
 }
 
 void
@@ -241,6 +281,8 @@ setup(void **state)
 	f.m.log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	f.m.place.data_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	f.m.place.lock_fd = -1;
+	f.m.bundle_fd = -1;
+	inboxes_open(&f.m.inboxes, WORKERS);
 	shared_create(&f.m.shared, f.m.cfg, WORKERS, 16);
 	f.m.supervisor = supervisor_new(&f.m);
 	f.sigchld = evsignal_new(f.m.base, SIGCHLD, on_sigchld, NULL);
@@ -277,6 +319,9 @@ teardown(void **state)
 	supervisor_free(&f.m.supervisor);
 	event_free(f.sigchld);
 	event_base_free(f.m.base);
+	inboxes_close(&f.m.inboxes);
+	if (f.m.bundle_fd != -1)
+		(void)close(f.m.bundle_fd);
 	shared_free(&f.m.shared);
 	config_free(&f.m.cfg);
 	(void)close(f.m.cfg_fd);
@@ -348,6 +393,14 @@ the_scribe_comes_first_and_all_get_what_they_need(void **state)
 }
 
 static void
+workers_get_the_bundle_if_there_is_one(void **state)
+{
+	f.m.bundle_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(setenv(ENV, "bundle", 1), 0);
+	start_all();
+}
+
+static void
 a_dead_workers_traces_are_removed_and_it_is_replaced(void **state)
 {
 	const struct tables *t;
@@ -414,7 +467,8 @@ early_deaths_are_slowed_down(void **state)
 	start_all();
 	for (int i = 0; i < 4; i++)
 		times[i] = replace(worker(0));
-	/* at once, 100, 200, 400 */
+	/* at once, 100, 200, 400; nobody reads its inbox meanwhile */
+	assert_int_equal(f.absent, 3);
 	assert_true(times[3] >= 400);
 	assert_true(times[2] >= 200);
 	/* a child that has served is replaced at once again */
@@ -547,6 +601,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(the_scribe_comes_first_and_all_get_what_they_need),
+		T(workers_get_the_bundle_if_there_is_one),
 		T(a_dead_workers_traces_are_removed_and_it_is_replaced),
 		T(everybody_is_woken_when_somebody_dies),
 		T(a_dead_scribe_is_replaced_and_too_many_mean_a_failed_store),
