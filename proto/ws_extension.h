@@ -41,7 +41,7 @@ bool ws_deflate_negotiate(const struct http_request *req,
  * The value of Sec-WebSocket-Extensions in the answer, terminated.  Its
  * length; WS_DEFLATE_ANSWER_MAX bytes always suffice.
  */
-#define WS_DEFLATE_ANSWER_MAX 112
+#define WS_DEFLATE_ANSWER_MAX 104
 size_t ws_deflate_answer(char *buf, size_t size,
     const struct ws_deflate *agreed);
 

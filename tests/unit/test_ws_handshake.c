@@ -171,12 +171,77 @@ cve_2021_32640_a_sea_of_blanks(void **state)
 }
 
 static void
-ghsa_5v72_extensions_are_not_looked_at(void **state)
+ghsa_5v72_no_extension_spoils_a_handshake(void **state)
 {
 	good(UPGRADE KEY VERSION "Sec-WebSocket-Extensions: constructor\r\n");
+	good(UPGRADE KEY VERSION "Sec-WebSocket-Extensions: ;\r\n");
 	good(UPGRADE KEY VERSION
 	    "Sec-WebSocket-Extensions: "
 	    "permessage-deflate; client_max_window_bits\r\n");
+	/* and none is agreed to by itself */
+	assert_int_equal(hs.deflate.bits, 0);
+}
+
+static void
+case_74_upgrades_as_browsers_write_them(void **state)
+{
+	/* Firefox; RFC 6455 4.2.1: "websocket" in any case, in any list */
+	good("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" KEY
+		VERSION);
+	good("connection: upgrade\r\nupgrade: WebSocket\r\n" KEY VERSION);
+	good("Connection: close,\tUPGRADE\r\nUpgrade: WEBSOCKET\r\n" KEY
+		VERSION);
+	good("Connection: keep-alive\r\nConnection: Upgrade\r\n"
+	     "Upgrade: h2c, websocket\r\n" KEY VERSION);
+	bad("Connection: keep-alive\r\nUpgrade: websocket\r\n" KEY VERSION,
+	    "Invalid Upgrade header");
+	bad("Upgrade: websocket\r\n" KEY VERSION, "Invalid Upgrade header");
+	bad("Connection: Upgraded\r\nUpgrade: websocket\r\n" KEY VERSION,
+	    "Invalid Upgrade header");
+	bad("Connection: Upgrade\r\nUpgrade: websockets\r\n" KEY VERSION,
+	    "Invalid Upgrade header");
+}
+
+/* What a whole head comes to; 0: it may be shaken hands with. */
+static int
+status_of(const char *head)
+{
+	static struct http_request req;
+	struct http_scan scan = { 0 };
+
+	(void)snprintf(text, sizeof(text), "%s", head);
+	err.status = 0;
+	if (http_parse(text, strlen(text), &scan, &req, &err) != HTTP_OK)
+		return err.status;
+	return ws_handshake(&req, &hs, &err) ? 0 : err.status;
+}
+
+static void
+case_75_http_1_0_and_a_missing_host(void **state)
+{
+	assert_int_equal(status_of(
+			     "GET / HTTP/1.1\r\nHost: x\r\n" UPGRADE KEY VERSION
+			     "\r\n"),
+	    0);
+	assert_int_equal(status_of(
+			     "GET / HTTP/1.1\r\nHost:\r\n" UPGRADE KEY VERSION
+			     "\r\n"),
+	    0);
+	assert_int_equal(status_of(
+			     "GET / HTTP/1.1\r\n" UPGRADE KEY VERSION "\r\n"),
+	    400);
+	assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: x\r\n"
+				   "Host: x\r\n" UPGRADE KEY VERSION "\r\n"),
+	    400);
+	/* RFC 9110 7.8: an Upgrade in HTTP/1.0 is ignored */
+	assert_int_equal(status_of(
+			     "GET / HTTP/1.0\r\nHost: x\r\n" UPGRADE KEY VERSION
+			     "\r\n"),
+	    400);
+	assert_string_equal(err.why, "Invalid Upgrade header");
+	assert_int_equal(status_of(
+			     "GET / HTTP/1.0\r\n" UPGRADE KEY VERSION "\r\n"),
+	    400);
 }
 
 static void
@@ -266,7 +331,9 @@ main(void)
 		cmocka_unit_test(the_first_subprotocol_is_echoed),
 		cmocka_unit_test(subprotocols_are_tokens_and_none_comes_twice),
 		cmocka_unit_test(cve_2021_32640_a_sea_of_blanks),
-		cmocka_unit_test(ghsa_5v72_extensions_are_not_looked_at),
+		cmocka_unit_test(ghsa_5v72_no_extension_spoils_a_handshake),
+		cmocka_unit_test(case_74_upgrades_as_browsers_write_them),
+		cmocka_unit_test(case_75_http_1_0_and_a_missing_host),
 		cmocka_unit_test(a_handshake_is_answered),
 		cmocka_unit_test(a_refusal_tells_what_we_speak),
 		cmocka_unit_test(

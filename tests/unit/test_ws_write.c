@@ -43,6 +43,19 @@ masking_is_the_rfc_s(void **state)
 }
 
 static void
+a_compressed_message_has_rsv1(void **state)
+{
+	uint8_t buf[WS_HEADER_MAX];
+
+	assert_int_equal(ws_header_deflated(buf, WS_TEXT, 5), 2);
+	assert_memory_equal(buf, "\xc1\x05", 2);
+	assert_int_equal(ws_header_deflated(buf, WS_BINARY, 126), 4);
+	assert_memory_equal(buf, "\xc2\x7e\x00\x7e", 4);
+	assert_int_equal(ws_header_deflated(buf, WS_TEXT, 65536), 10);
+	assert_memory_equal(buf, "\xc1\x7f\0\0\0\0\0\1\0\0", 10);
+}
+
+static void
 headers_have_the_shortest_form(void **state)
 {
 	uint8_t buf[WS_HEADER_MAX];
@@ -93,6 +106,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(masking_is_the_rfc_s),
 		cmocka_unit_test(headers_have_the_shortest_form),
+		cmocka_unit_test(a_compressed_message_has_rsv1),
 		cmocka_unit_test(close_frames_are_cut_at_a_character),
 	};
 
