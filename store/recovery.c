@@ -91,6 +91,8 @@ recovery_row(struct store *s, const MDB_val *key, const MDB_val *val,
 	row->nrooms = 0;
 	while (!f.bad && f.left > 0 && row->nrooms < STORE_RECOVERY_ROOMS)
 		take_room(&f, &row->room[row->nrooms++]);
+	if (row->nrooms == 0)
+		f.bad = true;
 	if (!store_value_done(s, &f))
 		return false;
 	bury(row, run);

@@ -371,6 +371,36 @@ the_log_is_walked_from_the_newest(void **state)
 	store_snapshot_end(&t);
 }
 
+static void
+the_log_is_sought_from_a_position(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_txn *t;
+	struct store_log log;
+
+	/* at 1010, 1020, 1030 */
+	fill(f->s, 3);
+	assert_non_null(t = store_snapshot(f->s));
+	assert_int_equal(store_log_seek(t, ROOM, 0, &log), 0);
+	assert_int_equal(log.seq, 1);
+	assert_int_equal(log.room, ROOM);
+	assert_int_equal(store_log_seek(t, ROOM, 1010, &log), 0);
+	assert_int_equal(log.seq, 1);
+	assert_int_equal(store_log_seek(t, ROOM, 1011, &log), 0);
+	assert_int_equal(log.seq, 2);
+	assert_int_equal(log.gseq, 1020);
+	assert_int_equal(store_log_seek(t, ROOM, 1030, &log), 0);
+	assert_int_equal(log.seq, 3);
+	/* not into the next room */
+	errno = 0;
+	assert_int_equal(store_log_seek(t, ROOM, 1031, &log), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(store_log_seek(t, ROOM + 9, 0, &log), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(log.seq, 3);
+	store_snapshot_end(&t);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -388,6 +418,7 @@ main(void)
 		T(the_same_seq_or_position_twice_is_an_error),
 		T(the_log_finds_a_message_by_its_position),
 		T(the_log_is_walked_from_the_newest),
+		T(the_log_is_sought_from_a_position),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

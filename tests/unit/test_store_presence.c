@@ -111,6 +111,31 @@ a_row_comes_out_as_it_went_in(void **state)
 }
 
 static void
+a_pid_is_kept_with_the_row_and_not_invented(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_presence p;
+	struct store_txn *t;
+
+	assert_non_null(t = store_begin(f->s));
+	put(t, 1, 2, "sock", 9);
+	assert_int_equal(store_presence_get(t, 1, 2, text("sock"), &p), 0);
+	assert_int_equal(p.pid.len, 0);
+	p.user_id = text("ada");
+	p.user_name = text("Ada");
+	p.status = text("idle");
+	p.agent = text("helper");
+	p.pid = text("abcdefghijklmnopqrst");
+	store_presence_put(t, &p);
+	assert_int_equal(store_presence_get(t, 1, 2, text("sock"), &p), 0);
+	assert_int_equal(p.pid.len, 20);
+	assert_memory_equal(p.pid.p, "abcdefghijklmnopqrst", 20);
+	assert_int_equal(p.agent.len, 6);
+	assert_memory_equal(p.agent.p, "helper", 6);
+	store_abort(&t);
+}
+
+static void
 a_roster_is_the_rooms_own_by_user_and_socket(void **state)
 {
 	struct store_fixture *f = *state;
@@ -260,6 +285,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_row_comes_out_as_it_went_in),
+		T(a_pid_is_kept_with_the_row_and_not_invented),
 		T(a_roster_is_the_rooms_own_by_user_and_socket),
 		T(sockets_are_counted_by_user_and_by_room),
 		T(clearing_leaves_nobody_anywhere),
