@@ -335,6 +335,73 @@ a_disk_that_stays_full_refuses_messages_and_lets_go(void **state)
 	assert_int_equal(last_seq(f, room), 2);
 }
 
+/* The row of a pid, without its text. */
+static bool
+row_of(struct scribe_fixture *f, const char *pid, struct store_recovery *row)
+{
+	struct store_txn *t;
+	int rc;
+
+	assert_non_null(t = store_snapshot(f->st.s));
+	rc = store_recovery_get(t, text(pid), row);
+	store_snapshot_end(&t);
+	return rc == 0;
+}
+
+static void
+leaves_decided_while_refusing_mean_the_same_to_recovery(void **state)
+{
+	static const struct fix_socket s[] = {
+		{ 1, 1, "pid-of-who-was-lost-", "ada", "s1" },
+		{ 2, 1, "pid-of-who-left-----", "ada", "s2" },
+		{ 3, 1, "pid-of-who-ended----", "ada", "s3" },
+		{ 4, 1, "pid-of-an-orphan----", "ada", "s4" },
+	};
+	static const unsigned flags[] = { RECORD_F_LOST, 0, RECORD_F_FINAL, 0 };
+	struct scribe_fixture *f = *state;
+	struct store_recovery row;
+	struct ring_index in[4];
+	uint64_t g = 0, refused, before, after;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		in[i] = fix_decided(f, fix_sock_join(f, &s[i], "a", 0, NULL));
+	commit_set_patience(f->c, 0);
+	disk_fails(true);
+	refused = fix_sock_resume(f, &s[0]);
+	fix_sock_row(f, &s[0], RECORD_RELEASE, 0);
+	before = clock_real_ms();
+	for (i = 0; i < 3; i++)
+		g = fix_sock_leave(f, &s[i], &in[i], flags[i]);
+	turns_past(f, g);
+	after = clock_real_ms();
+	for (i = 0; i < 2; i++)
+		assert_int_equal(fix_index(f, refused + i).verdict,
+		    RING_STORE_UNAVAILABLE);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(fix_index(f, g - i).verdict, RING_STORED);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g + 1), 0);
+	/* in the snapshot they are all there still: the first three leave
+	 * twice, and the second time means nothing */
+	while (orphans_turn(f->o, commit_next(f->c)))
+		;
+	turns_past(f, g + 4);
+	assert_int_equal(fix_index(f, g + 1).verdict, RING_REJECTED);
+	assert_int_equal(fix_index(f, g + 4).verdict, RING_STORED);
+	usleep(20000);
+	disk_fails(false);
+	assert_true(turns_until(f, COMMIT_OK));
+
+	assert_true(row_of(f, s[0].pid, &row));
+	assert_in_range(row.lost_ms, before, after);
+	assert_false(row_of(f, s[1].pid, &row));
+	assert_false(row_of(f, s[2].pid, &row));
+	assert_true(row_of(f, s[3].pid, &row));
+	assert_true(row.lost_ms >= after);
+	assert_int_equal(fix_decided(f, fix_sock_resume(f, &s[3])).verdict,
+	    RING_STORED);
+}
+
 /* The file may not grow beyond this. */
 static void
 disk_ends_at(off_t size)
@@ -478,6 +545,7 @@ main(void)
 		T(a_ring_below_what_was_seen_is_refused),
 		T(while_the_disk_fails_nothing_is_told_and_then_everything),
 		T(a_disk_that_stays_full_refuses_messages_and_lets_go),
+		T(leaves_decided_while_refusing_mean_the_same_to_recovery),
 		T(a_small_commit_that_succeeds_is_not_a_disk_with_space),
 		T(a_death_while_refusing_repeats_no_verdict),
 		T(when_no_more_leaves_can_be_remembered_everybody_waits),

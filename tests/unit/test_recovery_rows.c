@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "store/env.h"
 #include "tests/unit/scribe_fixture.h"
 
 /* One socket as its first session knows it, and as the next ones do. */
@@ -706,6 +707,51 @@ the_last_room_or_all_of_them_released_end_the_row(void **state)
 	assert_false(row_of(f, &back).there);
 }
 
+/* --- damage ------------------------------------------------------------ */
+
+/* A row under ada's pid that is none. */
+static void
+spoil(struct scribe_fixture *f)
+{
+	struct store_put put;
+	struct store_txn *t;
+	struct store_key k;
+
+	store_key_begin(&k);
+	assert_true(store_key_bytes(&k, ada.pid, STORE_PID));
+	assert_non_null(t = store_begin(f->st.s));
+	store_put_begin(t, STORE_RECOVERY, &k, 0, 4, false, &put);
+	store_add_u32(&put.f, 7);
+	store_put_end(&put);
+	assert_int_equal(store_commit(&t), 0);
+}
+
+static void
+a_damaged_row_costs_the_recovery_and_nothing_else(void **state)
+{
+	struct scribe_fixture *f = *state;
+	struct ring_index one = join(f, &ada, "a"), two;
+
+	spoil(f);
+	assert_int_equal(resume(f, &back).verdict, RING_REJECTED);
+	assert_int_equal(release(f, &back, 0).verdict, RING_REJECTED);
+	/* nobody knows any more what else it held */
+	two = join(f, &ada, "b");
+	assert_int_equal(two.verdict, RING_STORED);
+	assert_true(row_of(f, &ada).r.partial);
+	assert_int_equal(row_of(f, &ada).r.nrooms, 1);
+	assert_int_equal(resume(f, &back).verdict, RING_REJECTED);
+	assert_int_equal(leave(f, &ada, &one, RECORD_F_LOST).verdict,
+	    RING_STORED);
+	spoil(f);
+	assert_int_equal(leave(f, &ada, &two, RECORD_F_LOST).verdict,
+	    RING_STORED);
+	assert_false(is_member(f, &ada, &two, true));
+	assert_false(row_of(f, &ada).there);
+	assert_int_equal(join(f, &ada, "a").verdict, RING_STORED);
+	assert_false(row_of(f, &ada).r.partial);
+}
+
 /* --- restarts ---------------------------------------------------------- */
 
 static void
@@ -821,6 +867,7 @@ main(void)
 		T(what_dies_between_resume_and_join_is_lost_since_then),
 		T(a_room_without_access_is_released),
 		T(the_last_room_or_all_of_them_released_end_the_row),
+		T(a_damaged_row_costs_the_recovery_and_nothing_else),
 		T(a_new_scribe_knows_whose_rows_they_are),
 		T(after_a_restart_of_the_daemon_sockets_come_back),
 		T(after_a_restart_the_window_runs_from_the_start),
