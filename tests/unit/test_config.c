@@ -138,6 +138,17 @@ defaults_are_those_of_the_contract(void **state)
 	assert_int_equal(c->engine_ping_timeout, 20000);
 	assert_int_equal(c->engine_connect_timeout, 45000);
 	assert_int_equal(c->engine_max_payload, 1000000);
+	assert_true(c->engine_polling && c->engine_websocket);
+	assert_int_equal(c->engine_upgrade_timeout, 10000);
+	assert_false(c->engine_compression);
+	assert_string_equal(c->engine_cookie, "");
+	assert_false(c->engine_eio3);
+	assert_int_equal(c->cors_origins.n, 0);
+	assert_false(c->cors_credentials);
+	assert_int_equal(c->trusted_proxies.n, 0);
+	assert_false(c->trusted_unix);
+	assert_int_equal(c->recovery_window, 120000);
+	assert_string_equal(c->client_dir, "/usr/share/chatd/client");
 	assert_int_equal(c->limits_message_rate, 30);
 	assert_int_equal(c->limits_typing_rate, 60);
 	assert_int_equal(c->limits_join_rate, 10);

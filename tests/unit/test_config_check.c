@@ -2,8 +2,8 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * test_config_check - what no single value shows: listeners, identities,
- * numbers that must fit each other.
+ * test_config_check - what no single value shows: identities, numbers that
+ * must fit each other.
  */
 
 #include <setjmp.h>
@@ -54,99 +54,6 @@ teardown(void **state)
 }
 
 static void
-listeners_are_taken_apart(void **state)
-{
-	assert_string_equal(check("listen=10.1.2.3:80,[::]:443,unix:/run/"
-				  "x.sock,*:81,"
-				  "localhost:82,[2001:db8::1]:65535"),
-	    "");
-	assert_int_equal(cfg->nlisteners, 6);
-	assert_int_equal(cfg->listeners[0].family, LISTENER_TCP4);
-	assert_string_equal(cfg->listeners[0].host, "10.1.2.3");
-	assert_int_equal(cfg->listeners[0].port, 80);
-	assert_int_equal(cfg->listeners[1].family, LISTENER_TCP6);
-	assert_string_equal(cfg->listeners[1].host, "::");
-	assert_int_equal(cfg->listeners[1].port, 443);
-	assert_int_equal(cfg->listeners[2].family, LISTENER_UNIX);
-	assert_string_equal(cfg->listeners[2].path, "/run/x.sock");
-	assert_string_equal(cfg->listeners[3].host, "0.0.0.0");
-	assert_string_equal(cfg->listeners[4].host, "127.0.0.1");
-	assert_string_equal(cfg->listeners[5].host, "2001:db8::1");
-	assert_int_equal(cfg->listeners[5].port, 65535);
-}
-
-static void
-listeners_that_are_wrong_say_why(void **state)
-{
-	static const char *const bad[][2] = {
-		{ "3002", "it is host:port, [v6 address]:port or unix:/path" },
-		{ "host:3002",
-		    "the host is not a numeric address, localhost or *" },
-		{ "1.2.3:80",
-		    "the host is not a numeric address, localhost or *" },
-		{ "01.2.3.4:80",
-		    "the host is not a numeric address, localhost or *" },
-		{ ":80", "the host is not a numeric address, localhost or *" },
-		{ "127.0.0.1:0", "a port is a number from 1 to 65535" },
-		{ "127.0.0.1:65536", "a port is a number from 1 to 65535" },
-		{ "127.0.0.1:99999999999999999999",
-		    "a port is a number from 1 to 65535" },
-		{ "127.0.0.1:+1", "a port is a number from 1 to 65535" },
-		{ "127.0.0.1:", "a port is a number from 1 to 65535" },
-		{ "127.0.0.1:1x", "a port is a number from 1 to 65535" },
-		{ "::1:80", "an IPv6 address stands in brackets: [::1]:3002" },
-		{ "[::1]", "it is host:port, [v6 address]:port or unix:/path" },
-		{ "[::1:80",
-		    "it is host:port, [v6 address]:port or unix:/path" },
-		{ "[]:80", "that is not an IPv6 address" },
-		{ "[127.0.0.1]:80", "that is not an IPv6 address" },
-		{ "unix:x", "the path behind unix: must begin with /" },
-		{ "127.0.0.1:80?x", "behind the ? there can only be proxy" },
-		{ "127.0.0.1:80?proxy?proxy",
-		    "behind the ? there can only be proxy" },
-		{ "?proxy",
-		    "it is host:port, [v6 address]:port or unix:/path" },
-	};
-	char text[256], want[256];
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		(void)snprintf(text, sizeof(text), "listen=%s", bad[i][0]);
-		(void)snprintf(want, sizeof(want), "-o: listen: %s: %s",
-		    bad[i][0], bad[i][1]);
-		assert_string_equal(check(text), want);
-	}
-	assert_string_equal(check("listen=127.0.0.1:1,*:2,127.0.0.1:1"),
-	    "-o: listen: 127.0.0.1:1 is there twice");
-}
-
-static void
-a_long_host_or_path_is_refused_not_cut(void **state)
-{
-	char text[256] = "listen=unix:/";
-
-	memset(text + 13, 'x', 106);
-	assert_string_equal(check(text), "");
-	assert_int_equal(strlen(cfg->listeners[0].path), 107);
-	text[119] = 'x';
-	assert_non_null(strstr(check(text), "has at most 107 bytes"));
-	memset(text + 7, '1', 100);
-	memcpy(text + 107, ":80", 4);
-	assert_non_null(strstr(check(text), "the host is not a numeric"));
-}
-
-static void
-too_many_listeners_are_refused(void **state)
-{
-	struct strbuf sb = STRBUF_INIT;
-
-	for (int i = 1; i <= 65; i++)
-		sb_addf(&sb, "%s127.0.0.1:%d", i == 1 ? "listen=" : ",", i);
-	assert_string_equal(check(sb.data),
-	    "-o: listen: 65 are too many; at most 64");
-	sb_clear(&sb);
-}
-
-static void
 identities_of_nobody_stay_on_this_machine(void **state)
 {
 	static const char *const local[] = { "auth.mode=none",
@@ -178,6 +85,15 @@ paths_are_absolute(void **state)
 	assert_string_equal(check("log.target=sylog"),
 	    "-o: log.target: sylog is unknown; it is stderr, syslog, journal "
 	    "or the absolute path of a file");
+}
+
+static void
+the_clients_directory_is_absolute_or_none(void **state)
+{
+	assert_string_equal(check("client_dir=/x"), "");
+	assert_string_equal(check("client_dir="), "");
+	assert_string_equal(check("client_dir=x"),
+	    "-o: client_dir: x is not an absolute path");
 }
 
 static void
@@ -250,12 +166,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(listeners_are_taken_apart),
-		T(listeners_that_are_wrong_say_why),
-		T(a_long_host_or_path_is_refused_not_cut),
-		T(too_many_listeners_are_refused),
 		T(identities_of_nobody_stay_on_this_machine),
 		T(paths_are_absolute),
+		T(the_clients_directory_is_absolute_or_none),
 		T(the_path_of_socket_io_is_plain),
 		T(numbers_fit_each_other),
 		T(the_largest_event_fits_a_record_of_the_ring),

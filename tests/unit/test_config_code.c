@@ -33,9 +33,12 @@ setup(void **state)
 	static const char *const overrides[] = { "workers=7",
 		"listen=127.0.0.1:1,unix:/tmp/a b, [::1]:3",
 		"auth.issuer=\"quo\\\"te, # \\\\\"", "log.format=json",
-		"typing.expiry=6001ms", "store.max_bytes=17g" };
+		"typing.expiry=6001ms", "store.max_bytes=17g",
+		"engine.transports=websocket", "engine.eio3=yes",
+		"engine.cookie=io; Path=/x, y; Secure", "recovery.window=0",
+		"cors.origins=*", "trusted_proxies=10.0.0.0/8, unix" };
 	struct config_source src = { .overrides = overrides,
-		.noverrides = 6,
+		.noverrides = sizeof(overrides) / sizeof(overrides[0]),
 		.without_files = true };
 	struct config_errors errors;
 	struct fixture *f;
@@ -73,6 +76,15 @@ same(const struct config *a, const struct config *b)
 	assert_int_equal(a->nlisteners, b->nlisteners);
 	assert_memory_equal(a->listeners, b->listeners,
 	    a->nlisteners * sizeof(*a->listeners));
+	assert_int_equal(a->engine_polling, b->engine_polling);
+	assert_int_equal(a->engine_websocket, b->engine_websocket);
+	assert_int_equal(a->cors_any, b->cors_any);
+	assert_int_equal(a->ntrusted, b->ntrusted);
+	assert_memory_equal(a->trusted, b->trusted,
+	    a->ntrusted * sizeof(*a->trusted));
+	assert_int_equal(a->trusted_unix, b->trusted_unix);
+	assert_string_equal(a->cookie_name, b->cookie_name);
+	assert_string_equal(a->cookie_attributes, b->cookie_attributes);
 	assert_int_equal(a->auth_secret_len, b->auth_secret_len);
 	assert_memory_equal(a->auth_secret, b->auth_secret, a->auth_secret_len);
 }
@@ -89,6 +101,9 @@ everything_arrives_as_it_left(void **state)
 	assert_string_equal(got->listen.v[1], "unix:/tmp/a b");
 	assert_int_equal(got->typing_expiry, 6001);
 	assert_int_equal(got->workers, 7);
+	assert_true(got->cors_any && got->trusted_unix && got->engine_eio3);
+	assert_false(got->engine_polling);
+	assert_string_equal(got->cookie_attributes, "Path=/x, y; Secure");
 	config_free(&got);
 }
 

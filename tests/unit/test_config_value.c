@@ -223,6 +223,30 @@ webhook_is_known_and_refused(void **state)
 }
 
 static void
+switches_are_on_or_off_by_any_name(void **state)
+{
+	static const char *const on[] = { "on", "yes", "true", "1" };
+	static const char *const off[] = { "off", "no", "false", "0" };
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 4; i++) {
+		assert_null(set(f, CONFIG_engine_eio3, on[i]));
+		assert_true(f->cfg->engine_eio3);
+		assert_string_equal(value(f, CONFIG_engine_eio3), "on");
+		assert_null(set(f, CONFIG_engine_eio3, off[i]));
+		assert_false(f->cfg->engine_eio3);
+		assert_string_equal(value(f, CONFIG_engine_eio3), "off");
+	}
+	assert_string_equal(set(f, CONFIG_engine_eio3, "maybe"),
+	    "maybe is neither on nor off");
+	assert_string_equal(set(f, CONFIG_engine_eio3, "2"),
+	    "2 is neither on nor off");
+	assert_string_equal(set(f, CONFIG_engine_eio3, ""),
+	    "\"\" is neither on nor off");
+	assert_false(f->cfg->engine_eio3);
+}
+
+static void
 strings_have_a_length(void **state)
 {
 	struct fixture *f = *state;
@@ -318,6 +342,7 @@ main(void)
 		T(wrong_numbers_are_told_and_change_nothing),
 		T(enums_take_their_names_and_suggest_the_nearest),
 		T(webhook_is_known_and_refused),
+		T(switches_are_on_or_off_by_any_name),
 		T(strings_have_a_length),
 		T(only_a_list_takes_several_values),
 		T(quotes_stand_where_a_file_needs_them),
