@@ -142,6 +142,12 @@ class Raw:
         data, self.buf = self.buf, b""
         return data
 
+    def read(self, n):
+        while len(self.buf) < n and self._fill():
+            pass
+        data, self.buf = self.buf[:n], self.buf[n:]
+        return data
+
     def read_head(self):
         while b"\r\n\r\n" not in self.buf:
             if not self._fill():

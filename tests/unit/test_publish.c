@@ -144,8 +144,8 @@ an_event_is_published_and_settled_once(void **state)
 	assert_true(ids[0] != 0);
 	assert_false(publisher_settle(f->p, ids[0] + 1, &got));
 	assert_true(publisher_settle(f->p, ids[0], &got));
-	assert_int_equal(got.client, 11);
-	assert_int_equal(got.generation, 22);
+	assert_int_equal(got.number, 11);
+	assert_int_equal(got.serial, 22);
 	assert_int_equal(got.request, 7);
 	assert_false(publisher_settle(f->p, ids[0], &got));
 	assert_int_equal(publisher_waiting(f->p), 0);
