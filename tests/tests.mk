@@ -51,6 +51,12 @@ hello:
 
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
+# the browser's client out of npm's socket.io-client, if it is here
+CLIENT_DIST ?= $(firstword $(wildcard etc/demo/node_modules/socket.io-client/dist))
+CLIENT_FILES = $(wildcard $(foreach v,js min.js esm.min.js msgpack.min.js,\
+	$(CLIENT_DIST)/socket.io.$v $(CLIENT_DIST)/socket.io.$v.map))
+# configurations of what may stand in front
+SAMPLES = $(wildcard etc/nginx/* etc/haproxy/*)
 install: all
 	install -D -m 0755 $(O)/chatd $(DESTDIR)$(PREFIX)/sbin/chatd
 	install -D -m 0755 $(O)/chatctl $(DESTDIR)$(PREFIX)/bin/chatctl
@@ -61,3 +67,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/man/man1/chatctl.1
 	install -D -m 0644 etc/man/chatd.conf.5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man5/chatd.conf.5
+	$(if $(CLIENT_DIST),install -d $(DESTDIR)$(PREFIX)/share/chatd/client)
+	$(if $(CLIENT_DIST),install -m 0644 $(CLIENT_FILES) \
+	    $(DESTDIR)$(PREFIX)/share/chatd/client)
+	$(if $(SAMPLES),set -e;) $(foreach f,$(SAMPLES),install -D -m 0644 $f \
+	    $(DESTDIR)$(PREFIX)/share/doc/chatd/$(patsubst etc/%,%,$f);)
