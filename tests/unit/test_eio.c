@@ -84,6 +84,72 @@ binary_is_a_message_without_a_type(void **state)
 }
 
 static void
+in_revision_3_binary_has_a_type(void **state)
+{
+	const char *why = NULL;
+
+	assert_true(eio3_decode("b4AAEC", 6, &pkt, &why));
+	assert_int_equal(pkt.type, EIO_MESSAGE);
+	assert_true(pkt.binary && pkt.base64);
+	assert_true(span_is(pkt.data, "AAEC"));
+	assert_true(eio3_decode("b4", 2, &pkt, &why));
+	assert_int_equal(pkt.data.len, 0);
+	assert_true(eio3_decode("b2AA", 4, &pkt, &why));
+	assert_int_equal(pkt.type, EIO_PING);
+	assert_true(eio3_decode_binary("\x04x", 2, &pkt, &why));
+	assert_int_equal(pkt.type, EIO_MESSAGE);
+	assert_true(pkt.binary && !pkt.base64);
+	assert_true(span_is(pkt.data, "x"));
+	assert_true(eio3_decode_binary("\x04", 1, &pkt, &why));
+	assert_int_equal(pkt.data.len, 0);
+	/* text is the same */
+	assert_true(eio3_decode("2probe", 6, &pkt, &why));
+	assert_int_equal(pkt.type, EIO_PING);
+	assert_false(pkt.binary);
+	assert_true(span_is(pkt.data, "probe"));
+	assert_true(eio3_decode("42[]", 4, &pkt, &why));
+	assert_true(span_is(pkt.data, "2[]"));
+}
+
+static void
+in_revision_3_a_wrong_type_is_a_parse_error(void **state)
+{
+	static const char *const texts[] = { "b", "b7", "b/", "b:", "bAAEC",
+		"b\xff", "7", "a", "" };
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		why = NULL;
+		assert_false(
+		    eio3_decode(texts[i], strlen(texts[i]), &pkt, &why));
+		assert_non_null(why);
+	}
+	why = NULL;
+	assert_false(eio3_decode_binary("", 0, &pkt, &why));
+	assert_string_equal(why, "empty packet");
+	assert_false(eio3_decode_binary("\x07", 1, &pkt, &why));
+	assert_string_equal(why, "unknown packet type");
+	/* the digit is no type there */
+	assert_false(eio3_decode_binary("4x", 2, &pkt, &why));
+	assert_false(eio3_decode_binary("\xff", 1, &pkt, &why));
+}
+
+static void
+binary_goes_out_with_what_the_revision_wants(void **state)
+{
+	char prefix[2] = "??";
+
+	assert_int_equal(eio_binary_prefix(prefix, EIO_REVISION_4, false), 0);
+	assert_int_equal(eio_binary_prefix(prefix, EIO_REVISION_4, true), 1);
+	assert_memory_equal(prefix, "b?", 2);
+	assert_int_equal(eio_binary_prefix(prefix, EIO_REVISION_3, false), 1);
+	assert_memory_equal(prefix, "\x04?", 2);
+	assert_int_equal(eio_binary_prefix(prefix, EIO_REVISION_3, true), 2);
+	assert_memory_equal(prefix, "b4", 2);
+}
+
+static void
 the_open_packet_has_its_keys_in_order(void **state)
 {
 	static const char want[] =
@@ -221,6 +287,9 @@ main(void)
 		cmocka_unit_test(anything_else_is_a_parse_error),
 		cmocka_unit_test(probes_are_pings_with_data),
 		cmocka_unit_test(binary_is_a_message_without_a_type),
+		cmocka_unit_test(in_revision_3_binary_has_a_type),
+		cmocka_unit_test(in_revision_3_a_wrong_type_is_a_parse_error),
+		cmocka_unit_test(binary_goes_out_with_what_the_revision_wants),
 		cmocka_unit_test(the_open_packet_has_its_keys_in_order),
 		cmocka_unit_test(the_longest_open_packet_fits),
 		cmocka_unit_test(a_refusal_is_json_and_keeps_the_connection),

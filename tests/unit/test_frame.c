@@ -83,6 +83,77 @@ packets_stand_in_frames(void **state)
 }
 
 static void
+packets_of_any_namespace_stand_in_frames(void **state)
+{
+	struct span nsp = { "/x", 2 };
+	struct sio_message m = {
+		.type = SIO_EVENT,
+		.nsp = nsp,
+		.has_id = true,
+		.id = 3,
+		.nattach = 1,
+		.name = { "\"a\"", 3 },
+		.args = { "{}", 2 },
+	};
+
+	OUT(frame_connect_to(out, sizeof(out), &nsp, "abc", NULL),
+	    "\x81\x12"
+	    "40/x,{\"sid\":\"abc\"}");
+	OUT(frame_disconnect_from(out, sizeof(out), &nsp),
+	    "\x81\x05"
+	    "41/x,");
+	OUT(frame_sio(out, sizeof(out), &m),
+	    "\x81\x10"
+	    "451-/x,3[\"a\",{}]");
+	m = (struct sio_message){ .type = SIO_CONNECT };
+	OUT(frame_sio(out, sizeof(out), &m),
+	    "\x81\x02"
+	    "40");
+}
+
+static void
+an_offset_stands_behind_the_arguments(void **state)
+{
+	char direct[64];
+	size_t n;
+
+	OUT(frame_event_offset(out, sizeof(out), "hey", "{}", 2, "1a"),
+	    "\x81\x11"
+	    "42[\"hey\",{},\"1a\"]");
+	/* and the same for JSON that is written in place */
+	n = frame_event_head(direct, sizeof(direct), "hey", 2 + 2 + 3);
+	memcpy(direct + n, "{}", 2);
+	n += 2;
+	n += sio_event_tail(direct + n, sizeof(direct) - n, "1a");
+	memcpy(out, direct, n);
+	OUT(n,
+	    "\x81\x11"
+	    "42[\"hey\",{},\"1a\"]");
+}
+
+static void
+binary_stands_in_frames(void **state)
+{
+	OUT(frame_binary(out, sizeof(out), "\0\1\2", 3, EIO_REVISION_4),
+	    "\x82\x03\0\1\2");
+	OUT(frame_binary(out, sizeof(out), "\0\1\2", 3, EIO_REVISION_3),
+	    "\x82\x04\x04\0\1\2");
+	OUT(frame_binary_b64(out, sizeof(out), "\0\1\2", 3, EIO_REVISION_4),
+	    "\x81\x05"
+	    "bAAEC");
+	OUT(frame_binary_b64(out, sizeof(out), "\0\1", 2, EIO_REVISION_3),
+	    "\x81\x06"
+	    "b4AAE=");
+	OUT(frame_binary(out, sizeof(out), NULL, 0, EIO_REVISION_4),
+	    "\x82\x00");
+	OUT(frame_binary(out, sizeof(out), NULL, 0, EIO_REVISION_3),
+	    "\x82\x01\x04");
+	OUT(frame_binary_b64(out, sizeof(out), NULL, 0, EIO_REVISION_4),
+	    "\x81\x01"
+	    "b");
+}
+
+static void
 nothing_is_written_into_too_small_a_buffer(void **state)
 {
 	const struct eio_open o = { .sid = "s" };
@@ -100,6 +171,15 @@ nothing_is_written_into_too_small_a_buffer(void **state)
 		assert_true(frame_open(small, n, &o) > n);
 		assert_true(frame_event_head(small, n, "heyhey", 1) > n);
 		assert_true(frame_message(small, n, "abcdefghijkl", 12) > n);
+		assert_true(frame_binary(small, n, "abcdefghijkl", 12, 4) > n);
+		assert_true(frame_binary_b64(small, n, "abcdefgh", 8, 3) > n);
+		assert_true(
+		    frame_event_offset(small, n, "h", NULL, 0, "off") > n);
+		assert_true(frame_connect_to(small, n, NULL, "a", NULL) > n);
+		if (n < 4)
+			assert_true(frame_sio(small, n,
+					&(struct sio_message){
+					    .type = SIO_CONNECT }) > n);
 		if (n < 4)
 			assert_true(frame_disconnect(small, n) > n);
 		if (n < 3)
@@ -171,6 +251,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_stand_in_frames),
+		cmocka_unit_test(packets_of_any_namespace_stand_in_frames),
+		cmocka_unit_test(an_offset_stands_behind_the_arguments),
+		cmocka_unit_test(binary_stands_in_frames),
 		cmocka_unit_test(nothing_is_written_into_too_small_a_buffer),
 		cmocka_unit_test(the_header_grows_with_the_length),
 	};
