@@ -120,6 +120,7 @@ produce(struct worker *w)
 bool
 core_turn(struct worker *w)
 {
+	w->now_ms = clock_mono_ms();
 	w->again = false;
 	if (!TAILQ_EMPTY(&w->paused))
 		conn_resume_all(w);
@@ -143,13 +144,16 @@ core_goodbye(struct worker *w, const char *reason)
 
 	LIST_FOREACH_SAFE(s, &w->sessions, entry, next)
 		session_close(s, COUNTER_CLOSED_SERVER, reason);
-	/* the others carry nothing that is not answered */
-	LIST_FOREACH_SAFE(c, &w->conns, entry, other) {
-		if (c->client->phase == CONN_HEAD ||
-		    c->client->phase == CONN_PROXY)
-			conn_end(c);
-	}
 	output_flush(w);
+	/* what is answered still leaves, and nothing more is taken */
+	LIST_FOREACH_SAFE(c, &w->conns, entry, other) {
+		if (c->client->phase == CONN_CLOSING)
+			continue;
+		if (c->writing)
+			conn_end(c);
+		else
+			conn_drop(c, COUNTER_CLOSED_SERVER, reason);
+	}
 }
 
 void
