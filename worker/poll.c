@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "proto/cookie.h"
 #include "proto/frame.h"
 #include "proto/http_body.h"
 #include "proto/payload.h"
@@ -216,12 +217,8 @@ poll_cookie(const struct session *s, const struct exchange *x, struct put *to)
 
 	if (!x->set_cookie || cfg->cookie_name == NULL)
 		return;
-	put_text(to, "Set-Cookie: ");
-	put_text(to, cfg->cookie_name);
-	put_char(to, '=');
-	put_bytes(to, s->sid, SID_LEN);
-	put_text(to, cfg->cookie_attributes);
-	put_text(to, "\r\n");
+	cookie_header(to, cfg->cookie_name, cfg->cookie_attributes,
+	    (struct span){ s->sid, SID_LEN });
 }
 
 /* Answer the pending GET with everything that is queued. */
@@ -265,6 +262,27 @@ poll_unchoke(struct session *s)
 		conn_unchoke(c);
 }
 
+/*
+ * A GET of a session that is being closed: first what is queued, and the
+ * close alone with the next one, because clients drop what comes with it.
+ */
+static void
+poll_goodbye(struct session *s)
+{
+	struct poll *p = s->poll;
+
+	if (p->out.bytes > 0) {
+		poll_answer(s);
+		return;
+	}
+	/* closed while nobody was asking: a noop, then the close */
+	if (p->late)
+		poll_add_packet(s, EIO_NOOP);
+	poll_add_packet(s, EIO_CLOSE);
+	poll_answer(s);
+	session_finish(s);
+}
+
 static void
 poll_flush_one(struct session *s)
 {
@@ -279,9 +297,7 @@ poll_flush_one(struct session *s)
 	if (p->get == NULL)
 		return;
 	if (s->closing) {
-		poll_add_packet(s, EIO_CLOSE);
-		poll_answer(s);
-		session_finish(s);
+		poll_goodbye(s);
 		return;
 	}
 	if (p->out.bytes == 0) {
@@ -337,9 +353,7 @@ poll_get(struct conn *c, struct session *s, const struct exchange *x)
 	c->client->phase = CONN_WAIT;
 	/* the session's heartbeat ends it */
 	conn_set_due(c, 0);
-	/* closed while nobody was asking: a noop, then the close */
-	if (s->closing && p->out.bytes == 0)
-		poll_add_packet(s, EIO_NOOP);
+	p->late = s->closing;
 	if (p->out.bytes > 0 || s->closing || p->probed)
 		poll_mark(s);
 }

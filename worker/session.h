@@ -58,6 +58,8 @@ struct poll {
 	uint64_t upgrade_due;
 	/* `3probe' is out: each GET is answered at once */
 	bool probed;
+	/* the pending GET came when the session was closing already */
+	bool late;
 };
 
 /* A binary packet that is not complete. */
