@@ -16,6 +16,7 @@ $(O)/unit/test_reload: $(call obj,$(addprefix master/,reload.c options.c \
 $(O)/unit/test_notify: $(O)/obj/master/notify.o
 $(O)/unit/test_supervise: $(call obj,$(addprefix master/,supervise.c child.c \
 	backoff.c inbox.c shared.c spawn.c))
+$(O)/unit/test_child: $(call obj,master/inbox.c master/shared.c)
 $(O)/unit/test_inbox: $(O)/obj/master/inbox.o
 $(O)/unit/test_bundle: $(O)/obj/master/bundle.o
 $(O)/unit/test_table: $(O)/obj/chatctl/table.o
