@@ -19,8 +19,9 @@ CHATD = os.environ.get("CHATD", "build/chatd")
 
 # name, command, seconds
 STEPS = [
-    ("build", "make -s -j2 all bench-tools", 600),
-    ("build-asan", "make -s -j2 BUILD=asan all unit-programs", 900),
+    ("build", "make -s -j2 all bench-tools conformance", 600),
+    ("build-asan", "make -s -j2 BUILD=asan all unit-programs conformance",
+     900),
     ("unit", "make -s -k BUILD=asan unit", 600),
     # the sandbox is real in this build only
     ("sandbox", "make -s build/unit/test_sandbox && build/unit/test_sandbox",
@@ -33,6 +34,9 @@ STEPS = [
     ("system", "sh tests/system/system.sh", 600),
     ("system-asan", "CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
      "sh tests/system/system.sh", 900),
+    ("conformance", "sh tests/conformance/smoke.sh", 300),
+    ("conformance-asan", "CONFORMANCE=build-asan/chatd-conformance "
+     "sh tests/conformance/smoke.sh", 300),
     ("master", "/usr/bin/python3 tests/system/test_master.py", 300),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),

@@ -23,6 +23,8 @@
 
 /* how long clients may take to hear goodbye */
 #define GOODBYE_MS 1000
+/* how often the clock is looked at: tests count in tens of ms */
+#define TICK_MS 10
 /* how often sockets that were taken up elsewhere are looked for */
 #define CHECK_MS 50
 
@@ -170,7 +172,7 @@ serve(const struct serve *in)
 	    event_new(w->base, in->parent, EV_READ | EV_PERSIST, on_parent, w);
 	if (w->master_ev == NULL || event_add(w->master_ev, NULL) == -1)
 		fatalx("events");
-	tick = periodic(w, WHEEL_TICK_MS, on_tick, w);
+	tick = periodic(w, TICK_MS, on_tick, w);
 	if (in->recovery != NULL && in->options->workers > 1)
 		check = periodic(w, CHECK_MS, on_check, &conformance);
 	child_ready(&w->child);

@@ -387,7 +387,7 @@ raise_files(void)
 }
 
 static void
-run(struct server *sv)
+run(struct server *sv, unsigned port)
 {
 	const struct timeval interval = { .tv_usec = COLLECT_MS * 1000 };
 	struct event *ev[5];
@@ -406,6 +406,9 @@ run(struct server *sv)
 			fatalx("events");
 	/* one that has died before is not heard of */
 	on_child(SIGCHLD, EV_SIGNAL, sv);
+	/* who reads this may send SIGTERM at once */
+	(void)printf("listening on 127.0.0.1:%u\n", port);
+	(void)fflush(stdout);
 	(void)event_base_dispatch(sv->base);
 	kill_the_rest(sv);
 	for (unsigned i = 0; i < 5; i++)
@@ -441,9 +444,7 @@ server_run(const struct options *o)
 	make_memory(sv);
 	port = open_listener(sv);
 	start_workers(sv);
-	(void)printf("listening on 127.0.0.1:%u\n", port);
-	(void)fflush(stdout);
-	run(sv);
+	run(sv, port);
 	clean_up(sv);
 	return sv->status;
 }
