@@ -8,13 +8,12 @@
 #include <string.h>
 
 #include "chat/render.h"
+#include "chat/replay.h"
 #include "chat/request.h"
 #include "chat/typing.h"
 
-#define EVENT_MESSAGE "chat:message-received"
-#define EVENT_SENT "chat:message-sent"
-
-/* The hot path: rendered once, encoded once, a reference for each member. */
+/* The hot path: rendered once, encoded once (or twice: with an offset and
+ * without), a reference for each member. */
 static void
 message_send(struct chat *chat, struct room *room,
     const struct chat_delivery *d, const struct chat_socket *sender)
@@ -26,29 +25,30 @@ message_send(struct chat *chat, struct room *room,
 		return;
 	json_out_reset(o);
 	render_message(o, room->session, d->ev.field[2], d->time_ms, d->seq);
-	room_send_message(chat, room, chat_encode(chat, EVENT_MESSAGE, o),
-	    sender);
+	room_send_message(chat, room, EVENT_MESSAGE, o, sender);
 }
 
+/*
+ * Tell the sender.  While a replay of the room runs, that does it in its
+ * turn, and only the acknowledgement is answered now.
+ */
 static void
-message_sent(struct chat *chat, struct chat_socket *s, const struct pending *p,
-    const struct chat_delivery *d)
+message_sent(struct chat *chat, struct chat_socket *s, struct room *room,
+    bool has_ack, uint64_t ack, const struct chat_delivery *d)
 {
 	struct json_out *o = reply_begin(chat);
+	struct member *m = room_member(room, s);
+	const char *event = EVENT_SENT;
 
-	json_out_key(o, "messageId");
-	json_out_string(o, d->ev.field[0].p, d->ev.field[0].len);
-	json_out_key(o, "timestamp");
-	json_out_u64(o, d->time_ms);
-	json_out_key(o, "sessionId");
-	json_out_cstring(o, p->room->session);
-	json_out_key(o, "seq");
-	json_out_u64(o, d->seq);
+	render_sent(o, d->ev.field[0], room->session, d->time_ms, d->seq);
 	if (d->outcome == CHAT_DUPLICATE) {
 		json_out_key(o, "duplicate");
 		json_out_bool(o, true);
+	} else if (m != NULL && m->replay != NULL) {
+		replay_owes(m);
+		event = NULL;
 	}
-	reply_end(chat, s, EVENT_SENT, p->has_ack, p->ack);
+	reply_end_stored(chat, s, event, has_ack, ack);
 }
 
 static void
@@ -82,7 +82,7 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 	if (d->outcome == CHAT_STORED && p->kind == PENDING_MESSAGE) {
 		chat_count(chat, CHAT_COUNT_MESSAGES);
 		typing_message_stored(chat, s, p->room);
-		message_sent(chat, s, p, d);
+		message_sent(chat, s, p->room, p->has_ack, p->ack, d);
 		return;
 	}
 	if (p->kind == PENDING_MESSAGE)
@@ -96,7 +96,39 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 	if (p->kind == PENDING_MESSAGE)
 		chat->ops->rate_give_back(chat->ctx, s->conn,
 		    CHAT_RATE_MESSAGE);
-	message_sent(chat, s, p, d);
+	message_sent(chat, s, p->room, p->has_ack, p->ack, d);
+}
+
+/*
+ * A message that nobody here waits for may be of a socket that has been
+ * resumed here: sent on its old connection, stored behind its RESUME.
+ */
+static struct chat_socket *
+resumed_sender(const struct chat *chat, struct room *room,
+    const struct chat_delivery *d)
+{
+	struct chat_socket *s;
+
+	if (chat->nresumed == 0 ||
+	    (s = socket_by_id(chat, d->ev.field[1])) == NULL || !s->resumed ||
+	    room_member(room, s) == NULL)
+		return NULL;
+	return s;
+}
+
+static void
+message_show(struct chat *chat, struct room *room,
+    const struct chat_delivery *d, struct chat_socket *sender, bool waits)
+{
+	if (d->seq > room->last_seq)
+		room->last_seq = d->seq;
+	if (!TAILQ_EMPTY(&room->typing))
+		typing_message_comes(chat, room, d->ev.user);
+	if (!waits)
+		sender = resumed_sender(chat, room, d);
+	message_send(chat, room, d, sender);
+	if (!waits && sender != NULL)
+		message_sent(chat, sender, room, false, 0, d);
 }
 
 void
@@ -110,13 +142,8 @@ message_deliver(struct chat *chat, const struct chat_delivery *d)
 	 * another socket by now */
 	if (s != NULL && (p = pending_take(s, d->request)) == NULL)
 		s = NULL;
-	if (d->outcome == CHAT_STORED && room != NULL) {
-		if (d->seq > room->last_seq)
-			room->last_seq = d->seq;
-		if (!TAILQ_EMPTY(&room->typing))
-			typing_message_comes(chat, room, d->ev.user);
-		message_send(chat, room, d, s);
-	}
+	if (d->outcome == CHAT_STORED && room != NULL)
+		message_show(chat, room, d, s, p != NULL);
 	if (p != NULL) {
 		message_verdict(chat, s, p, d);
 		pending_free(chat, &p);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "chat/replay.h"
+#include "chat/resume.h"
 #include "chat/typing.h"
 #include "common/log.h"
 
@@ -49,10 +50,21 @@ chat_check_out(const struct json_out *o)
 }
 
 struct chat_frame
-chat_encode(struct chat *chat, const char *name, const struct json_out *o)
+chat_encode(struct chat *chat, const char *name, const struct json_out *o,
+    const char *offset)
 {
 	chat_check_out(o);
-	return chat->ops->encode(chat->ctx, name, o->p, o->len, NULL);
+	return chat->ops->encode(chat->ctx, name, o->p, o->len, offset);
+}
+
+const char *
+chat_offset(struct chat *chat)
+{
+	struct offset o;
+
+	o.pos = chat->pos;
+	o.npairs = 0;
+	return offset_write(&o, chat->offset);
 }
 
 uint64_t
@@ -93,7 +105,8 @@ chat_new(const struct config *cfg, const struct chat_ops *ops, void *ctx)
 	chat->ctx = ctx;
 	LIST_INIT(&chat->sockets);
 	TAILQ_INIT(&chat->typists);
-	STAILQ_INIT(&chat->agains);
+	TAILQ_INIT(&chat->laters);
+	TAILQ_INIT(&chat->finals);
 	return chat;
 }
 
@@ -102,16 +115,12 @@ chat_free(struct chat **chatp)
 {
 	struct chat *chat = *chatp;
 	struct chat_socket *s;
-	struct again *a;
 
 	if (chat == NULL)
 		return;
 	while ((s = LIST_FIRST(&chat->sockets)) != NULL)
 		chat_forget(chat, &s);
-	while ((a = STAILQ_FIRST(&chat->agains)) != NULL) {
-		STAILQ_REMOVE_HEAD(&chat->agains, entry);
-		free(a);
-	}
+	leave_free_all(chat);
 	CHECK(chat->rooms == NULL);
 	json_out_clear(&chat->reply);
 	json_out_clear(&chat->event);
@@ -134,6 +143,8 @@ chat_has_room(const struct chat *chat, uint64_t number)
 void
 chat_deliver(struct chat *chat, const struct chat_delivery *d)
 {
+	if (d->ev.type != CHAT_TYPING && d->gseq + 1 > chat->pos)
+		chat->pos = d->gseq + 1;
 	switch (d->ev.type) {
 	case CHAT_JOIN:
 		join_deliver(chat, d);
@@ -148,8 +159,13 @@ chat_deliver(struct chat *chat, const struct chat_delivery *d)
 		message_deliver(chat, d);
 		break;
 	case CHAT_RESUME:
+		resume_deliver(chat, d);
+		break;
 	case CHAT_RELEASE:
+		/* nobody sees it */
+		break;
 	case CHAT_ASK:
+		ask_deliver(chat, d);
 		break;
 	case CHAT_TYPING:
 		typing_deliver(chat, d);
@@ -158,40 +174,14 @@ chat_deliver(struct chat *chat, const struct chat_delivery *d)
 }
 
 void
-chat_publish_leave(struct chat *chat, uint64_t room, uint64_t user,
-    struct chat_str socket_id, struct chat_str user_id, struct chat_str reason)
-{
-	struct chat_event ev = { .type = CHAT_LEAVE,
-		.room = room,
-		.user = user,
-		.nfields = 3 };
-
-	ev.field[0] = socket_id;
-	ev.field[1] = user_id;
-	ev.field[2] = reason;
-	chat->ops->publish(chat->ctx, NULL, 0, &ev);
-}
-
-void
 chat_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 {
-	struct job *job;
-	enum produced done;
-
-	if ((job = STAILQ_FIRST(&socket_work(s)->jobs)) == NULL)
-		return;
-	if (job->kind == JOB_HISTORY) {
-		history_produce(chat, s, job);
-		done = PRODUCED_ALL;
-	} else {
-		done = replay_produce(chat, s, job, delivered);
-	}
-	if (done == PRODUCED_ALL)
-		job_remove(chat, s, job);
-	if (done == PRODUCED_STALLED)
-		chat->stalled = true;
-	else if (!STAILQ_EMPTY(&socket_work(s)->jobs))
-		chat->ops->want_produce(chat->ctx, s->conn);
+	if (delivered > chat->pos)
+		chat->pos = delivered;
+	if (s->resume != NULL)
+		resume_produce(chat, s, delivered);
+	else
+		jobs_produce(chat, s, delivered);
 }
 
 void
@@ -202,11 +192,12 @@ chat_tick(struct chat *chat)
 
 	typing_tick(chat, now);
 	leave_tick(chat, now);
+	resume_tick(chat);
 	if (!chat->stalled)
 		return;
 	chat->stalled = false;
 	LIST_FOREACH(s, &chat->sockets, entry) {
-		if (!STAILQ_EMPTY(&socket_work(s)->jobs))
+		if (s->resume != NULL || !STAILQ_EMPTY(&socket_work(s)->jobs))
 			chat->ops->want_produce(chat->ctx, s->conn);
 	}
 }
@@ -227,9 +218,11 @@ chat_announce(struct chat *chat, const char *code, const char *message)
 	json_out_key(o, "message");
 	json_out_cstring(o, message);
 	json_out_object_end(o);
-	frame = chat_encode(chat, "chat:disconnect-reason", o);
-	LIST_FOREACH(s, &chat->sockets, entry)
-		chat->ops->send(chat->ctx, s->conn, frame, CHAT_EVENT);
+	frame = chat_encode(chat, "chat:disconnect-reason", o, NULL);
+	LIST_FOREACH(s, &chat->sockets, entry) {
+		if (s->resume == NULL && !s->taken)
+			chat->ops->send(chat->ctx, s->conn, frame, CHAT_EVENT);
+	}
 }
 
 void

@@ -30,6 +30,7 @@
 
 #include "chat/chat.h"
 #include "chat/count.h"
+#include "chat/offset.h"
 #include "common/json.h"
 
 #define CHAT_ID_MAX 100
@@ -46,16 +47,21 @@ struct chat_id {
 	char text[CHAT_ID_MAX + 1];
 };
 
-/* A leave that the store could not take: it is published again. */
-struct again {
-	STAILQ_ENTRY(again) entry;
-	uint64_t due_ms, room, user;
-	/* socket id, user id, reason, each with its NUL */
-	size_t len[3];
-	char text[];
+/* A LEAVE that nobody waits for. */
+struct leave {
+	uint64_t room, user;
+	struct chat_owner owner;
+	unsigned flags;
+	struct chat_str socket_id, user_id, reason;
 };
 
+/* One that is published later (leave.c). */
+struct later;
+/* A socket that was disconnected on purpose while it was joining (leave.c). */
+struct final;
+
 TAILQ_HEAD(typist_list, typist);
+TAILQ_HEAD(later_list, later);
 
 struct chat {
 	const struct config *cfg;
@@ -63,15 +69,28 @@ struct chat {
 	void *ctx;
 	struct room *rooms;
 	LIST_HEAD(, chat_socket) sockets;
+	/* those that can be resumed, by their public ids */
+	struct chat_socket *by_id;
 	size_t nsockets, nmembers;
+	/* of by_id: those that were resumed; that may have been taken over
+	 * while this worker was not listening */
+	size_t nresumed, ndoubtful;
 	uint32_t last_request;
+	/* everything below this position has been delivered */
+	uint64_t pos;
 	/* some jobs wait for the store to be readable again */
 	bool stalled;
+	/* whom an op is called for that may call back; NULL: it is gone */
+	struct chat_socket *calling;
 	/* who types here, the first to expire first */
 	struct typist_list typists;
-	STAILQ_HEAD(, again) agains;
-	/* scratch: one answer to a client; one event to a room */
+	/* the first that is due first */
+	struct later_list laters;
+	TAILQ_HEAD(, final) finals;
+	size_t nfinals;
+	/* scratch: one answer to a client; one event to a room; an offset */
 	struct json_out reply, event;
+	char offset[OFFSET_TEXT_SIZE];
 	/* security lines in this second, and how many were left out */
 	uint64_t security_second;
 	unsigned security_lines, security_left_out;
@@ -98,20 +117,19 @@ void chat_id_set(struct chat_id *id_r, struct chat_str id);
 
 /* Ends the worker if 'o' could not be written. */
 void chat_check_out(const struct json_out *o);
-/* Encode what 'o' holds; ends the worker if it could not be written. */
+/*
+ * Encode what 'o' holds; ends the worker if it could not be written.
+ * 'offset' is NULL for what is not stored.
+ */
 struct chat_frame chat_encode(struct chat *chat, const char *name,
-    const struct json_out *o);
+    const struct json_out *o, const char *offset);
+/* The offset of those who have got everything; in chat->offset. */
+const char *chat_offset(struct chat *chat);
 uint64_t chat_mono_ms(struct chat *chat);
 uint64_t chat_real_ms(struct chat *chat);
 void chat_count(struct chat *chat, enum chat_count what);
 /* The number of the next request; never 0. */
 uint32_t chat_next_request(struct chat *chat);
-
-/*
- * Publish a LEAVE that nobody waits for.
- */
-void chat_publish_leave(struct chat *chat, uint64_t room, uint64_t user,
-    struct chat_str socket_id, struct chat_str user_id, struct chat_str reason);
 
 /* Events in their turn: join.c, leave.c, presence.c, deliver.c, typing.c. */
 void join_deliver(struct chat *chat, const struct chat_delivery *d);
@@ -119,9 +137,25 @@ void leave_deliver(struct chat *chat, const struct chat_delivery *d);
 void presence_deliver(struct chat *chat, const struct chat_delivery *d);
 void message_deliver(struct chat *chat, const struct chat_delivery *d);
 void typing_deliver(struct chat *chat, const struct chat_delivery *d);
+void resume_deliver(struct chat *chat, const struct chat_delivery *d);
+void ask_deliver(struct chat *chat, const struct chat_delivery *d);
 
-/* Publish again what the store could not take (leave.c). */
+/* Leaves that nobody waits for (leave.c): now, or in 'ms', unless the socket
+ * is in the room then. */
+void leave_publish(struct chat *chat, const struct leave *l);
+void leave_later(struct chat *chat, const struct leave *l, uint64_t ms);
+/* The flags of a leave for this reason. */
+unsigned leave_flags(const char *reason);
+/*
+ * The socket goes for good while it is joining: what it enters then is left
+ * with these flags and this reason.
+ */
+void leave_final(struct chat *chat, const struct chat_socket *s,
+    const char *reason);
+/* It entered 'd' and is gone: leave again. */
+void leave_gone(struct chat *chat, const struct chat_delivery *d);
 void leave_tick(struct chat *chat, uint64_t now_ms);
+void leave_free_all(struct chat *chat);
 
 /*
  * Count a security event and log it (at most SECURITY_LINES a second);

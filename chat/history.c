@@ -46,7 +46,7 @@ history_handle(struct request *r)
 
 	if (socket_work(r->s)->njobs >= JOBS_MAX)
 		return CHAT_E_OVERLOADED;
-	job = job_add(r->chat, r->s, JOB_HISTORY, r->room);
+	job = job_add(r->chat, r->s, JOB_HISTORY, r->room, false);
 	job->limit = r->u.history.limit;
 	if (max > 0 && job->limit > max)
 		job->limit = max;

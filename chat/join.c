@@ -7,14 +7,15 @@
  * before it, and what comes after it is live.
  */
 
+#include "chat/join.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chat/identity.h"
 #include "chat/render.h"
-#include "chat/replay.h"
-#include "chat/request.h"
+#include "chat/resume.h"
 #include "common/log.h"
 
 #define EVENT_JOIN_SUCCESS "chat:join-session-success"
@@ -27,6 +28,7 @@ struct join {
 	const char *session, *workspace, *agent;
 	bool has_after;
 	uint64_t after_seq;
+	bool truncated;
 	bool has_ack;
 	uint64_t ack;
 	uint64_t time_ms;
@@ -133,37 +135,32 @@ put_names(struct json_out *o, const struct join *join)
 	json_out_cstring(o, room);
 }
 
-/* The first seq to replay; 0: nothing.  Many are cut to the newest. */
-static uint64_t
-replay_from(const struct chat *chat, const struct join *join, bool *truncated_r)
+uint64_t
+replay_from(const struct chat *chat, bool has_after, uint64_t after_seq,
+    uint64_t last_seq, bool *truncated_r)
 {
 	uint64_t max = chat->cfg->replay_max, from;
 
-	if (!join->has_after || join->after_seq >= join->last_seq)
+	if (!has_after || after_seq >= last_seq)
 		return 0;
-	from = join->after_seq + 1;
-	if (max > 0 && join->last_seq - join->after_seq > max) {
-		from = join->last_seq - max + 1;
+	from = after_seq + 1;
+	if (max > 0 && last_seq - after_seq > max) {
+		from = last_seq - max + 1;
 		*truncated_r = true;
 	}
 	return from;
 }
 
-/*
- * Tell the joiner, and begin its replay.  -1 if the roster cannot be read;
- * then nothing was sent.
- */
+/* The answer into chat->reply; -1 if the roster cannot be read. */
 static int
-join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
-    struct member *m, const struct join *join)
+answer_render(struct chat *chat, const struct chat_socket *s, struct room *room,
+    const struct join *join, uint64_t *pos_r)
 {
 	struct json_out *o = reply_begin(chat);
 	struct roster roster = { .o = o,
 		.session = room->session,
 		.socket_id = s->id,
 		.self = self_of(s, join->time_ms) };
-	uint64_t pos, from;
-	bool truncated = false;
 
 	put_names(o, join);
 	json_out_key(o, "timestamp");
@@ -171,7 +168,7 @@ join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
 	json_out_key(o, "presences");
 	json_out_array(o);
 	if (chat->ops->roster(chat->ctx, room->number, roster_add, &roster,
-		&pos) == -1)
+		pos_r) == -1)
 		return -1;
 	if (!roster.seen)
 		render_presence(o, room->session, &roster.self);
@@ -183,17 +180,58 @@ join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
 	json_out_key(o, "lastRevision");
 	json_out_u64(o, join->last_revision);
 	json_out_inside(o, "\"receipts\":[],\"streams\":[]", 26);
-	from = replay_from(chat, join, &truncated);
-	if (truncated) {
+	if (join->truncated) {
 		json_out_key(o, "truncated");
 		json_out_bool(o, true);
 	}
+	return 0;
+}
+
+/*
+ * Tell the joiner, and begin its replay (which the offset of the answer
+ * tells of).  -1 if the roster cannot be read; then nothing was sent.
+ */
+static int
+join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
+    struct member *m, struct join *join)
+{
+	uint64_t pos, from;
+
+	from = replay_from(chat, join->has_after, join->after_seq,
+	    join->last_seq, &join->truncated);
+	if (answer_render(chat, s, room, join, &pos) == -1)
+		return -1;
 	m->roster_pos = pos;
-	reply_end(chat, s, EVENT_JOIN_SUCCESS, join->has_ack, join->ack);
 	if (from > 0)
-		replay_start(chat, room, m, from, join->last_seq);
+		(void)replay_start(chat, room, m, from, join->last_seq);
 	else if (join->has_after)
 		replay_stop(chat, m);
+	reply_end_stored(chat, s, EVENT_JOIN_SUCCESS, join->has_ack, join->ack);
+	return 0;
+}
+
+int
+join_answer_again(struct chat *chat, struct chat_socket *s, struct job *job,
+    size_t *bytes)
+{
+	struct room *room = job->room;
+	const struct member *m = room_member(room, s);
+	struct join join = {
+		.session = room->session,
+		.workspace = room->workspace,
+		.agent = m->agent == NULL ? "" : m->agent,
+		.truncated = job->truncated,
+		.time_ms = m->joined_ms,
+		.last_seq = job->last_seq,
+	};
+	uint64_t pos;
+
+	/* changes of presence are sent behind the presence-sync */
+	if (answer_render(chat, s, room, &join, &pos) == -1)
+		return -1;
+	job->unanswered = false;
+	*bytes += chat->reply.len;
+	reply_end_stored(chat, s, EVENT_JOIN_SUCCESS, false, 0);
 	return 0;
 }
 
@@ -234,45 +272,57 @@ join_again(struct request *r, const struct joined *j)
 	return CHAT_OK;
 }
 
-static uint32_t
-joins_pending(const struct chat_socket *s)
+struct pending *
+join_publish(struct chat *chat, struct chat_socket *s,
+    const struct join_wish *wish)
 {
-	const struct pending *p;
-	uint32_t n = 0;
-
-	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry)
-		n += p->kind == PENDING_JOIN;
-	return n;
-}
-
-static void
-join_publish(struct request *r)
-{
-	const struct chat_id *ids[] = { &r->session, &r->workspace, &r->agent };
-	struct chat_socket *s = r->s;
+	const struct chat_id *ids[] = { wish->session, wish->workspace,
+		wish->agent };
 	const struct identity *id = s->identity;
-	struct chat_event ev = { .type = CHAT_JOIN, .nfields = 8 };
+	struct chat_event ev = { .type = CHAT_JOIN,
+		.flags = wish->flags,
+		.nfields = 8 };
 	struct pending *p;
-	char *to;
-	int i;
+	char after[24], *to;
+	int i, len = 0;
 
-	p = pending_add(r->chat, s, PENDING_JOIN, NULL,
-	    r->session.len + r->workspace.len + r->agent.len + 3);
+	p = pending_add(chat, s, PENDING_JOIN, NULL,
+	    ids[0]->len + ids[1]->len + ids[2]->len + 3);
 	for (i = 0, to = p->names; i < 3; i++) {
 		memcpy(to, ids[i]->text, ids[i]->len);
 		to += ids[i]->len + 1;
 	}
+	if (wish->has_after)
+		len = snprintf(after, sizeof(after), "%llu",
+		    (unsigned long long)wish->after_seq);
+	ev.field[0] = chat_str(wish->workspace->text, wish->workspace->len);
+	ev.field[1] = chat_str(wish->session->text, wish->session->len);
+	ev.field[2] = chat_cstr(id->user_id);
+	ev.field[3] = chat_cstr(id->user_name);
+	ev.field[4] = chat_cstr(s->id);
+	ev.field[5] = chat_str(wish->agent->text, wish->agent->len);
+	ev.field[6] = chat_cstr(s->pid);
+	ev.field[7] = chat_str(after, (size_t)len);
+	socket_publish(chat, s, p->request, &ev);
+	return p;
+}
+
+static void
+join_ask(struct request *r)
+{
+	const struct join_wish wish = {
+		.session = &r->session,
+		.workspace = &r->workspace,
+		.agent = &r->agent,
+		.has_after = r->u.join.has_after,
+		.after_seq = r->u.join.after_seq,
+	};
+	struct pending *p = join_publish(r->chat, r->s, &wish);
+
 	p->has_after = r->u.join.has_after;
 	p->after_seq = r->u.join.after_seq;
 	p->has_ack = r->has_ack;
 	p->ack = r->ack;
-	ev.field[0] = chat_str(r->workspace.text, r->workspace.len);
-	ev.field[1] = chat_str(r->session.text, r->session.len);
-	ev.field[2] = chat_cstr(id->user_id);
-	ev.field[3] = chat_cstr(id->user_name);
-	ev.field[4] = chat_cstr(s->id);
-	ev.field[5] = chat_str(r->agent.text, r->agent.len);
-	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
 }
 
 enum chat_error
@@ -291,14 +341,30 @@ join_handle(struct request *r)
 	if (j != NULL)
 		return join_again(r, j);
 	if (cfg->limits_sessions_per_socket > 0 &&
-	    r->s->njoined + joins_pending(r->s) >=
+	    r->s->njoined + socket_njoins(r->s) >=
 		cfg->limits_sessions_per_socket)
 		return CHAT_E_TOO_MANY_SESSIONS;
-	join_publish(r);
+	join_ask(r);
 	return CHAT_OK;
 }
 
 /* --- in its turn ---------------------------------------------------------------- */
+
+void
+join_refuse(struct chat *chat, struct chat_socket *s,
+    const struct chat_id *session, const struct chat_id *workspace,
+    const struct chat_id *agent, enum chat_error err)
+{
+	const struct error_context ctx = {
+		.event = EVENT_JOIN_ERROR,
+		.errors = CHAT_COUNT_JOIN_ERRORS,
+		.session = session,
+		.workspace = workspace,
+		.agent = agent,
+	};
+
+	reply_error(chat, s, err, &ctx);
+}
 
 static void
 join_refused(struct chat *chat, struct chat_socket *s, const struct pending *p,
@@ -321,6 +387,27 @@ join_refused(struct chat *chat, struct chat_socket *s, const struct pending *p,
 	reply_error(chat, s, err, &ctx);
 }
 
+static struct member *
+join_member(struct chat *chat, struct chat_socket *s, struct room *room,
+    const struct pending *p, const struct chat_delivery *d)
+{
+	enum identity_role role = IDENTITY_USER;
+	struct member *m;
+
+	s->user = d->ev.user;
+	if (d->seq > room->last_seq)
+		room->last_seq = d->seq;
+	if ((m = room_member(room, s)) == NULL)
+		m = room_add(chat, room, s);
+	m->joined_ms = d->time_ms;
+	(void)identity_allows(s->identity, room->workspace, room->session,
+	    &role);
+	m->role = role;
+	free(m->agent);
+	m->agent = copy_agent(pending_agent(p));
+	return m;
+}
+
 /* The socket is in; or it is not, because the store cannot tell with whom. */
 static void
 join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
@@ -338,28 +425,23 @@ join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
 		.last_seq = d->seq,
 		.last_revision = d->revision,
 	};
-	enum identity_role role = IDENTITY_USER;
-	struct member *m;
+	struct member *m = join_member(chat, s, room, p, d);
+	const struct leave leave = {
+		.room = room->number,
+		.user = s->user,
+		.owner = s->owner,
+		.socket_id = chat_cstr(s->id),
+		.user_id = d->ev.field[2],
+		.reason = chat_str("", 0),
+	};
 
-	s->user = d->ev.user;
-	if (d->seq > room->last_seq)
-		room->last_seq = d->seq;
-	if ((m = room_member(room, s)) == NULL)
-		m = room_add(chat, room, s);
-	m->joined_ms = d->time_ms;
-	(void)identity_allows(s->identity, room->workspace, room->session,
-	    &role);
-	m->role = role;
-	free(m->agent);
-	m->agent = copy_agent(join.agent);
 	if (join_answer(chat, s, room, m, &join) == 0) {
 		chat_count(chat, CHAT_COUNT_JOINS);
 		return;
 	}
 	replay_stop(chat, m);
 	room_remove(chat, room, s);
-	chat_publish_leave(chat, room->number, s->user, chat_cstr(s->id),
-	    d->ev.field[2], chat_str("", 0));
+	leave_publish(chat, &leave);
 	join_refused(chat, s, p, CHAT_E_STORE_UNAVAILABLE);
 }
 
@@ -382,8 +464,8 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		return;
 	json_out_reset(o);
 	render_presence(o, room->session, &m);
-	room_send_presence(chat, room, chat_encode(chat, EVENT_USER_JOINED, o),
-	    joiner, d->gseq);
+	room_send_presence(chat, room,
+	    chat_encode(chat, EVENT_USER_JOINED, o, NULL), joiner, d->gseq);
 }
 
 /* It left before it was in: the others see it come and go. */
@@ -391,13 +473,9 @@ static void
 join_gone(struct chat *chat, const struct room *room,
     const struct chat_delivery *d)
 {
-	static const char reason[] = "transport close";
-
 	/* or is it in, and nobody waits for this verdict? */
-	if (room != NULL && room_has_socket(room, d->ev.field[4]))
-		return;
-	chat_publish_leave(chat, d->ev.room, d->ev.user, d->ev.field[4],
-	    d->ev.field[2], chat_str(reason, sizeof(reason) - 1));
+	if (room == NULL || !room_has_socket(room, d->ev.field[4]))
+		leave_gone(chat, d);
 }
 
 static void
@@ -406,19 +484,27 @@ join_own(struct chat *chat, struct chat_socket *s, struct pending *p,
 {
 	struct room *room;
 	bool in = d->outcome == CHAT_STORED || d->outcome == CHAT_DUPLICATE;
+	bool resumes = s->resume != NULL;
 
-	if (!in) {
+	if (!in && resumes) {
+		resume_joined(chat, s, p, NULL, error_of(d->outcome));
+	} else if (!in) {
 		join_refused(chat, s, p, error_of(d->outcome));
 	} else {
 		room =
 		    room_get(chat, d->ev.room, d->ev.field[0], d->ev.field[1]);
-		join_enter(chat, s, room, p, d);
+		if (resumes)
+			resume_joined(chat, s, p,
+			    join_member(chat, s, room, p, d), CHAT_OK);
+		else
+			join_enter(chat, s, room, p, d);
 		if (d->outcome == CHAT_STORED)
 			tell_room(chat, room, d, s);
 		room_unref(chat, room);
 	}
 	pending_free(chat, &p);
-	socket_resume(chat, s);
+	if (!resumes)
+		socket_do_deferred(chat, s);
 }
 
 void

@@ -5,6 +5,7 @@
  * chat:leave-session, and what leaving means to those who stay.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,9 @@
 #define EVENT_USER_LEFT "chat:user-left"
 /* when a leave that the store could not take is published again */
 #define AGAIN_MS 1000
+/* verdicts about joins of those who went for good are awaited so long */
+#define FINAL_MS 60000
+#define FINALS_MAX 1024
 
 bool
 leave_parse(struct request *r)
@@ -40,53 +44,194 @@ leave_handle(struct request *r)
 	ev.field[0] = chat_cstr(s->id);
 	ev.field[1] = chat_cstr(s->identity->user_id);
 	ev.field[2] = chat_str("", 0);
-	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
+	socket_publish(r->chat, s, p->request, &ev);
 	return CHAT_OK;
 }
 
-/* --- in its turn --------------------------------------------------------------- */
+/* --- that nobody waits for ------------------------------------------------ */
+
+struct later {
+	TAILQ_ENTRY(later) entry;
+	uint64_t due_ms;
+	struct leave leave;
+	char text[];
+};
+
+/* It went for good while it was joining. */
+struct final {
+	TAILQ_ENTRY(final) entry;
+	/* joins that are still under way; if that is not told: until when */
+	uint32_t njoins;
+	uint64_t due_ms;
+	char reason[32];
+	char socket_id[CHAT_SOCKET_ID_MAX + 1];
+};
+
+unsigned
+leave_flags(const char *reason)
+{
+	static const char *const meant[] = { "client namespace disconnect",
+		"server namespace disconnect", "kicked", "parse error" };
+	size_t i;
+
+	for (i = 0; i < sizeof(meant) / sizeof(meant[0]); i++) {
+		if (strcmp(reason, meant[i]) == 0)
+			return CHAT_F_FINAL;
+	}
+	return CHAT_F_LOST;
+}
+
+void
+leave_publish(struct chat *chat, const struct leave *l)
+{
+	struct chat_event ev = { .type = CHAT_LEAVE,
+		.flags = l->flags,
+		.room = l->room,
+		.user = l->user,
+		.owner = l->owner,
+		.nfields = 3 };
+
+	ev.field[0] = l->socket_id;
+	ev.field[1] = l->user_id;
+	ev.field[2] = l->reason;
+	chat->ops->publish(chat->ctx, NULL, 0, &ev);
+}
+
+static struct chat_str
+keep(char **to, struct chat_str s)
+{
+	struct chat_str kept = { *to, s.len };
+
+	memcpy(*to, s.p, s.len);
+	*to += s.len;
+	return kept;
+}
+
+void
+leave_later(struct chat *chat, const struct leave *l, uint64_t ms)
+{
+	struct later *a, *before;
+	char *to;
+
+	a = chat_alloc(
+	    sizeof(*a) + l->socket_id.len + l->user_id.len + l->reason.len);
+	a->due_ms = chat_mono_ms(chat) + ms;
+	a->leave = *l;
+	to = a->text;
+	a->leave.socket_id = keep(&to, l->socket_id);
+	a->leave.user_id = keep(&to, l->user_id);
+	a->leave.reason = keep(&to, l->reason);
+	before = TAILQ_LAST(&chat->laters, later_list);
+	while (before != NULL && before->due_ms > a->due_ms)
+		before = TAILQ_PREV(before, later_list, entry);
+	if (before == NULL)
+		TAILQ_INSERT_HEAD(&chat->laters, a, entry);
+	else
+		TAILQ_INSERT_AFTER(&chat->laters, before, a, entry);
+}
 
 static void
-leave_again(struct chat *chat, const struct chat_delivery *d)
+final_free(struct chat *chat, struct final *f)
 {
-	const struct chat_str *f = d->ev.field;
-	struct again *a;
-	char *to;
-	int i;
+	TAILQ_REMOVE(&chat->finals, f, entry);
+	chat->nfinals--;
+	free(f);
+}
 
-	a = chat_alloc(sizeof(*a) + f[0].len + f[1].len + f[2].len);
-	a->due_ms = chat_mono_ms(chat) + AGAIN_MS;
-	a->room = d->ev.room;
-	a->user = d->ev.user;
-	for (i = 0, to = a->text; i < 3; i++) {
-		a->len[i] = f[i].len;
-		memcpy(to, f[i].p, f[i].len);
-		to += f[i].len;
+void
+leave_final(struct chat *chat, const struct chat_socket *s, const char *reason)
+{
+	struct final *f = chat_alloc(sizeof(*f));
+
+	/* who hangs up like that all the time is not remembered for ever */
+	if (chat->nfinals == FINALS_MAX)
+		final_free(chat, TAILQ_FIRST(&chat->finals));
+	f->njoins = socket_njoins(s);
+	f->due_ms = chat_mono_ms(chat) + FINAL_MS;
+	snprintf(f->reason, sizeof(f->reason), "%s", reason);
+	snprintf(f->socket_id, sizeof(f->socket_id), "%s", s->id);
+	TAILQ_INSERT_TAIL(&chat->finals, f, entry);
+	chat->nfinals++;
+}
+
+void
+leave_gone(struct chat *chat, const struct chat_delivery *d)
+{
+	struct leave l = {
+		.room = d->ev.room,
+		.user = d->ev.user,
+		.owner = d->ev.owner,
+		.flags = CHAT_F_LOST,
+		.socket_id = d->ev.field[4],
+		.user_id = d->ev.field[2],
+		.reason = chat_cstr("transport close"),
+	};
+	struct final *f;
+
+	TAILQ_FOREACH(f, &chat->finals, entry) {
+		if (strlen(f->socket_id) == l.socket_id.len &&
+		    memcmp(f->socket_id, l.socket_id.p, l.socket_id.len) == 0)
+			break;
 	}
-	STAILQ_INSERT_TAIL(&chat->agains, a, entry);
+	if (f != NULL) {
+		l.flags = CHAT_F_FINAL;
+		l.reason = chat_cstr(f->reason);
+	}
+	leave_publish(chat, &l);
+	if (f != NULL && --f->njoins == 0)
+		final_free(chat, f);
 }
 
 void
 leave_tick(struct chat *chat, uint64_t now_ms)
 {
 	struct room *room;
-	struct again *a;
-	const char *p;
+	struct later *a;
+	struct final *f;
 
 	while (
-	    (a = STAILQ_FIRST(&chat->agains)) != NULL && a->due_ms <= now_ms) {
-		STAILQ_REMOVE_HEAD(&chat->agains, entry);
-		p = a->text;
-		room = room_find(chat, a->room);
+	    (a = TAILQ_FIRST(&chat->laters)) != NULL && a->due_ms <= now_ms) {
+		TAILQ_REMOVE(&chat->laters, a, entry);
+		room = room_find(chat, a->leave.room);
 		/* unless it has come back */
-		if (room == NULL ||
-		    !room_has_socket(room, chat_str(p, a->len[0])))
-			chat_publish_leave(chat, a->room, a->user,
-			    chat_str(p, a->len[0]),
-			    chat_str(p + a->len[0], a->len[1]),
-			    chat_str(p + a->len[0] + a->len[1], a->len[2]));
+		if (room == NULL || !room_has_socket(room, a->leave.socket_id))
+			leave_publish(chat, &a->leave);
 		free(a);
 	}
+	while ((f = TAILQ_FIRST(&chat->finals)) != NULL && f->due_ms <= now_ms)
+		final_free(chat, f);
+}
+
+void
+leave_free_all(struct chat *chat)
+{
+	struct later *a;
+	struct final *f;
+
+	while ((a = TAILQ_FIRST(&chat->laters)) != NULL) {
+		TAILQ_REMOVE(&chat->laters, a, entry);
+		free(a);
+	}
+	while ((f = TAILQ_FIRST(&chat->finals)) != NULL)
+		final_free(chat, f);
+}
+
+/* --- in its turn ----------------------------------------------------------- */
+
+static void
+leave_again(struct chat *chat, const struct chat_delivery *d)
+{
+	struct leave l = {
+		.room = d->ev.room,
+		.user = d->ev.user,
+		.owner = d->ev.owner,
+		.flags = d->ev.flags,
+		.socket_id = d->ev.field[0],
+		.user_id = d->ev.field[1],
+		.reason = d->ev.field[2],
+	};
+
+	leave_later(chat, &l, AGAIN_MS);
 }
 
 static void
@@ -114,8 +259,8 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		return;
 	json_out_reset(o);
 	render_left(o, room->session, d, time_ms);
-	room_send_presence(chat, room, chat_encode(chat, EVENT_USER_LEFT, o),
-	    NULL, d->gseq);
+	room_send_presence(chat, room,
+	    chat_encode(chat, EVENT_USER_LEFT, o, NULL), NULL, d->gseq);
 }
 
 void
@@ -140,6 +285,28 @@ leave_deliver(struct chat *chat, const struct chat_delivery *d)
 	if (p != NULL) {
 		leave_answer(chat, s, p, time_ms);
 		pending_free(chat, &p);
-		socket_resume(chat, s);
+		socket_do_deferred(chat, s);
 	}
+}
+
+/*
+ * The store's writer is not sure about a member of ours.  Who is not here
+ * has left, whatever became of that.
+ */
+void
+ask_deliver(struct chat *chat, const struct chat_delivery *d)
+{
+	struct room *room = room_find(chat, d->ev.room);
+	struct leave l = {
+		.room = d->ev.room,
+		.user = d->ev.user,
+		.owner = d->ev.owner,
+		.flags = CHAT_F_LOST,
+		.socket_id = d->ev.field[0],
+		.user_id = d->ev.field[1],
+		.reason = chat_cstr("transport close"),
+	};
+
+	if (d->own && (room == NULL || !room_has_socket(room, l.socket_id)))
+		leave_publish(chat, &l);
 }

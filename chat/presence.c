@@ -55,7 +55,7 @@ presence_handle(struct request *r)
 	len = snprintf(joined, sizeof(joined), "%llu",
 	    (unsigned long long)r->member->joined_ms);
 	ev.field[4] = chat_str(joined, (size_t)len);
-	r->chat->ops->publish(r->chat->ctx, s, p->request, &ev);
+	socket_publish(r->chat, s, p->request, &ev);
 	return CHAT_OK;
 }
 
@@ -91,7 +91,7 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 	json_out_reset(o);
 	render_presence(o, room->session, &m);
 	room_send_presence(chat, room,
-	    chat_encode(chat, EVENT_PRESENCE_UPDATED, o), s, d->gseq);
+	    chat_encode(chat, EVENT_PRESENCE_UPDATED, o, NULL), s, d->gseq);
 }
 
 static void

@@ -41,6 +41,16 @@ render_message(struct json_out *o, const char *session, struct chat_str body,
 }
 
 void
+render_sent(struct json_out *o, struct chat_str id, const char *session,
+    uint64_t time_ms, uint64_t seq)
+{
+	member_str(o, "messageId", id);
+	member_u64(o, "timestamp", time_ms);
+	member_cstr(o, "sessionId", session);
+	member_u64(o, "seq", seq);
+}
+
+void
 render_presence(struct json_out *o, const char *session,
     const struct chat_member *m)
 {

@@ -14,6 +14,10 @@
 void render_message(struct json_out *o, const char *session,
     struct chat_str body, uint64_t time_ms, uint64_t seq);
 
+/* The members of the answer to a message, chat:message-sent. */
+void render_sent(struct json_out *o, struct chat_str id, const char *session,
+    uint64_t time_ms, uint64_t seq);
+
 /* A ChatPresence. */
 void render_presence(struct json_out *o, const char *session,
     const struct chat_member *m);

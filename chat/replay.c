@@ -2,9 +2,15 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * While a member's replay runs, its new messages are not sent to it as they
- * come: they are in the store too, and the replay takes them from there until
- * it has caught up with what was delivered.  So nothing is kept for it.
+ * While a member's replay runs, nothing of its room is sent to it as it
+ * comes: the messages are in the store too, and the replay takes them from
+ * there until it has caught up with what was delivered.  So nothing is kept
+ * for it.  Its own messages it gets as what they are to it: the answers to
+ * its requests.  Only those that were there before it joined come as
+ * messages.
+ *
+ * So one number, the next seq, says how far it is in that room, and stands
+ * in the offset of whatever it is sent meanwhile (offset.h).
  */
 
 #include "chat/replay.h"
@@ -12,18 +18,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/join.h"
 #include "chat/render.h"
-#include "chat/typing.h"
+#include "chat/request.h"
 #include "common/log.h"
 
-#define EVENT_MESSAGE "chat:message-received"
-#define EVENT_PRESENCE_SYNC "chat:presence-sync"
-/* entries of a presence-sync */
-#define SYNC_MAX 200
+/* rows that are looked at in one piece, if few of them are sent */
+#define PIECE_ROWS 1000
+
+/* --- jobs ------------------------------------------------------------------ */
 
 struct job *
 job_add(struct chat *chat, struct chat_socket *s, enum job_kind kind,
-    struct room *room)
+    struct room *room, bool first)
 {
 	struct job *job = chat_alloc(sizeof(*job));
 	struct work *w = socket_work_make(s);
@@ -31,17 +38,24 @@ job_add(struct chat *chat, struct chat_socket *s, enum job_kind kind,
 	job->kind = kind;
 	job->room = room;
 	room_ref(room);
-	STAILQ_INSERT_TAIL(&w->jobs, job, entry);
+	if (first)
+		STAILQ_INSERT_HEAD(&w->jobs, job, entry);
+	else
+		STAILQ_INSERT_TAIL(&w->jobs, job, entry);
 	w->njobs++;
+	if (kind == JOB_REPLAY)
+		socket_count_replays(s, 1);
 	chat->ops->want_produce(chat->ctx, s->conn);
 	return job;
 }
 
-void
+static void
 job_remove(struct chat *chat, struct chat_socket *s, struct job *job)
 {
 	STAILQ_REMOVE(&s->work->jobs, job, job, entry);
 	s->work->njobs--;
+	if (job->kind == JOB_REPLAY)
+		socket_count_replays(s, -1);
 	socket_work_done(s);
 	room_unref(chat, job->room);
 	free(job);
@@ -56,14 +70,18 @@ jobs_forget(struct chat *chat, struct chat_socket *s)
 		job_remove(chat, s, job);
 }
 
-void
+struct job *
 replay_start(struct chat *chat, struct room *room, struct member *m,
     uint64_t from, uint64_t own_to)
 {
+	/* what it owes is owed, whatever is asked for now */
+	if (m->replay != NULL && m->replay->owes)
+		replay_stop(chat, m);
 	if (m->replay == NULL)
-		m->replay = job_add(chat, m->s, JOB_REPLAY, room);
+		m->replay = job_add(chat, m->s, JOB_REPLAY, room, false);
 	m->replay->next = from;
 	m->replay->own_to = own_to;
+	return m->replay;
 }
 
 void
@@ -71,18 +89,46 @@ replay_stop(struct chat *chat, struct member *m)
 {
 	struct job *job = m->replay;
 
-	if (job != NULL) {
-		m->replay = NULL;
+	if (job == NULL)
+		return;
+	m->replay = NULL;
+	if (!job->owes) {
 		job_remove(chat, m->s, job);
+		return;
 	}
+	job->kind = JOB_ANSWERS;
+	job->end = chat->pos;
+	socket_count_replays(m->s, -1);
 }
+
+void
+replay_owes(struct member *m)
+{
+	m->replay->owes = true;
+}
+
+struct offset_pair
+replay_position(const struct job *job)
+{
+	struct offset_pair pair = { .room = job->room->number };
+
+	if (job->unanswered)
+		return pair;
+	pair.next = job->next;
+	if (job->own_to >= job->next)
+		pair.own_to = job->own_to;
+	return pair;
+}
+
+/* --- messages -------------------------------------------------------------- */
 
 struct replay_run {
 	struct chat *chat;
 	struct chat_socket *s;
 	struct job *job;
-	uint64_t delivered;
-	size_t bytes;
+	/* the position where it has caught up */
+	uint64_t end;
+	size_t rows, bytes;
 	/* the piece is full */
 	bool full;
 };
@@ -100,125 +146,121 @@ is_own(const struct chat_socket *s, struct chat_str body)
 	    memcmp(end - 2 - len - n, key, n) == 0;
 }
 
+static void
+replay_send(struct replay_run *run, const struct chat_row *row, bool own)
+{
+	struct chat *chat = run->chat;
+	const char *session = run->job->room->session;
+	struct json_out *o = &chat->event;
+	struct chat_frame frame;
+
+	json_out_reset(o);
+	if (own) {
+		json_out_object(o);
+		render_sent(o, row->id, session, row->time_ms, row->seq);
+		json_out_object_end(o);
+	} else {
+		render_message(o, session, row->body, row->time_ms, row->seq);
+	}
+	frame = chat_encode(chat, own ? EVENT_SENT : EVENT_MESSAGE, o,
+	    socket_offset(chat, run->s));
+	chat->ops->send(chat->ctx, run->s->conn, frame, CHAT_ANSWER);
+	run->bytes += o->len;
+	chat_count(chat, CHAT_COUNT_REPLAYED);
+}
+
 static bool
 replay_row(void *arg, const struct chat_row *row)
 {
 	struct replay_run *run = arg;
-	struct chat *chat = run->chat;
-	struct room *room = run->job->room;
-	struct json_out *o = &chat->event;
-	struct chat_frame frame;
+	struct job *job = run->job;
+	bool own;
 
 	/* from here on it is delivered */
-	if (row->gseq >= run->delivered)
+	if (row->gseq >= run->end)
 		return false;
-	if (run->bytes >= PIECE_BYTES) {
+	if (run->bytes >= PIECE_BYTES || run->rows >= PIECE_ROWS) {
 		run->full = true;
 		return false;
 	}
-	run->job->next = row->seq + 1;
-	if (row->seq > room->last_seq)
-		room->last_seq = row->seq;
-	if (row->seq > run->job->own_to && is_own(run->s, row->body))
-		return true;
-	json_out_reset(o);
-	render_message(o, room->session, row->body, row->time_ms, row->seq);
-	frame = chat_encode(chat, EVENT_MESSAGE, o);
-	chat->ops->send(chat->ctx, run->s->conn, frame, CHAT_ANSWER);
-	run->bytes += o->len;
-	chat_count(chat, CHAT_COUNT_REPLAYED);
+	run->rows++;
+	job->next = row->seq + 1;
+	if (row->seq > job->room->last_seq)
+		job->room->last_seq = row->seq;
+	own = row->seq > job->own_to && is_own(run->s, row->body);
+	if (own ? row->gseq >= job->silent_below : job->kind == JOB_REPLAY)
+		replay_send(run, row, own);
 	return true;
 }
 
-enum produced
+/* The next piece of a replay, or of what is left of one. */
+static enum produced
 replay_produce(struct chat *chat, struct chat_socket *s, struct job *job,
-    uint64_t delivered)
+    uint64_t delivered, size_t *bytes)
 {
 	struct replay_run run = { .chat = chat,
 		.s = s,
 		.job = job,
-		.delivered = delivered };
+		.end = job->kind == JOB_ANSWERS ? job->end : delivered,
+		.bytes = *bytes };
 	struct member *m;
+	int rc;
 
-	if (chat->ops->messages(chat->ctx, job->room->number, job->next,
-		UINT64_MAX, false, replay_row, &run) == -1)
+	if (job->unanswered && join_answer_again(chat, s, job, bytes) == -1)
+		return PRODUCED_STALLED;
+	run.bytes = *bytes;
+	rc = chat->ops->messages(chat->ctx, job->room->number, job->next,
+	    UINT64_MAX, false, replay_row, &run);
+	*bytes = run.bytes;
+	if (rc == -1)
 		return PRODUCED_STALLED;
 	if (run.full)
 		return PRODUCED_PIECE;
-	m = room_member(job->room, s);
-	CHECK(m != NULL && m->replay == job);
-	m->replay = NULL;
+	if (job->kind == JOB_REPLAY) {
+		m = room_member(job->room, s);
+		CHECK(m != NULL && m->replay == job);
+		m->replay = NULL;
+	}
 	return PRODUCED_ALL;
 }
 
-/* --- after a gap ------------------------------------------------------------------ */
+/* --- all of it ------------------------------------------------------------- */
 
-struct sync {
-	struct json_out *o;
-	const char *session;
-	uint64_t count;
-};
-
-static bool
-sync_add(void *arg, const struct chat_member *m)
+static enum produced
+job_produce(struct chat *chat, struct chat_socket *s, struct job *job,
+    uint64_t delivered, size_t *bytes)
 {
-	struct sync *sync = arg;
-
-	if (sync->count++ < SYNC_MAX)
-		render_presence(sync->o, sync->session, m);
-	return true;
-}
-
-/* Everybody gets the whole roster, and changes from there on. */
-static void
-resync_presence(struct chat *chat, struct room *room)
-{
-	struct json_out *o = &chat->event;
-	struct sync sync = { .o = o, .session = room->session };
-	struct chat_frame frame;
-	uint64_t pos;
-	uint32_t i;
-
-	json_out_reset(o);
-	json_out_object(o);
-	json_out_key(o, "sessionId");
-	json_out_cstring(o, room->session);
-	json_out_key(o, "presences");
-	json_out_array(o);
-	if (chat->ops->roster(chat->ctx, room->number, sync_add, &sync, &pos) ==
-	    -1)
-		return;
-	json_out_array_end(o);
-	json_out_key(o, "count");
-	json_out_u64(o, sync.count);
-	json_out_object_end(o);
-	frame = chat_encode(chat, EVENT_PRESENCE_SYNC, o);
-	for (i = 0; i < room->nmembers; i++) {
-		room->members[i].roster_pos = pos;
-		chat->ops->send(chat->ctx, room->members[i].conn, frame,
-		    CHAT_EVENT);
+	switch (job->kind) {
+	case JOB_HISTORY:
+		history_produce(chat, s, job);
+		return PRODUCED_ALL;
+	case JOB_SYNC:
+		return sync_produce(chat, s, job, bytes);
+	case JOB_REPLAY:
+	case JOB_ANSWERS:
+		break;
 	}
+	return replay_produce(chat, s, job, delivered, bytes);
 }
 
 void
-chat_resync(struct chat *chat, uint64_t pos)
+jobs_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 {
-	struct room *room, *next;
-	struct member *m;
-	uint32_t i;
+	enum produced done = PRODUCED_ALL;
+	struct job *job;
+	size_t bytes = 0;
+	bool page = false;
 
-	/* what is below 'pos' comes out of the store: chat_produce() is told
-	 * that all of it was delivered */
-	(void)pos;
-	HASH_ITER(hh, chat->rooms, room, next) {
-		/* the message or leave that ended it may have been missed */
-		typing_clear(chat, room, true);
-		resync_presence(chat, room);
-		for (i = 0; i < room->nmembers; i++) {
-			m = &room->members[i];
-			if (m->replay == NULL)
-				replay_start(chat, room, m, room->last_seq + 1,
-				    room->last_seq);
-		}
+	/* a page of history is a piece, however small it is */
+	while (done == PRODUCED_ALL && bytes < PIECE_BYTES && !page &&
+	    (job = STAILQ_FIRST(&socket_work(s)->jobs)) != NULL) {
+		page = job->kind == JOB_HISTORY;
+		done = job_produce(chat, s, job, delivered, &bytes);
+		if (done == PRODUCED_ALL)
+			job_remove(chat, s, job);
 	}
+	if (done == PRODUCED_STALLED)
+		chat->stalled = true;
+	else if (!STAILQ_EMPTY(&socket_work(s)->jobs))
+		chat->ops->want_produce(chat->ctx, s->conn);
 }

@@ -151,7 +151,7 @@ reply_begin(struct chat *chat)
 
 static void
 reply_send(struct chat *chat, struct chat_socket *s, const char *event,
-    size_t skip, bool has_ack, uint64_t ack)
+    size_t skip, const char *offset, bool has_ack, uint64_t ack)
 {
 	struct json_out *o = &chat->reply;
 	struct chat_frame frame;
@@ -162,7 +162,7 @@ reply_send(struct chat *chat, struct chat_socket *s, const char *event,
 		CHECK(o->len > skip && o->p[skip] == ',');
 		o->p[skip] = '{';
 		frame = chat->ops->encode(chat->ctx, event, o->p + skip,
-		    o->len - skip, NULL);
+		    o->len - skip, offset);
 		chat->ops->send(chat->ctx, s->conn, frame, CHAT_ANSWER);
 		o->p[skip] = ',';
 	}
@@ -174,7 +174,15 @@ void
 reply_end(struct chat *chat, struct chat_socket *s, const char *event,
     bool has_ack, uint64_t ack)
 {
-	reply_send(chat, s, event, sizeof(OK_TRUE) - 1, has_ack, ack);
+	reply_send(chat, s, event, sizeof(OK_TRUE) - 1, NULL, has_ack, ack);
+}
+
+void
+reply_end_stored(struct chat *chat, struct chat_socket *s, const char *event,
+    bool has_ack, uint64_t ack)
+{
+	reply_send(chat, s, event, sizeof(OK_TRUE) - 1, socket_offset(chat, s),
+	    has_ack, ack);
 }
 
 static void
@@ -247,8 +255,8 @@ reply_error(struct chat *chat, struct chat_socket *s, enum chat_error err,
 	reply_id(o, "workspaceId", ctx->workspace);
 	reply_id(o, "agentId", ctx->agent);
 	reply_id(o, "messageId", ctx->message);
-	reply_send(chat, s, ctx->event, sizeof(OK_FALSE) - 1, ctx->has_ack,
-	    ctx->ack);
+	reply_send(chat, s, ctx->event, sizeof(OK_FALSE) - 1, NULL,
+	    ctx->has_ack, ctx->ack);
 }
 
 enum chat_error
@@ -346,6 +354,12 @@ chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
 	enum chat_error err;
 	bool sane;
 
+	if (s->taken)
+		return;
+	/* it comes before the answer to its CONNECT: done behind it */
+	if (s->resume != NULL &&
+	    socket_defer(s, name, args, size, has_ack, ack))
+		return;
 	if ((r.cmd = command_find(name)) == NULL) {
 		unknown_event(chat, s, has_ack, ack);
 		return;
@@ -355,7 +369,9 @@ chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
 	    r.payload.kind == JSON_KIND_OBJECT && r.cmd->parse(&r);
 	if (cfg->limits_event_bytes > 0 && size > cfg->limits_event_bytes)
 		sane = false;
-	if (r.session.len == 0 || !socket_busy(s, r.session.text))
+	if (s->resume != NULL)
+		err = CHAT_E_OVERLOADED;
+	else if (r.session.len == 0 || !socket_busy(s, r.session.text))
 		err = request_run(&r, sane);
 	else if (socket_defer(s, name, args, size, has_ack, ack))
 		err = CHAT_OK;

@@ -77,6 +77,8 @@ struct command {
 #define EVENT_LEAVE_ERROR "chat:leave-session-error"
 #define EVENT_SEND_ERROR "chat:send-message-error"
 #define EVENT_HISTORY_ERROR "chat:request-history-error"
+#define EVENT_MESSAGE "chat:message-received"
+#define EVENT_SENT "chat:message-sent"
 
 /* Members of a payload.  Optional: absent is fine, null or empty is not. */
 bool read_id(struct json_value v, struct chat_id *id_r);
@@ -92,6 +94,9 @@ bool read_optional_u64(struct json_value v, uint64_t min, uint64_t *n_r,
 struct json_out *reply_begin(struct chat *chat);
 void reply_end(struct chat *chat, struct chat_socket *s, const char *event,
     bool has_ack, uint64_t ack);
+/* The same for what is stored: the event has the socket's offset. */
+void reply_end_stored(struct chat *chat, struct chat_socket *s,
+    const char *event, bool has_ack, uint64_t ack);
 
 /* What an error tells besides itself. */
 struct error_context {

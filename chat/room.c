@@ -90,6 +90,7 @@ room_add(struct chat *chat, struct room *room, struct chat_socket *s)
 	memset(m, 0, sizeof(*m));
 	m->conn = s->conn;
 	m->s = s;
+	m->frame = socket_frame(s);
 	chat->nmembers++;
 	return m;
 }
@@ -160,14 +161,29 @@ room_has_socket(const struct room *room, struct chat_str socket_id)
 }
 
 void
-room_send_message(struct chat *chat, struct room *room, struct chat_frame frame,
-    const struct chat_socket *except)
+room_send_message(struct chat *chat, struct room *room, const char *event,
+    const struct json_out *o, const struct chat_socket *except)
 {
 	const struct member *m = room->members, *end = m + room->nmembers;
+	struct chat_frame shared[MEMBER_OWN], frame;
+	bool made[MEMBER_OWN] = { false };
 
 	for (; m < end; m++) {
-		if (m->replay == NULL && m->s != except)
-			chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
+		if (m->replay != NULL || m->s == except)
+			continue;
+		if (m->frame == MEMBER_OWN) {
+			frame = chat_encode(chat, event, o,
+			    socket_offset(chat, m->s));
+		} else {
+			if (!made[m->frame])
+				shared[m->frame] = chat_encode(chat, event, o,
+				    m->frame == MEMBER_PLAIN
+					? NULL
+					: chat_offset(chat));
+			made[m->frame] = true;
+			frame = shared[m->frame];
+		}
+		chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
 	}
 }
 
@@ -191,7 +207,7 @@ room_send_typing(struct chat *chat, struct room *room, struct chat_frame frame,
 	enum chat_priority prio = droppable ? CHAT_DROPPABLE : CHAT_EVENT;
 
 	for (; m < end; m++) {
-		if (m->s->user != user)
+		if (m->s->user != user && m->s->resume == NULL)
 			chat->ops->send(chat->ctx, m->conn, frame, prio);
 	}
 }

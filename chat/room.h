@@ -18,17 +18,30 @@
 struct job;
 struct typing;
 
+/* With which offset a member gets its live messages. */
+enum member_frame {
+	/* without */
+	MEMBER_PLAIN,
+	/* with that of all who have got everything */
+	MEMBER_SHARED,
+	/* with its own: some replay of its socket is running */
+	MEMBER_OWN,
+};
+
 /* One socket in one room: 48 bytes here and 16 in the socket. */
 struct member {
 	void *conn;
 	struct chat_socket *s;
 	/* not live: its messages come out of the store */
 	struct job *replay;
-	/* changes of presence below were told by the roster */
+	/* changes of presence below were told by the roster; UINT64_MAX:
+	 * they will be */
 	uint64_t roster_pos;
-	uint64_t joined_ms : 56;
+	uint64_t joined_ms : 48;
 	/* enum identity_role */
 	uint64_t role : 8;
+	/* enum member_frame */
+	uint64_t frame : 8;
 	/* named at join; NULL without one */
 	char *agent;
 };
@@ -86,13 +99,14 @@ struct member *room_member(struct room *room, const struct chat_socket *s);
 bool room_has_socket(const struct room *room, struct chat_str socket_id);
 
 /*
- * Send an event to members: of a message to all that are live but 'except';
+ * Send an event to members: a message to all that are live but 'except',
+ * encoded once for all that can share it;
  * of a change of presence at 'gseq' to all but 'except' that were not told by
  * the roster; of typing to all but the sockets of 'user', so that what is
  * 'droppable' may be left out for a slow one.
  */
-void room_send_message(struct chat *chat, struct room *room,
-    struct chat_frame frame, const struct chat_socket *except);
+void room_send_message(struct chat *chat, struct room *room, const char *event,
+    const struct json_out *o, const struct chat_socket *except);
 void room_send_presence(struct chat *chat, struct room *room,
     struct chat_frame frame, const struct chat_socket *except, uint64_t gseq);
 void room_send_typing(struct chat *chat, struct room *room,

@@ -192,7 +192,7 @@ send_publish(struct request *r, enum pending_kind kind, struct chat_str body)
 	ev.field[0] = chat_str(r->message.text, r->message.len);
 	ev.field[1] = chat_cstr(r->s->id);
 	ev.field[2] = body;
-	r->chat->ops->publish(r->chat->ctx, r->s, p->request, &ev);
+	socket_publish(r->chat, r->s, p->request, &ev);
 }
 
 enum chat_error

@@ -11,26 +11,101 @@
 
 #include "chat/identity.h"
 #include "chat/replay.h"
+#include "chat/resume.h"
 #include "chat/typing.h"
 #include "common/log.h"
+
+/* how long the one who takes a socket over has for joining its rooms */
+#define TAKEN_MS 5000
+
+struct chat_socket *
+socket_new(struct chat *chat, void *conn, struct identity **identity,
+    const struct chat_connect *options)
+{
+	struct chat_socket *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return NULL;
+	s->conn = conn;
+	s->identity = *identity;
+	*identity = NULL;
+	s->owner = options->owner;
+	s->offsets = options->offsets && chat->cfg->recovery_window > 0;
+	LIST_INSERT_HEAD(&chat->sockets, s, entry);
+	chat->nsockets++;
+	return s;
+}
+
+void
+socket_name(struct chat *chat, struct chat_socket *s, const char *id,
+    const char *pid)
+{
+	size_t len = strlen(id);
+
+	CHECK(len <= CHAT_SOCKET_ID_MAX && s->id[0] == '\0');
+	memcpy(s->id, id, len + 1);
+	if (pid == NULL || !s->offsets)
+		return;
+	CHECK(strlen(pid) == CHAT_SID_LEN);
+	memcpy(s->pid, pid, CHAT_SID_SIZE);
+	HASH_ADD_KEYPTR(hh, chat->by_id, s->id, len, s);
+}
+
+void
+socket_unname(struct chat *chat, struct chat_socket *s)
+{
+	if (s->pid[0] != '\0') {
+		HASH_DELETE(hh, chat->by_id, s);
+		chat->nresumed -= s->resumed;
+		chat->ndoubtful -= s->doubtful;
+		s->resumed = s->doubtful = false;
+	}
+	s->id[0] = s->pid[0] = '\0';
+}
+
+struct chat_socket *
+socket_by_id(const struct chat *chat, struct chat_str id)
+{
+	struct chat_socket *s;
+
+	HASH_FIND(hh, chat->by_id, id.p, id.len, s);
+	return s;
+}
 
 struct chat_socket *
 chat_connect(struct chat *chat, void *conn, struct identity **identity,
     const char *socket_id, const struct chat_connect *options)
 {
 	struct chat_socket *s;
-	size_t len = strlen(socket_id);
 
-	CHECK(len <= CHAT_SOCKET_ID_MAX);
-	if ((s = calloc(1, sizeof(*s))) == NULL)
-		return NULL;
-	s->conn = conn;
-	s->identity = *identity;
-	*identity = NULL;
-	memcpy(s->id, socket_id, len + 1);
-	LIST_INSERT_HEAD(&chat->sockets, s, entry);
-	chat->nsockets++;
+	if ((s = socket_new(chat, conn, identity, options)) != NULL)
+		socket_name(chat, s, socket_id, options->pid);
 	return s;
+}
+
+const char *
+chat_socket_pid(const struct chat_socket *s)
+{
+	return s->pid[0] == '\0' ? NULL : s->pid;
+}
+
+void
+socket_connected(struct chat *chat, struct chat_socket *s, bool recovered)
+{
+	chat->calling = s;
+	chat->ops->connected(chat->ctx, s->conn, s->id, chat_socket_pid(s),
+	    recovered);
+	if (chat->calling == s)
+		socket_do_deferred(chat, s);
+	chat->calling = NULL;
+}
+
+void
+socket_publish(struct chat *chat, struct chat_socket *s, uint32_t request,
+    struct chat_event *ev)
+{
+	ev->owner = s->owner;
+	chat->ops->publish(chat->ctx, request == 0 ? NULL : s, request, ev);
 }
 
 const struct identity *
@@ -93,22 +168,36 @@ leave_is_pending(const struct chat_socket *s, const struct room *room)
 	return false;
 }
 
+static struct leave
+leave_of(const struct chat_socket *s, const struct room *room,
+    const char *reason)
+{
+	return (struct leave){
+		.room = room->number,
+		.user = s->user,
+		.owner = s->owner,
+		.flags = leave_flags(reason),
+		.socket_id = chat_cstr(s->id),
+		.user_id = chat_cstr(s->identity->user_id),
+		.reason = chat_cstr(reason),
+	};
+}
+
 /* Out of all rooms; 'reason' NULL: without telling. */
 static void
 leave_all(struct chat *chat, struct chat_socket *s, const char *reason)
 {
 	struct room *room;
+	struct leave leave;
 
 	while (s->njoined > 0) {
 		room = s->joined[s->njoined - 1].room;
 		room_ref(room);
 		if (reason != NULL) {
 			typing_socket_leaves(chat, s, room);
+			leave = leave_of(s, room, reason);
 			if (!leave_is_pending(s, room))
-				chat_publish_leave(chat, room->number, s->user,
-				    chat_cstr(s->id),
-				    chat_cstr(s->identity->user_id),
-				    chat_cstr(reason));
+				leave_publish(chat, &leave);
 			chat_count(chat, CHAT_COUNT_LEAVES);
 		}
 		replay_stop(chat, room_member(room, s));
@@ -147,17 +236,60 @@ work_free(struct chat *chat, struct chat_socket *s)
 	CHECK(s->work == NULL);
 }
 
+/* On purpose: nothing of it shall come back. */
 static void
+forget_row(struct chat *chat, struct chat_socket *s, const char *reason)
+{
+	if (s->pid[0] == '\0' || (leave_flags(reason) & CHAT_F_FINAL) == 0)
+		return;
+	if (s->resume != NULL && s->njoined == 0)
+		resume_release(chat, s, 0);
+	if (socket_njoins(s) > 0)
+		leave_final(chat, s, reason);
+}
+
+void
 socket_free(struct chat *chat, struct chat_socket *s, const char *reason)
 {
+	if (reason != NULL)
+		forget_row(chat, s, reason);
 	leave_all(chat, s, reason);
 	if (s->work != NULL)
 		work_free(chat, s);
+	if (s->resume != NULL)
+		resume_free(s);
+	socket_unname(chat, s);
+	if (chat->calling == s)
+		chat->calling = NULL;
 	LIST_REMOVE(s, entry);
 	chat->nsockets--;
 	identity_free(&s->identity);
 	free(s->joined);
 	free(s);
+}
+
+void
+socket_take(struct chat *chat, struct chat_socket *s)
+{
+	struct leave leave;
+	struct room *room;
+	uint32_t i;
+
+	/* if the other does not join after all, somebody must leave */
+	for (i = 0; i < s->njoined; i++) {
+		room = s->joined[i].room;
+		typing_socket_leaves(chat, s, room);
+		leave = leave_of(s, room, "transport close");
+		leave_later(chat, &leave, TAKEN_MS);
+	}
+	leave_all(chat, s, NULL);
+	if (s->work != NULL)
+		work_free(chat, s);
+	if (s->resume != NULL)
+		resume_free(s);
+	socket_unname(chat, s);
+	s->taken = true;
+	chat_count(chat, CHAT_COUNT_TAKEN_OVER);
 }
 
 void
@@ -172,6 +304,53 @@ chat_forget(struct chat *chat, struct chat_socket **s)
 {
 	socket_free(chat, *s, NULL);
 	*s = NULL;
+}
+
+/* --- offsets --------------------------------------------------------------- */
+
+enum member_frame
+socket_frame(const struct chat_socket *s)
+{
+	if (!s->offsets)
+		return MEMBER_PLAIN;
+	return s->nreplays > 0 ? MEMBER_OWN : MEMBER_SHARED;
+}
+
+void
+socket_count_replays(struct chat_socket *s, int change)
+{
+	enum member_frame before = socket_frame(s);
+	struct joined *j;
+	uint32_t i;
+
+	s->nreplays = (uint32_t)((int)s->nreplays + change);
+	if (socket_frame(s) == before)
+		return;
+	for (i = 0; i < s->njoined; i++) {
+		j = &s->joined[i];
+		j->room->members[j->index].frame = socket_frame(s);
+	}
+}
+
+const char *
+socket_offset(struct chat *chat, const struct chat_socket *s)
+{
+	const struct job *job;
+	struct offset o;
+
+	if (!s->offsets)
+		return NULL;
+	o.pos = chat->pos;
+	o.npairs = 0;
+	STAILQ_FOREACH(job, &socket_work(s)->jobs, entry) {
+		if (!job_is_replay(job) || offset_add(&o, replay_position(job)))
+			continue;
+		/* more than fit: it is better to know nothing */
+		o.pos = 0;
+		o.npairs = 0;
+		break;
+	}
+	return offset_write(&o, chat->offset);
 }
 
 /* --- what is joined ------------------------------------------------------ */
@@ -320,6 +499,17 @@ socket_sends(const struct chat_socket *s, const struct room *room)
 	return false;
 }
 
+uint32_t
+socket_njoins(const struct chat_socket *s)
+{
+	const struct pending *p;
+	uint32_t n = 0;
+
+	STAILQ_FOREACH(p, &socket_work(s)->pendings, entry)
+		n += p->kind == PENDING_JOIN;
+	return n;
+}
+
 bool
 socket_busy(const struct chat_socket *s, const char *session)
 {
@@ -364,7 +554,7 @@ socket_defer(struct chat_socket *s, struct chat_str name, struct chat_str args,
 }
 
 void
-socket_resume(struct chat *chat, struct chat_socket *s)
+socket_do_deferred(struct chat *chat, struct chat_socket *s)
 {
 	struct deferred_list list = STAILQ_HEAD_INITIALIZER(list);
 	struct deferred *d;

@@ -13,6 +13,8 @@
 
 #include "chat/room.h"
 
+struct resume;
+
 #define DEFERRED_MAX 32
 #define DEFERRED_BYTES (256 * 1024)
 /* history requests that may wait for their turn */
@@ -27,6 +29,7 @@ enum pending_kind {
 	PENDING_MESSAGE,
 	/* over its rate: tell whether it is a retry */
 	PENDING_RETRY,
+	PENDING_RESUME,
 };
 
 /* What was published for a socket and has not come back. */
@@ -42,8 +45,10 @@ struct pending {
 		uint64_t after_seq;
 		/* RETRY: when its rate allows the next */
 		uint64_t wait_ns;
+		/* JOIN of a socket that is resumed: which of its rooms */
+		size_t index;
 	};
-	/* held; NULL for a JOIN */
+	/* held; NULL for a JOIN and a RESUME */
 	struct room *room;
 	/* JOIN: session, workspace and agent id, each with its NUL */
 	char names[];
@@ -81,10 +86,58 @@ struct chat_socket {
 	uint32_t njoined, joined_cap;
 	/* NULL if it has none */
 	struct work *work;
+	/* NULL unless it is being resumed */
+	struct resume *resume;
+	/* in chat->by_id, unless it has no pid */
+	UT_hash_handle hh;
+	struct chat_owner owner;
+	/* rooms whose replay is running */
+	uint32_t nreplays;
 	/* retries over the rate in this second (of the engine's clock) */
 	uint32_t nretries, retry_second;
+	/* stored events have an offset behind them */
+	bool offsets;
+	/* it is not a new one, but was resumed */
+	bool resumed;
+	/* it may have been taken over while nobody listened */
+	bool doubtful;
+	/* another connection has taken it over: it is in nothing any more */
+	bool taken;
 	char id[CHAT_SOCKET_ID_MAX + 1];
+	/* empty: it cannot be recovered */
+	char pid[CHAT_SID_SIZE];
 };
+
+/*
+ * A socket without an id, or NULL; takes the identity over.  And the end of
+ * one: 'reason' NULL without telling.
+ */
+struct chat_socket *socket_new(struct chat *chat, void *conn,
+    struct identity **identity, const struct chat_connect *options);
+void socket_free(struct chat *chat, struct chat_socket *s, const char *reason);
+/* Name it; 'pid' NULL: it cannot be recovered. */
+void socket_name(struct chat *chat, struct chat_socket *s, const char *id,
+    const char *pid);
+void socket_unname(struct chat *chat, struct chat_socket *s);
+/* Of those that can be resumed; NULL if there is none. */
+struct chat_socket *socket_by_id(const struct chat *chat, struct chat_str id);
+/*
+ * Another connection has taken the socket over: it is in nothing any more,
+ * and nobody is told: that is the other's.  Its connection is to be closed.
+ */
+void socket_take(struct chat *chat, struct chat_socket *s);
+/* CONNECT is answered, the socket is like any other; may free it. */
+void socket_connected(struct chat *chat, struct chat_socket *s, bool recovered);
+
+/* Publish an event of the socket; 'request' 0: nobody waits for it. */
+void socket_publish(struct chat *chat, struct chat_socket *s, uint32_t request,
+    struct chat_event *ev);
+
+/* Which frames it gets, and with which offset (in chat->offset; or NULL). */
+enum member_frame socket_frame(const struct chat_socket *s);
+const char *socket_offset(struct chat *chat, const struct chat_socket *s);
+/* One replay more or less is running. */
+void socket_count_replays(struct chat_socket *s, int change);
 
 /* To look into: never NULL, but not to be changed. */
 const struct work *socket_work(const struct chat_socket *s);
@@ -123,7 +176,9 @@ bool socket_busy(const struct chat_socket *s, const char *session);
 /* Keep an event for later; false if too much waits already. */
 bool socket_defer(struct chat_socket *s, struct chat_str name,
     struct chat_str args, size_t size, bool has_ack, uint64_t ack);
-/* A join or leave has come to its end: do what was deferred. */
-void socket_resume(struct chat *chat, struct chat_socket *s);
+/* What it was deferred for has come to its end: do it. */
+void socket_do_deferred(struct chat *chat, struct chat_socket *s);
+/* Joins that are under way. */
+uint32_t socket_njoins(const struct chat_socket *s);
 
 #endif /* CHAT_SOCKET_H */

@@ -21,6 +21,12 @@ CHAT_COUNT(HISTORY, history, "history pages sent")
 CHAT_COUNT(REPLAYS, replays, "joins that asked for missed messages")
 CHAT_COUNT(REPLAYED, replayed, "messages sent again to a joiner")
 
+CHAT_COUNT(RESUMED, resumed, "sockets taken up again with all they missed")
+CHAT_COUNT(NOT_RESUMED, not_resumed,
+    "sockets that could not be taken up again and began anew")
+CHAT_COUNT(TAKEN_OVER, taken_over,
+    "connections closed because another took their socket over")
+
 /* what was refused */
 CHAT_COUNT(JOIN_ERRORS, join_errors, "joins refused")
 CHAT_COUNT(MESSAGE_ERRORS, message_errors, "messages refused")

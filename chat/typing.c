@@ -105,6 +105,7 @@ typist_publish(struct chat *chat, const struct chat_socket *s,
 		.flags = flags,
 		.room = room->number,
 		.user = s->user,
+		.owner = s->owner,
 		.nfields = 3 };
 
 	ev.field[0] = chat_cstr(s->id);
@@ -341,7 +342,7 @@ show(struct chat *chat, struct room *room, const struct typing *t, bool on)
 	render_typing(o, room->session, chat_str(user_id, t->len[1]),
 	    chat_str(user_id + t->len[1], t->len[2]), on, chat_real_ms(chat));
 	/* an end that is not told would stick */
-	room_send_typing(chat, room, chat_encode(chat, EVENT_TYPING, o),
+	room_send_typing(chat, room, chat_encode(chat, EVENT_TYPING, o, NULL),
 	    t->user, on);
 }
 

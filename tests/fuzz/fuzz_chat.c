@@ -13,6 +13,8 @@
  *	x	this client hangs up		p	produce for all
  *	!	the store fails, or works	r	this client is over its rate
  *	g	a gap: resync			u	a verdict is lost
+ *	c	this client's connection is cut: it resumes its socket
+ *	l	it does so while the old connection is still there
  *
  * What goes out is strict, compact JSON and goes to sockets that are there;
  * no acknowledgement is answered twice; in the end nothing is left.
@@ -25,16 +27,18 @@
 
 #include "chat/chat.h"
 #include "chat/count.h"
+#include "chat/offset.h"
 #include "common/json.h"
 #include "common/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CLIENTS 4
-#define EVENTS 256
+#define EVENTS 512
 #define ROOMS 8
 #define MESSAGES 256
 #define STEPS 300
+#define CHAT_FUZZ_NAME 101
 
 #define AUTH_A "{\"userId\":\"a\"}"
 #define AUTH_SERVICE "{\"userId\":\"a\",\"role\":\"service\"}"
@@ -43,9 +47,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 	"\"agent\",\"sessions\":[\"s\"]}]}"
 #define AUTH_NONE "{\"userId\":\"c\",\"workspaces\":[]}"
 
+/* A connection. */
 struct client {
 	struct chat_socket *s;
-	char id[24];
+	uint32_t serial;
+	/* the answer to its CONNECT has come; it was told to close */
+	bool connected, closed;
 	bool wants;
 	/* acknowledgements that it waits for */
 	uint64_t acks;
@@ -65,10 +72,30 @@ struct message {
 	char *body;
 };
 
+/* What a client remembers, and its row: whether there is one, whose it is,
+ * what it is in. */
+struct person {
+	char id[CHAT_SID_SIZE], pid[CHAT_SID_SIZE];
+	char offset[OFFSET_TEXT_SIZE];
+	bool used;
+	uint32_t serial;
+	uint64_t lost_ms;
+	struct {
+		bool in;
+		uint64_t gseq, after;
+		char workspace[CHAT_FUZZ_NAME], session[CHAT_FUZZ_NAME];
+	} room[ROOMS + 1];
+};
+
 static struct {
 	struct config cfg;
 	struct chat *chat;
-	struct client client[CLIENTS];
+	/* of each two, of which the second may be an old one */
+	struct client client[2 * CLIENTS];
+	int turn[CLIENTS];
+	struct person person[CLIENTS];
+	char offset[OFFSET_TEXT_SIZE];
+	uint32_t serials;
 	struct event event[EVENTS];
 	int published, decided, delivered;
 	struct message message[MESSAGES];
@@ -77,6 +104,18 @@ static struct {
 	bool fail, over;
 	int interests;
 } w;
+
+static struct client *
+current(int i)
+{
+	return &w.client[2 * i + w.turn[i]];
+}
+
+static struct person *
+person_of(const struct client *c)
+{
+	return &w.person[(c - w.client) / 2];
+}
 
 static void
 op_publish(void *ctx, struct chat_socket *from, uint32_t request,
@@ -110,17 +149,31 @@ check_json(const char *json, size_t len)
 }
 
 static struct chat_frame
-op_encode(void *ctx, const char *name, const char *json, size_t len)
+op_encode(void *ctx, const char *name, const char *json, size_t len,
+    const char *offset)
 {
+	struct offset o;
+	const char *why;
+
 	CHECK(strncmp(name, "chat:", 5) == 0);
 	check_json(json, len);
-	return (struct chat_frame){ 1, (uint32_t)len };
+	if (offset == NULL)
+		return (struct chat_frame){ 1, (uint32_t)len };
+	CHECK(offset_parse(offset, strlen(offset), &o, &why));
+	CHECK(o.pos > 0 && o.pos <= w.gseq);
+	snprintf(w.offset, sizeof(w.offset), "%s", offset);
+	return (struct chat_frame){ 2, (uint32_t)len };
 }
 
 static void
 op_send(void *ctx, void *conn, struct chat_frame f, enum chat_priority prio)
 {
-	CHECK(((struct client *)conn)->s != NULL && f.off == 1);
+	struct client *c = conn;
+
+	CHECK(c->s != NULL && !c->closed);
+	/* the last that it has read is that of the new connection */
+	if (f.off == 2 && c == current((int)((c - w.client) / 2)))
+		memcpy(person_of(c)->offset, w.offset, sizeof(w.offset));
 }
 
 static void
@@ -128,7 +181,7 @@ op_ack(void *ctx, void *conn, uint64_t ack, const char *json, size_t len)
 {
 	struct client *c = conn;
 
-	CHECK(c->s != NULL);
+	CHECK(c->s != NULL && c->connected);
 	/* asked for, and once: acks are counted down */
 	CHECK(c->acks > 0);
 	c->acks--;
@@ -172,7 +225,7 @@ op_roster(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
 	m.status = m.user_id = m.user_name = (struct chat_str){ "idle", 4 };
 	for (i = 0; i < CLIENTS; i++) {
 		m.socket_id =
-		    (struct chat_str){ w.client[i].id, strlen(w.client[i].id) };
+		    (struct chat_str){ w.person[i].id, strlen(w.person[i].id) };
 		if (!fn(arg, &m))
 			break;
 	}
@@ -195,6 +248,7 @@ op_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
 			continue;
 		row.seq = m->seq;
 		row.gseq = m->gseq;
+		row.id = (struct chat_str){ "id", 2 };
 		row.body = (struct chat_str){ m->body, strlen(m->body) };
 		if (!fn(arg, &row))
 			break;
@@ -208,6 +262,121 @@ op_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
 	CHECK(room <= ROOMS);
 	*seq_r = w.last[room];
 	return w.fail ? -1 : 0;
+}
+
+static int
+op_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
+{
+	int i;
+
+	CHECK(room > 0 && room <= ROOMS);
+	*seq_r = w.last[room] + 1;
+	for (i = w.nmessages - 1; i >= 0; i--) {
+		if (w.message[i].room == room && w.message[i].gseq >= gseq)
+			*seq_r = w.message[i].seq;
+	}
+	return w.fail ? -1 : 0;
+}
+
+static int
+client_of_pid(struct chat_str pid)
+{
+	int i;
+
+	for (i = 0; i < CLIENTS; i++) {
+		if (pid.len == CHAT_SID_LEN && w.person[i].used &&
+		    memcmp(w.person[i].pid, pid.p, pid.len) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static int
+op_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
+{
+	static const char *const user[CLIENTS] = { "a", "a", "b", "c" };
+	struct chat_recovery_room rooms[ROOMS];
+	struct chat_recovery r = { .own = true, .rooms = rooms };
+	int i = client_of_pid(pid), k;
+	struct person *row = &w.person[i < 0 ? 0 : i];
+
+	if (w.fail)
+		return -1;
+	if (i < 0)
+		return 0;
+	r.user_id = (struct chat_str){ user[i], 1 };
+	r.socket_id = (struct chat_str){ row->id, strlen(row->id) };
+	r.lost_ms = row->lost_ms;
+	r.owner.serial = row->serial;
+	for (k = 1; k <= ROOMS; k++) {
+		struct chat_recovery_room *room = &rooms[r.nrooms];
+
+		if (!row->room[k].in)
+			continue;
+		r.nrooms++;
+		memset(room, 0, sizeof(*room));
+		room->room = (uint64_t)k;
+		room->gseq = row->room[k].gseq;
+		room->has_after = row->room[k].after > 0;
+		room->after_seq = row->room[k].after;
+		room->workspace = (struct chat_str){ row->room[k].workspace,
+			strlen(row->room[k].workspace) };
+		room->session = (struct chat_str){ row->room[k].session,
+			strlen(row->room[k].session) };
+	}
+	fn(arg, &r);
+	return 0;
+}
+
+static void
+make_id(char id[CHAT_SID_SIZE], const char *kind)
+{
+	static unsigned n;
+
+	snprintf(id, CHAT_SID_SIZE, "%s-%06u-123456789", kind, n++ % 1000000U);
+	CHECK(strlen(id) == CHAT_SID_LEN);
+}
+
+static void
+op_new_ids(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
+    char pid[CHAT_SID_SIZE])
+{
+	make_id(sid, "sid");
+	make_id(pid, "pid");
+}
+
+static void
+op_connected(void *ctx, void *conn, const char *sid, const char *pid,
+    bool recovered)
+{
+	struct client *c = conn;
+	struct person *p = person_of(c);
+
+	CHECK(!c->connected && !c->closed);
+	CHECK(!recovered ||
+	    (strcmp(p->id, sid) == 0 && strcmp(p->pid, pid) == 0));
+	c->connected = true;
+	if (recovered)
+		return;
+	memcpy(p->id, sid, CHAT_SID_SIZE);
+	memcpy(p->pid, pid, CHAT_SID_SIZE);
+	p->offset[0] = '\0';
+	p->used = false;
+}
+
+static void
+op_refused(void *ctx, void *conn, enum chat_error err)
+{
+	struct client *c = conn;
+
+	CHECK(!c->connected && !c->closed && chat_error_retryable(err));
+	c->s = NULL;
+}
+
+static void
+op_close(void *ctx, void *conn)
+{
+	((struct client *)conn)->closed = true;
 }
 
 static uint64_t
@@ -234,6 +403,12 @@ static const struct chat_ops ops = {
 	.roster = op_roster,
 	.messages = op_messages,
 	.last_seq = op_last_seq,
+	.seek = op_seek,
+	.recovery = op_recovery,
+	.new_ids = op_new_ids,
+	.connected = op_connected,
+	.refused = op_refused,
+	.close = op_close,
 	.mono_ms = op_time,
 	.real_ms = op_time,
 	.count = op_count,
@@ -262,6 +437,93 @@ decide_message(struct event *e)
 }
 
 static void
+keep_name(char to[CHAT_FUZZ_NAME], const struct event *e, int field)
+{
+	memcpy(to, e->field[field], e->ev.field[field].len);
+	to[e->ev.field[field].len] = '\0';
+}
+
+static void
+decide_join(struct event *e)
+{
+	struct person *row;
+	int i = client_of_pid(e->ev.field[6]), k;
+
+	/* some rooms more than once: by their names' lengths */
+	e->ev.room = 1 + (e->ev.field[0].len * 3 + e->ev.field[1].len) % ROOMS;
+	e->ev.user = (uint64_t)e->field[2][0];
+	e->seq = w.last[e->ev.room];
+	for (k = 0; i < 0 && k < CLIENTS; k++) {
+		if (e->ev.field[6].len > 0 &&
+		    memcmp(w.person[k].pid, e->field[6], CHAT_SID_LEN) == 0) {
+			i = k;
+			memset(w.person[i].room, 0, sizeof(w.person[i].room));
+			w.person[i].used = true;
+			w.person[i].serial = e->ev.owner.serial;
+		}
+	}
+	if (i < 0 || e->outcome != CHAT_STORED)
+		return;
+	row = &w.person[i];
+	if (row->serial != e->ev.owner.serial) {
+		e->outcome = CHAT_REJECTED;
+		return;
+	}
+	row->lost_ms = 0;
+	if (row->room[e->ev.room].in && (e->ev.flags & CHAT_F_RESUME) != 0)
+		return;
+	row->room[e->ev.room].in = true;
+	row->room[e->ev.room].gseq = e->gseq;
+	row->room[e->ev.room].after = e->ev.field[7].len;
+	keep_name(row->room[e->ev.room].workspace, e, 0);
+	keep_name(row->room[e->ev.room].session, e, 1);
+}
+
+static void
+decide_leave(const struct event *e)
+{
+	int i;
+
+	for (i = 0; i < CLIENTS; i++) {
+		if (!w.person[i].used ||
+		    w.person[i].serial != e->ev.owner.serial)
+			continue;
+		if ((e->ev.flags & CHAT_F_FINAL) != 0)
+			w.person[i].used = false;
+		else if ((e->ev.flags & CHAT_F_LOST) != 0)
+			w.person[i].lost_ms = w.now;
+		else
+			w.person[i].room[e->ev.room].in = false;
+	}
+}
+
+static void
+decide_resume(struct event *e)
+{
+	int i = client_of_pid(e->ev.field[0]);
+
+	e->outcome = CHAT_REJECTED;
+	if (i < 0 || w.fail)
+		return;
+	e->outcome = CHAT_STORED;
+	w.person[i].serial = e->ev.owner.serial;
+	w.person[i].lost_ms = w.now;
+}
+
+static void
+decide_release(const struct event *e)
+{
+	int i = client_of_pid(e->ev.field[0]);
+
+	if (i < 0 || w.person[i].serial != e->ev.owner.serial)
+		return;
+	if (e->ev.room == 0)
+		w.person[i].used = false;
+	else
+		w.person[i].room[e->ev.room].in = false;
+}
+
+static void
 decide(void)
 {
 	struct event *e;
@@ -270,16 +532,28 @@ decide(void)
 		e = &w.event[w.decided];
 		e->gseq = w.gseq++;
 		e->outcome = w.fail ? CHAT_STORE_UNAVAILABLE : CHAT_STORED;
-		if (e->ev.type == CHAT_JOIN) {
-			/* some rooms more than once: by their names' lengths */
-			e->ev.room = 1 +
-			    (e->ev.field[0].len * 3 + e->ev.field[1].len) %
-				ROOMS;
-			e->ev.user = e->field[2][0];
-			e->seq = w.last[e->ev.room];
+		switch (e->ev.type) {
+		case CHAT_JOIN:
+			decide_join(e);
+			break;
+		case CHAT_LEAVE:
+			decide_leave(e);
+			break;
+		case CHAT_MESSAGE:
+			if (e->outcome == CHAT_STORED)
+				decide_message(e);
+			break;
+		case CHAT_RESUME:
+			decide_resume(e);
+			break;
+		case CHAT_RELEASE:
+			decide_release(e);
+			break;
+		case CHAT_PRESENCE:
+		case CHAT_ASK:
+		case CHAT_TYPING:
+			break;
 		}
-		if (e->ev.type == CHAT_MESSAGE && e->outcome == CHAT_STORED)
-			decide_message(e);
 	}
 }
 
@@ -288,7 +562,7 @@ alive(const struct chat_socket *s)
 {
 	int i;
 
-	for (i = 0; i < CLIENTS; i++) {
+	for (i = 0; i < 2 * CLIENTS; i++) {
 		if (s != NULL && w.client[i].s == s)
 			return true;
 	}
@@ -323,23 +597,8 @@ position(void)
 	return w.delivered < w.decided ? w.event[w.delivered].gseq : w.gseq;
 }
 
-static void
-produce(void)
-{
-	int i, n;
-
-	for (n = 0; n < 10; n++) {
-		for (i = 0; i < CLIENTS; i++) {
-			if (w.client[i].s == NULL || !w.client[i].wants)
-				continue;
-			w.client[i].wants = false;
-			chat_produce(w.chat, w.client[i].s, position());
-		}
-	}
-}
-
-static void
-connect_client(int i)
+static struct identity *
+identity_of(int i)
 {
 	static const char *const auth[CLIENTS] = { AUTH_A, AUTH_SERVICE,
 		AUTH_AGENT, AUTH_NONE };
@@ -349,11 +608,104 @@ connect_client(int i)
 	id = identity_authenticate(&w.cfg, auth[i], strlen(auth[i]), NULL, 0, 1,
 	    &err);
 	CHECK(id != NULL);
-	snprintf(w.client[i].id, sizeof(w.client[i].id), "socket%d", i);
-	w.client[i].acks = 0;
-	w.client[i].wants = false;
-	w.client[i].s = chat_connect(w.chat, &w.client[i], &id, w.client[i].id);
-	CHECK(w.client[i].s != NULL);
+	return id;
+}
+
+static struct chat_connect
+begin(struct client *c)
+{
+	struct chat_connect options = { .pid = person_of(c)->pid };
+
+	c->acks = 0;
+	c->wants = c->connected = c->closed = false;
+	c->serial = options.owner.serial = ++w.serials;
+	/* one of them takes no offsets */
+	options.offsets = c < &w.client[2 * (CLIENTS - 1)];
+	return options;
+}
+
+static void
+connect_client(int i)
+{
+	struct client *c = current(i);
+	struct person *p = &w.person[i];
+	struct identity *id = identity_of(i);
+	struct chat_connect options = begin(c);
+
+	make_id(p->id, "sid");
+	make_id(p->pid, "pid");
+	p->offset[0] = '\0';
+	p->used = false;
+	c->connected = true;
+	c->s = chat_connect(w.chat, c, &id, p->id, &options);
+	CHECK(c->s != NULL);
+}
+
+static void
+resume_client(int i)
+{
+	struct client *c = current(i);
+	struct person *p = &w.person[i];
+	struct identity *id = identity_of(i);
+	struct chat_connect options = begin(c);
+	struct chat_resume resume;
+	char auth[CHAT_SID_SIZE + OFFSET_TEXT_SIZE + 40];
+	bool has = p->offset[0] != '\0';
+
+	snprintf(auth, sizeof(auth), "{\"pid\":\"%s\"%s%s%s}", p->pid,
+	    has ? ",\"offset\":\"" : "", p->offset, has ? "\"" : "");
+	CHECK(chat_wants_resume(auth, strlen(auth), &resume));
+	c->s = chat_resume(w.chat, c, &id, &resume, &options);
+	if (c->s == NULL) {
+		identity_free(&id);
+		connect_client(i);
+	}
+}
+
+/* The old connection goes, or stays until it is told to. */
+static void
+cut(int i, bool stays)
+{
+	struct client *c = current(i), *other = &w.client[2 * i + !w.turn[i]];
+
+	if (other->s != NULL)
+		chat_disconnect(w.chat, &other->s, "transport close");
+	if (!stays)
+		chat_disconnect(w.chat, &c->s, "transport error");
+	w.turn[i] = !w.turn[i];
+	resume_client(i);
+}
+
+/* Whoever was told to close does so, or comes back if he was the last. */
+static void
+close_told(void)
+{
+	int i;
+
+	for (i = 0; i < 2 * CLIENTS; i++) {
+		struct client *c = &w.client[i];
+
+		if (c->s != NULL && c->closed)
+			chat_disconnect(w.chat, &c->s, "forced close");
+		if (c->s == NULL && c == current(i / 2))
+			connect_client(i / 2);
+	}
+}
+
+static void
+produce(void)
+{
+	int i, n;
+
+	for (n = 0; n < 10; n++) {
+		for (i = 0; i < 2 * CLIENTS; i++) {
+			if (w.client[i].s == NULL || !w.client[i].wants)
+				continue;
+			w.client[i].wants = false;
+			chat_produce(w.chat, w.client[i].s, position());
+		}
+		close_told();
+	}
 }
 
 static void
@@ -384,7 +736,7 @@ static void
 step(const char *line, size_t len)
 {
 	int i = (line[0] - '0') & (CLIENTS - 1);
-	struct client *c = &w.client[i];
+	struct client *c = current(i);
 
 	if (len > 2) {
 		client_says(c, line + 1, len - 1);
@@ -404,6 +756,7 @@ step(const char *line, size_t len)
 		decide();
 		while (w.delivered < w.decided)
 			deliver(false);
+		close_told();
 		break;
 	case 't':
 		w.now += 1700;
@@ -412,6 +765,12 @@ step(const char *line, size_t len)
 	case 'x':
 		chat_disconnect(w.chat, &c->s, "transport close");
 		connect_client(i);
+		break;
+	case 'c':
+		cut(i, false);
+		break;
+	case 'l':
+		cut(i, true);
 		break;
 	case 'p':
 		produce();
@@ -437,8 +796,10 @@ end(void)
 	unsigned k;
 
 	w.fail = false;
-	for (i = 0; i < CLIENTS; i++) {
-		if (i % 2 == 0)
+	for (i = 0; i < 2 * CLIENTS; i++) {
+		if (w.client[i].s == NULL)
+			continue;
+		if (i % 4 == 0)
 			chat_disconnect(w.chat, &w.client[i].s, "ping timeout");
 		else
 			chat_forget(w.chat, &w.client[i].s);
@@ -475,6 +836,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.cfg.typing_coalesce = 3000;
 	w.cfg.typing_expiry = 6000;
 	w.cfg.replay_max = 4;
+	w.cfg.recovery_window = 20000;
 	CHECK((w.chat = chat_new(&w.cfg, &ops, NULL)) != NULL);
 	for (i = 0; i < CLIENTS; i++)
 		connect_client(i);

@@ -10,6 +10,8 @@
  *
  * run() does all of it; sequence() and deliver() do it by halves, for what
  * must hold while the store is ahead.  Time stands still unless it is moved.
+ *
+ * The rows by which sockets are resumed are kept as the scribe keeps them.
  */
 
 #ifndef CHAT_WORLD_H
@@ -31,11 +33,13 @@
 #include "common/log.h"
 
 #define WORKERS 2
-#define CONNS 24
+#define CONNS 64
 #define OUTS 4096
 #define EVENTS 8192
 #define ROOMS 40
 #define ROWS 4096
+#define RECOVERIES 64
+#define RECOVERY_ROOMS 32
 #define START_MS 1700000000000ULL
 
 struct world;
@@ -44,9 +48,11 @@ struct conn {
 	struct world *w;
 	int worker;
 	struct chat_socket *s;
-	char id[24];
-	/* "event json" or "ack:id json" */
-	char *out[OUTS];
+	char id[24], pid[24];
+	struct chat_owner owner;
+	/* "event json", "ack:id json", "CONNECT new", "CONNECT recovered",
+	 * "CONNECT_ERROR code", "CLOSE"; and the offset behind it, or NULL */
+	char *out[OUTS], *offset[OUTS];
 	enum chat_priority prio[OUTS];
 	int nout, next;
 	bool want_produce;
@@ -56,13 +62,35 @@ struct stored {
 	struct chat_delivery d;
 	char *field[CHAT_MAX_FIELDS];
 	int worker;
+	unsigned incarnation;
 	bool live;
+};
+
+/* Whose a row is. */
+struct whose {
+	unsigned incarnation;
+	struct chat_owner owner;
 };
 
 struct presence_row {
 	bool used;
 	uint64_t room, joined_ms, active_ms, gseq;
 	char user_id[256], user_name[256], socket_id[64], status[16];
+	char pid[24];
+	struct whose whose;
+};
+
+struct recovery_row {
+	bool used, partial;
+	char pid[24], socket_id[64], user_id[256];
+	uint64_t user, lost_ms;
+	struct whose whose;
+	int nrooms;
+	struct {
+		uint64_t room, gseq, after_seq;
+		bool has_after, present;
+		char agent[128];
+	} room[RECOVERY_ROOMS];
 };
 
 struct room_row {
@@ -81,6 +109,7 @@ struct world {
 	struct engine {
 		struct world *w;
 		int worker;
+		unsigned incarnation;
 		/* what the others deliver has been delivered up to here */
 		uint64_t delivered;
 		int interests;
@@ -90,9 +119,10 @@ struct world {
 	struct stored *published[EVENTS], *sequenced[EVENTS];
 	int npublished, nsequenced, ndelivered, nlive;
 	struct stored *live[EVENTS];
-	char *frame[OUTS];
+	char *frame[OUTS], *frame_offset[OUTS];
 	int nframes;
 	struct presence_row presence[ROWS];
+	struct recovery_row recovery[RECOVERIES];
 	struct room_row room[ROOMS];
 	int nrooms;
 	struct message_row message[ROWS];
@@ -105,10 +135,17 @@ struct world {
 	int charged[CHAT_RATE__MAX], given_back[CHAT_RATE__MAX];
 	unsigned counts[CHAT_COUNT__MAX];
 	/* faults */
-	bool fail_roster, fail_messages, fail_last_seq;
+	bool fail_roster, fail_messages, fail_last_seq, fail_seek;
+	bool fail_recovery;
+	/* who is told to close does so at once */
+	bool close_at_once;
 	bool force;
 	enum chat_outcome forced;
 	int encodes;
+	/* ids and owners given out */
+	unsigned nids;
+	/* of new clients */
+	bool without_offsets;
 };
 
 #define UNUSED __attribute__((unused))
@@ -156,6 +193,7 @@ op_publish(void *ctx, struct chat_socket *from, uint32_t request,
 	e->d.socket = from;
 	e->d.request = request;
 	e->worker = en->worker;
+	e->incarnation = en->incarnation;
 	if (ev->type == CHAT_TYPING)
 		w->live[w->nlive++] = e;
 	else
@@ -163,7 +201,8 @@ op_publish(void *ctx, struct chat_socket *from, uint32_t request,
 }
 
 static struct chat_frame
-op_encode(void *ctx, const char *name, const char *json, size_t len)
+op_encode(void *ctx, const char *name, const char *json, size_t len,
+    const char *offset)
 {
 	struct world *w = ((struct engine *)ctx)->w;
 	struct chat_frame f = { (uint32_t)w->nframes, 0 };
@@ -177,18 +216,21 @@ op_encode(void *ctx, const char *name, const char *json, size_t len)
 	    len);
 	assert_true(w->nframes < OUTS);
 	assert_non_null(w->frame[w->nframes] = malloc(n));
-	snprintf(w->frame[w->nframes++], n, "%s %.*s", name, (int)len, json);
+	snprintf(w->frame[w->nframes], n, "%s %.*s", name, (int)len, json);
+	w->frame_offset[w->nframes++] = offset == NULL ? NULL : strdup(offset);
 	w->encodes++;
 	return f;
 }
 
 static void
-conn_put(struct conn *c, char *text, enum chat_priority prio)
+conn_put(struct conn *c, char *text, const char *offset,
+    enum chat_priority prio)
 {
 	assert_true(c->nout < OUTS);
 	/* nothing is sent to what is gone */
 	assert_non_null(c->s);
 	c->prio[c->nout] = prio;
+	c->offset[c->nout] = offset == NULL ? NULL : strdup(offset);
 	c->out[c->nout++] = text;
 }
 
@@ -198,7 +240,7 @@ op_send(void *ctx, void *conn, struct chat_frame f, enum chat_priority prio)
 	struct world *w = ((struct engine *)ctx)->w;
 
 	assert_true((int)f.off < w->nframes);
-	conn_put(conn, strdup(w->frame[f.off]), prio);
+	conn_put(conn, strdup(w->frame[f.off]), w->frame_offset[f.off], prio);
 }
 
 static void
@@ -211,7 +253,7 @@ op_ack(void *ctx, void *conn, uint64_t ack, const char *json, size_t len)
 	assert_non_null(p);
 	snprintf(p, len + 40, "ack:%llu %.*s", (unsigned long long)ack,
 	    (int)len, json);
-	conn_put(conn, p, CHAT_ANSWER);
+	conn_put(conn, p, NULL, CHAT_ANSWER);
 }
 
 static void
@@ -296,6 +338,7 @@ op_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
 		row.seq = m->seq;
 		row.gseq = m->gseq;
 		row.time_ms = m->time_ms;
+		row.id = str_of(m->id);
 		row.body = str_of(m->body);
 		if (!fn(arg, &row))
 			break;
@@ -312,6 +355,128 @@ op_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
 		return -1;
 	*seq_r = room <= (uint64_t)w->nrooms ? w->room[room - 1].last : 0;
 	return 0;
+}
+
+static int
+op_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+	int i;
+
+	if (w->fail_seek)
+		return -1;
+	for (i = 0; i < w->nmessages; i++) {
+		if (w->message[i].room == room && w->message[i].gseq >= gseq)
+			break;
+	}
+	*seq_r =
+	    i < w->nmessages ? w->message[i].seq : w->room[room - 1].last + 1;
+	return 0;
+}
+
+static struct recovery_row *
+recovery_find(struct world *w, struct chat_str pid)
+{
+	int i;
+
+	for (i = 0; i < RECOVERIES; i++) {
+		if (w->recovery[i].used && pid.len > 0 &&
+		    strlen(w->recovery[i].pid) == pid.len &&
+		    memcmp(w->recovery[i].pid, pid.p, pid.len) == 0)
+			return &w->recovery[i];
+	}
+	return NULL;
+}
+
+static int
+op_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
+{
+	struct engine *en = ctx;
+	struct world *w = en->w;
+	const struct recovery_row *row = recovery_find(w, pid);
+	struct chat_recovery_room rooms[RECOVERY_ROOMS];
+	struct chat_recovery r;
+	int i;
+
+	if (w->fail_recovery)
+		return -1;
+	if (row == NULL)
+		return 0;
+	r = (struct chat_recovery){ .user_id = str_of(row->user_id),
+		.socket_id = str_of(row->socket_id),
+		.user = row->user,
+		.lost_ms = row->lost_ms,
+		.partial = row->partial,
+		.own = row->whose.incarnation == en->incarnation,
+		.owner = row->whose.owner,
+		.nrooms = (size_t)row->nrooms,
+		.rooms = rooms };
+	for (i = 0; i < row->nrooms; i++) {
+		rooms[i].room = row->room[i].room;
+		rooms[i].gseq = row->room[i].gseq;
+		rooms[i].has_after = row->room[i].has_after;
+		rooms[i].after_seq = row->room[i].after_seq;
+		rooms[i].agent = str_of(row->room[i].agent);
+		rooms[i].workspace =
+		    str_of(w->room[row->room[i].room - 1].workspace);
+		rooms[i].session =
+		    str_of(w->room[row->room[i].room - 1].session);
+	}
+	fn(arg, &r);
+	return 0;
+}
+
+static void
+new_id(struct world *w, char id[CHAT_SID_SIZE])
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "id-%04u-012345678901", w->nids++);
+	assert_int_equal(strlen(text), CHAT_SID_LEN);
+	memcpy(id, text, CHAT_SID_SIZE);
+}
+
+static void
+op_new_ids(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
+    char pid[CHAT_SID_SIZE])
+{
+	struct conn *c = conn;
+
+	new_id(c->w, sid);
+	new_id(c->w, pid);
+}
+
+static void
+op_connected(void *ctx, void *conn, const char *sid, const char *pid,
+    bool recovered)
+{
+	struct conn *c = conn;
+
+	snprintf(c->id, sizeof(c->id), "%s", sid);
+	snprintf(c->pid, sizeof(c->pid), "%s", pid == NULL ? "" : pid);
+	conn_put(c, strdup(recovered ? "CONNECT recovered" : "CONNECT new"),
+	    NULL, CHAT_ANSWER);
+}
+
+static void
+op_refused(void *ctx, void *conn, enum chat_error err)
+{
+	struct conn *c = conn;
+	char text[64];
+
+	snprintf(text, sizeof(text), "CONNECT_ERROR %s", chat_error_code(err));
+	conn_put(c, strdup(text), NULL, CHAT_ANSWER);
+	c->s = NULL;
+}
+
+static void
+op_close(void *ctx, void *conn)
+{
+	struct conn *c = conn;
+
+	conn_put(c, strdup("CLOSE"), NULL, CHAT_ANSWER);
+	if (c->w->close_at_once)
+		chat_disconnect(c->w->chat[c->worker], &c->s, "forced close");
 }
 
 static uint64_t
@@ -345,6 +510,12 @@ static const struct chat_ops world_ops = {
 	.roster = op_roster,
 	.messages = op_messages,
 	.last_seq = op_last_seq,
+	.seek = op_seek,
+	.recovery = op_recovery,
+	.new_ids = op_new_ids,
+	.connected = op_connected,
+	.refused = op_refused,
+	.close = op_close,
 	.mono_ms = op_mono_ms,
 	.real_ms = op_real_ms,
 	.count = op_count,
@@ -395,6 +566,161 @@ presence_find(struct world *w, uint64_t room, const char *socket_id)
 	return NULL;
 }
 
+static struct whose
+whose(const struct stored *e)
+{
+	return (struct whose){ e->incarnation, e->d.ev.owner };
+}
+
+static bool
+same_whose(struct whose a, struct whose b)
+{
+	return a.incarnation == b.incarnation &&
+	    a.owner.number == b.owner.number &&
+	    a.owner.serial == b.owner.serial;
+}
+
+/* Written back as it has become. */
+static void
+recovery_put(struct world *w, struct recovery_row *row)
+{
+	bool present = false;
+	int i;
+
+	for (i = 0; i < row->nrooms; i++)
+		present = present || row->room[i].present;
+	row->used = row->nrooms > 0;
+	if (present)
+		row->lost_ms = 0;
+	else if (row->lost_ms == 0)
+		row->lost_ms = w->real_ms;
+}
+
+static int
+recovery_room(const struct recovery_row *row, uint64_t room)
+{
+	int i;
+
+	for (i = 0; i < row->nrooms; i++) {
+		if (row->room[i].room == room)
+			return i;
+	}
+	return -1;
+}
+
+/* False: the pid is somebody else's. */
+static bool
+recovery_join(struct world *w, const struct stored *e)
+{
+	struct recovery_row *row = recovery_find(w, str_of(e->field[6]));
+	bool resumes = (e->d.ev.flags & CHAT_F_RESUME) != 0;
+	int i;
+
+	if (e->field[6][0] == '\0')
+		return true;
+	if (row == NULL) {
+		if (resumes || w->cfg.recovery_window == 0)
+			return true;
+		for (i = 0; w->recovery[i].used; i++)
+			assert_true(i < RECOVERIES - 1);
+		row = &w->recovery[i];
+		memset(row, 0, sizeof(*row));
+		snprintf(row->pid, sizeof(row->pid), "%s", e->field[6]);
+		snprintf(row->socket_id, 64, "%s", e->field[4]);
+		snprintf(row->user_id, 256, "%s", e->field[2]);
+		row->whose = whose(e);
+	}
+	if (!same_whose(row->whose, whose(e)))
+		return false;
+	row->user = e->d.ev.user;
+	if ((i = recovery_room(row, e->d.ev.room)) == -1) {
+		assert_true(row->nrooms < RECOVERY_ROOMS);
+		i = row->nrooms++;
+		resumes = false;
+	}
+	row->room[i].present = true;
+	row->room[i].room = e->d.ev.room;
+	if (!resumes) {
+		row->room[i].gseq = e->d.gseq;
+		row->room[i].has_after = e->field[7][0] != '\0';
+		row->room[i].after_seq = strtoull(e->field[7], NULL, 10);
+		snprintf(row->room[i].agent, 128, "%s", e->field[5]);
+	}
+	recovery_put(w, row);
+	return true;
+}
+
+static void
+recovery_leave(struct world *w, const struct stored *e, const char *pid)
+{
+	struct recovery_row *row = recovery_find(w, str_of(pid));
+	int i;
+
+	if (row == NULL || !same_whose(row->whose, whose(e)))
+		return;
+	if ((e->d.ev.flags & CHAT_F_FINAL) != 0) {
+		row->used = false;
+		return;
+	}
+	if ((i = recovery_room(row, e->d.ev.room)) == -1)
+		return;
+	if ((e->d.ev.flags & (CHAT_F_LOST | CHAT_F_ORPHAN)) != 0)
+		row->room[i].present = false;
+	else
+		row->room[i] = row->room[--row->nrooms];
+	recovery_put(w, row);
+}
+
+static void
+decide_resume(struct world *w, struct stored *e)
+{
+	struct recovery_row *row = recovery_find(w, str_of(e->field[0]));
+	int i;
+
+	e->d.outcome = CHAT_REJECTED;
+	if (row == NULL || strcmp(row->user_id, e->field[1]) != 0 ||
+	    strcmp(row->socket_id, e->field[2]) != 0 || row->partial ||
+	    (row->lost_ms > 0 &&
+		w->real_ms > row->lost_ms + w->cfg.recovery_window))
+		return;
+	e->d.outcome = CHAT_STORED;
+	e->d.ev.user = row->user;
+	if (same_whose(row->whose, whose(e)))
+		return;
+	row->whose = whose(e);
+	for (i = 0; i < row->nrooms; i++)
+		row->room[i].present = false;
+	row->lost_ms = 0;
+	recovery_put(w, row);
+}
+
+static void
+decide_release(struct world *w, struct stored *e)
+{
+	struct recovery_row *row = recovery_find(w, str_of(e->field[0]));
+	int i;
+
+	e->d.outcome = CHAT_REJECTED;
+	if (row == NULL || strcmp(row->user_id, e->field[1]) != 0 ||
+	    strcmp(row->socket_id, e->field[2]) != 0 ||
+	    !same_whose(row->whose, whose(e)))
+		return;
+	if (e->d.ev.room == 0) {
+		for (i = 0; i < row->nrooms; i++) {
+			if (row->room[i].present)
+				return;
+		}
+		row->nrooms = 0;
+	} else {
+		i = recovery_room(row, e->d.ev.room);
+		if (i == -1 || row->room[i].present)
+			return;
+		row->room[i] = row->room[--row->nrooms];
+	}
+	e->d.outcome = CHAT_STORED;
+	recovery_put(w, row);
+}
+
 static void
 decide_join(struct world *w, struct stored *e)
 {
@@ -404,20 +730,27 @@ decide_join(struct world *w, struct stored *e)
 	e->d.ev.room = room_number(w, e->field[0], e->field[1]);
 	e->d.ev.user = user_number(w, e->field[2]);
 	e->d.seq = w->room[e->d.ev.room - 1].last;
+	if (!recovery_join(w, e)) {
+		e->d.outcome = CHAT_REJECTED;
+		return;
+	}
 	if ((p = presence_find(w, e->d.ev.room, e->field[4])) != NULL) {
 		e->d.outcome = CHAT_DUPLICATE;
 	} else {
 		for (i = 0; w->presence[i].used; i++)
 			assert_true(i < ROWS - 1);
 		p = &w->presence[i];
+		p->joined_ms = w->real_ms;
 	}
 	p->used = true;
 	p->room = e->d.ev.room;
-	p->joined_ms = p->active_ms = w->real_ms;
+	p->active_ms = w->real_ms;
 	p->gseq = e->d.gseq;
+	p->whose = whose(e);
 	snprintf(p->user_id, sizeof(p->user_id), "%s", e->field[2]);
 	snprintf(p->user_name, sizeof(p->user_name), "%s", e->field[3]);
 	snprintf(p->socket_id, sizeof(p->socket_id), "%s", e->field[4]);
+	snprintf(p->pid, sizeof(p->pid), "%s", e->field[6]);
 	snprintf(p->status, sizeof(p->status), "active");
 }
 
@@ -427,10 +760,11 @@ decide_leave(struct world *w, struct stored *e)
 	struct presence_row *p = presence_find(w, e->d.ev.room, e->field[0]);
 	int i;
 
-	if (p == NULL) {
+	if (p == NULL || !same_whose(p->whose, whose(e))) {
 		e->d.outcome = CHAT_REJECTED;
 		return;
 	}
+	recovery_leave(w, e, p->pid);
 	p->used = false;
 	for (i = 0; i < ROWS; i++) {
 		if (w->presence[i].used &&
@@ -494,7 +828,10 @@ decide(struct world *w, struct stored *e)
 		break;
 	case CHAT_PRESENCE:
 		p = presence_find(w, e->d.ev.room, e->field[0]);
-		assert_non_null(p);
+		if (p == NULL) {
+			e->d.outcome = CHAT_REJECTED;
+			break;
+		}
 		snprintf(p->status, sizeof(p->status), "%s", e->field[3]);
 		p->active_ms = w->real_ms;
 		p->gseq = e->d.gseq;
@@ -502,6 +839,13 @@ decide(struct world *w, struct stored *e)
 	case CHAT_MESSAGE:
 		decide_message(w, e);
 		break;
+	case CHAT_RESUME:
+		decide_resume(w, e);
+		break;
+	case CHAT_RELEASE:
+		decide_release(w, e);
+		break;
+	case CHAT_ASK:
 	case CHAT_TYPING:
 		fail();
 	}
@@ -537,11 +881,13 @@ deliver_to(struct world *w, struct stored *e, int worker)
 {
 	struct chat_delivery d = e->d;
 
-	d.own = e->worker == worker;
+	d.own = e->worker == worker &&
+	    e->incarnation == w->engine[worker].incarnation;
 	d.socket = d.own && alive(w, e->d.socket) ? e->d.socket : NULL;
 	if (!d.own)
 		d.request = 0;
-	if (d.own || chat_has_room(w->chat[worker], d.ev.room))
+	if (d.own || chat_has_room(w->chat[worker], d.ev.room) ||
+	    d.ev.type == CHAT_RESUME)
 		chat_deliver(w->chat[worker], &d);
 	if (e->d.ev.type != CHAT_TYPING)
 		w->engine[worker].delivered = d.gseq + 1;
@@ -598,18 +944,38 @@ produce(struct world *w)
 	return n;
 }
 
+/* What was told to close has done so. */
+static void
+close_told(struct world *w)
+{
+	struct conn *c;
+	int i;
+
+	for (i = 0; i < w->nconns; i++) {
+		c = &w->conn[i];
+		if (c->s != NULL && c->nout > 0 &&
+		    strcmp(c->out[c->nout - 1], "CLOSE") == 0)
+			chat_disconnect(w->chat[c->worker], &c->s,
+			    "forced close");
+	}
+}
+
 /* Until nothing is left to do. */
 static void
 run(struct world *w)
 {
-	while (w->npublished > 0 || w->nlive > 0 ||
-	    w->ndelivered < w->nsequenced) {
-		sequence(w);
-		deliver(w, EVENTS);
-	}
-	produce(w);
-	while (w->nframes > 0)
+	do {
+		while (w->npublished > 0 || w->nlive > 0 ||
+		    w->ndelivered < w->nsequenced) {
+			sequence(w);
+			deliver(w, EVENTS);
+			close_told(w);
+		}
+	} while (produce(w) > 0);
+	while (w->nframes > 0) {
 		free(w->frame[--w->nframes]);
+		free(w->frame_offset[w->nframes]);
+	}
 }
 
 /* --- clients ---------------------------------------------------------------------- */
@@ -623,25 +989,48 @@ xdup(const char *p)
 	return q;
 }
 
-/* A client who may do everything: mode none. */
-static UNUSED struct conn *
-client_as(struct world *w, int worker, const char *auth)
+static struct conn *
+new_conn(struct world *w, int worker)
 {
 	struct conn *c = &w->conn[w->nconns];
-	struct identity *id;
-	enum chat_error err;
 
 	assert_true(w->nconns < CONNS);
 	c->w = w;
 	c->worker = worker;
-	snprintf(c->id, sizeof(c->id), "socket-%02d-0123456789", w->nconns);
+	c->owner.number = (uint32_t)w->nconns;
+	c->owner.serial = 7000 + (uint32_t)w->nconns;
+	w->nconns++;
+	return c;
+}
+
+static struct identity *
+identity_of(struct world *w, const char *auth)
+{
+	struct identity *id;
+	enum chat_error err;
+
 	id = identity_authenticate(&w->cfg, auth, strlen(auth), NULL, 0,
 	    w->real_ms, &err);
 	assert_non_null(id);
-	c->s = chat_connect(w->chat[worker], c, &id, c->id);
+	return id;
+}
+
+/* A client who may do everything: mode none. */
+static UNUSED struct conn *
+client_as(struct world *w, int worker, const char *auth)
+{
+	struct conn *c = new_conn(w, worker);
+	struct identity *id = identity_of(w, auth);
+	struct chat_connect options = { .pid = c->pid,
+		.offsets = !w->without_offsets,
+		.owner = c->owner };
+
+	snprintf(c->id, sizeof(c->id), "socket-%02d-0123456789", w->nconns - 1);
+	snprintf(c->pid, sizeof(c->pid), "pid-%03d-012345678901",
+	    w->nconns - 1);
+	c->s = chat_connect(w->chat[worker], c, &id, c->id, &options);
 	assert_non_null(c->s);
 	assert_null(id);
-	w->nconns++;
 	return c;
 }
 
@@ -801,9 +1190,11 @@ world_setup(void **state)
 	w->cfg.typing_coalesce = 3000;
 	w->cfg.typing_expiry = 6000;
 	w->cfg.replay_max = 500;
+	w->cfg.recovery_window = 120000;
 	for (i = 0; i < WORKERS; i++) {
 		w->engine[i].w = w;
 		w->engine[i].worker = i;
+		w->engine[i].incarnation = 10 + (unsigned)i;
 		w->engine[i].delivered = w->gseq;
 		w->chat[i] = chat_new(&w->cfg, &world_ops, &w->engine[i]);
 		if (w->chat[i] == NULL)
@@ -831,8 +1222,10 @@ world_teardown(void **state)
 		chat_free(&w->chat[i]);
 	}
 	for (i = 0; i < w->nconns; i++) {
-		for (k = 0; k < w->conn[i].nout; k++)
+		for (k = 0; k < w->conn[i].nout; k++) {
 			free(w->conn[i].out[k]);
+			free(w->conn[i].offset[k]);
+		}
 	}
 	for (i = 0; i < w->npublished; i++)
 		stored_free(w->published[i]);
@@ -840,8 +1233,10 @@ world_teardown(void **state)
 		stored_free(w->live[i]);
 	for (i = 0; i < w->nsequenced; i++)
 		stored_free(w->sequenced[i]);
-	for (i = 0; i < w->nframes; i++)
+	for (i = 0; i < w->nframes; i++) {
 		free(w->frame[i]);
+		free(w->frame_offset[i]);
+	}
 	for (i = 0; i < w->nmessages; i++) {
 		free(w->message[i].id);
 		free(w->message[i].user);

@@ -248,8 +248,9 @@ no_gap_and_no_duplicate_wherever_it_stands(void **state)
 	assert_true(next > 300);
 }
 
+/* They are answered, in their turn, and the acknowledgement at once. */
 static void
-one_s_own_new_messages_are_not_sent_back(void **state)
+one_s_own_new_messages_are_answered_by_the_replay(void **state)
 {
 	struct world *w = *state;
 	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob");
@@ -260,20 +261,70 @@ one_s_own_new_messages_are_not_sent_back(void **state)
 	skip_all(a);
 	join_after(a, 0, 0);
 	/* sent while the replay has not begun */
-	say_messages(a, 4, 4, "\\\"senderSocketId\\\":\\\"x\\\"}");
+	say(a, "chat:send-message",
+	    "{\"message\":{\"id\":\"m4\",\"content\":\"\\\"senderSocketId"
+	    "\\\":\\\"x\\\"}\",\"sessionId\":\"s1\"}}",
+	    8);
 	say_messages(b, 5, 5, "x");
 	sequence(w);
 	deliver(w, 9);
 	(void)expect_event(a, "chat:join-session-success");
-	(void)expect_event(a, "chat:message-sent");
+	expect(a,
+	    "ack:8 {\"ok\":true,\"messageId\":\"m4\",\"timestamp\":"
+	    "1700000000000,\"sessionId\":\"s1\",\"seq\":4}");
 	expect_nothing(a);
 	run(w);
 	expect_seqs(a, 1, 3);
+	expect(a,
+	    "chat:message-sent {\"messageId\":\"m4\",\"timestamp\":"
+	    "1700000000000,\"sessionId\":\"s1\",\"seq\":4}");
 	expect_seqs(a, 5, 5);
 	expect_nothing(a);
 	say_messages(b, 6, 6, "x");
+	say_messages(a, 7, 7, "x");
 	run(w);
 	expect_seqs(a, 6, 6);
+	(void)expect_event(a, "chat:message-sent");
+	expect_nothing(a);
+}
+
+/* Whoever leaves or begins anew meanwhile still gets his answers. */
+static void
+what_a_replay_owes_comes_when_it_is_stopped(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob");
+
+	join_all(w, "s1");
+	say_messages(b, 1, 3, "x");
+	run(w);
+	skip_all(a);
+	join_after(a, 0, 0);
+	say_messages(a, 4, 4, "x");
+	say(a, "chat:leave-session", "{\"sessionId\":\"s1\"}", 0);
+	sequence(w);
+	deliver(w, 9);
+	(void)expect_event(a, "chat:join-session-success");
+	(void)expect_event(a, "chat:leave-session-success");
+	say_messages(b, 5, 5, "x");
+	run(w);
+	assert_member(expect_event(a, "chat:message-sent"), "seq", "4");
+	expect_nothing(a);
+
+	join(a, "w1", "s1");
+	skip_all(a);
+	join_after(a, 2, 0);
+	say_messages(a, 6, 6, "x");
+	sequence(w);
+	deliver(w, 9);
+	join_after(a, 4, 0);
+	(void)expect_event(a, "chat:join-session-success");
+	(void)expect_event(a, "chat:join-session-success");
+	run(w);
+	assert_member(expect_event(a, "chat:message-sent"), "seq", "6");
+	expect_seqs(a, 5, 6);
+	expect_nothing(a);
+	skip_all(b);
 }
 
 static void
@@ -415,7 +466,8 @@ main(void)
 		T(too_many_are_cut_to_the_newest),
 		T(it_comes_piece_by_piece),
 		T(no_gap_and_no_duplicate_wherever_it_stands),
-		T(one_s_own_new_messages_are_not_sent_back),
+		T(one_s_own_new_messages_are_answered_by_the_replay),
+		T(what_a_replay_owes_comes_when_it_is_stopped),
 		T(joining_again_begins_anew),
 		T(leaving_ends_the_replay),
 		T(a_store_that_cannot_be_read_is_asked_again),
