@@ -299,7 +299,8 @@ publish(struct harness *h, const struct record *rec, const char *const *fields,
 	unsigned i;
 	size_t len;
 
-	if (h->published - h->cursor >= WINDOW)
+	/* behind what was published there may be what a scribe asked */
+	if (h->published > h->cursor && h->published - h->cursor >= WINDOW)
 		return false;
 	for (i = 0; i < n; i++) {
 		rf[i].p = fields[i];
@@ -481,7 +482,7 @@ settle(struct harness *h)
 		deliver(h);
 		usleep(200);
 	}
-	assert_int_equal(h->cursor, h->published);
+	assert_true(h->cursor >= h->published);
 }
 
 static inline void
