@@ -126,11 +126,11 @@ bool http_is_token(struct span s);
 /* --- http_accept.c: what a client can take ------------------------------ */
 
 /*
- * Accept-Encoding offers gzip (or x-gzip, or *) with a q that is not 0.
- * Only gzip is ever sent: who takes deflate takes gzip, and what "deflate"
- * means differs from client to client.
+ * Accept-Encoding offers gzip (or x-gzip, or *), or deflate (or *), with a q
+ * that is not 0.
  */
 bool http_accepts_gzip(const struct http_request *req);
+bool http_accepts_deflate(const struct http_request *req);
 
 /*
  * If-None-Match is * or lists this entity tag ("...", with its quotes, with

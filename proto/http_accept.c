@@ -5,7 +5,7 @@
 
 #include "proto/http.h"
 
-/* How much an element of Accept-Encoding is about gzip. */
+/* How much an element of Accept-Encoding is about the coding asked for. */
 enum match {
 	MATCH_NONE,
 	/* the coding that stands for all others */
@@ -62,15 +62,16 @@ qvalue(struct span s)
 }
 
 static enum match
-match_gzip(struct span coding)
+match_coding(struct span element, const char *coding, const char *other)
 {
-	if (span_is_nocase(coding, "gzip") || span_is_nocase(coding, "x-gzip"))
+	if (span_is_nocase(element, coding) || span_is_nocase(element, other))
 		return MATCH_NAME;
-	return span_is(coding, "*") ? MATCH_STAR : MATCH_NONE;
+	return span_is(element, "*") ? MATCH_STAR : MATCH_NONE;
 }
 
-bool
-http_accepts_gzip(const struct http_request *req)
+/* Is the coding, by either name, offered with a q that is not 0? */
+static bool
+accepts(const struct http_request *req, const char *coding, const char *other)
 {
 	enum match best = MATCH_NONE;
 	struct http_list list = { 0 };
@@ -78,7 +79,7 @@ http_accepts_gzip(const struct http_request *req)
 	unsigned best_q = 0;
 
 	while (http_list_next(req, "Accept-Encoding", &list, &element)) {
-		enum match m = match_gzip(cut(&element, ';'));
+		enum match m = match_coding(cut(&element, ';'), coding, other);
 		unsigned q = 1000;
 
 		while (element.len > 0) {
@@ -95,6 +96,18 @@ http_accepts_gzip(const struct http_request *req)
 		best = m;
 	}
 	return best_q > 0;
+}
+
+bool
+http_accepts_gzip(const struct http_request *req)
+{
+	return accepts(req, "gzip", "x-gzip");
+}
+
+bool
+http_accepts_deflate(const struct http_request *req)
+{
+	return accepts(req, "deflate", "deflate");
 }
 
 /* [W/]"..." at the beginning of *rest; cuts it off. */

@@ -92,11 +92,11 @@ compress_frame(struct worker *w, struct chat_frame frame, unsigned bits)
 }
 
 size_t
-compress_body(struct worker *w, const void *p, size_t len, void *out,
+compress_body(struct worker *w, bool gzip, const void *p, size_t len, void *out,
     size_t size)
 {
-	return deflate_body(compressor_of(w)->deflate, DEFLATE_GZIP, p, len,
-	    out, size);
+	return deflate_body(compressor_of(w)->deflate,
+	    gzip ? DEFLATE_GZIP : DEFLATE_ZLIB, p, len, out, size);
 }
 
 char *

@@ -26,9 +26,9 @@ struct worker;
 struct chat_frame compress_frame(struct worker *w, struct chat_frame frame,
     unsigned bits);
 
-/* gzip; 0 if it does not pay, else the length. */
-size_t compress_body(struct worker *w, const void *p, size_t len, void *out,
-    size_t size);
+/* gzip, or zlib's format; 0 if it does not pay, else the length. */
+size_t compress_body(struct worker *w, bool gzip, const void *p, size_t len,
+    void *out, size_t size);
 
 /*
  * A compressed message: its bytes in the worker's second buffer, or NULL with

@@ -23,6 +23,7 @@ exchange_init(struct exchange *x, const struct http_request *req)
 	x->head_only = req->method == HTTP_HEAD;
 	x->upgrade = req->upgrade_websocket;
 	x->gzip = http_accepts_gzip(req);
+	x->deflate = http_accepts_deflate(req);
 	x->old_browser = http_is_explorer(req);
 	x->has_body = req->chunked || req->content_length > 0;
 	x->expect_continue = req->expect_continue;

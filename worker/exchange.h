@@ -40,7 +40,8 @@ struct exchange {
 	/* HEAD: no body */
 	bool head_only;
 	bool upgrade;
-	bool gzip;
+	/* what it can take besides plain text */
+	bool gzip, deflate;
 	/* an old browser that has to be told X-XSS-Protection: 0 */
 	bool old_browser;
 	bool jsonp;

@@ -188,18 +188,19 @@ body_make(struct session *s, const struct exchange *x, struct body *b)
 	free(text);
 }
 
-/* gzip, if it is wanted, allowed and pays. */
+/* Compressed, if that is wanted, allowed and pays. */
 static bool
 body_compress(struct worker *w, const struct exchange *x, struct body *b)
 {
 	char *small;
 	size_t n;
 
-	if (!x->gzip || !w->cfg->engine_compression || b->len < COMPRESS_MIN)
+	if (!(x->gzip || x->deflate) || !w->cfg->engine_compression ||
+	    b->len < COMPRESS_MIN)
 		return false;
 	if ((small = malloc(b->len)) == NULL)
 		fatal("memory for an answer");
-	n = compress_body(w, b->p, b->len, small, b->len - 1);
+	n = compress_body(w, x->gzip, b->p, b->len, small, b->len - 1);
 	if (n == 0) {
 		free(small);
 		return false;
@@ -235,7 +236,9 @@ poll_answer(struct session *s)
 
 	body_make(s, x, &body);
 	if (body_compress(w, x, &body))
-		put_text(&put, "Content-Encoding: gzip\r\n");
+		put_text(&put,
+		    x->gzip ? "Content-Encoding: gzip\r\n"
+			    : "Content-Encoding: deflate\r\n");
 	put_text(&put, HTTP_NO_STORE);
 	if (x->old_browser)
 		put_text(&put, HTTP_NO_XSS_FILTER);
@@ -419,13 +422,19 @@ poll_too_large(struct conn *c)
 	exchange_send(c, c->exchange, &a);
 }
 
-/* Text as it is used: decoded if it came as a form, and UTF-8. */
+/*
+ * Text as it is used: decoded if it came as a form, and UTF-8.  NULL if the
+ * form has no field for it.
+ */
 static char *
 body_text(struct worker *w, const struct exchange *x, char *body, size_t *len)
 {
+	static char empty[1];
 	char *text;
 	size_t n;
 
+	if (*len == 0 && !x->jsonp)
+		return empty;
 	if (x->binary)
 		return body;
 	if (x->jsonp) {
@@ -532,10 +541,11 @@ poll_end(struct session *s, enum eio_type last)
 	struct poll *p = s->poll;
 	struct conn *c;
 
-	chain_free(&s->worker->io, &p->out);
 	upgrade_abort(s);
 	if (p->get != NULL) {
-		poll_add_packet(s, last);
+		/* what was said before is still due */
+		if (p->out.bytes == 0)
+			poll_add_packet(s, last);
 		poll_answer(s);
 	}
 	if ((c = p->post) != NULL) {

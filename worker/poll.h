@@ -52,8 +52,8 @@ void poll_mark(struct session *s);
 void poll_flush(struct worker *w);
 
 /*
- * The session ends: a pending GET is answered with this packet and nothing
- * else, other requests are dropped.
+ * The session ends: a pending GET is answered with what is queued or, if that
+ * is nothing, with this packet; other requests are dropped.
  */
 void poll_end(struct session *s, enum eio_type last);
 /* The session polls no more: a pending GET gets a noop. */

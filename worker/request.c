@@ -157,7 +157,9 @@ origin_is_sane(const struct http_request *req)
 	if (http_header(req, "Origin", &origin) == 0)
 		return true;
 	for (i = 0; i < origin.len; i++)
-		if ((unsigned char)origin.p[i] < 0x20 || origin.p[i] == 0x7f)
+		if (((unsigned char)origin.p[i] < 0x20 &&
+			origin.p[i] != '\t') ||
+		    origin.p[i] == 0x7f)
 			return false;
 	return true;
 }
@@ -311,10 +313,12 @@ serve_session(struct conn *c, const struct http_request *req,
 		exchange_refuse(c, x, EIO_UNKNOWN_SID, NULL);
 		return;
 	}
+	if (p->revision != s->revision) {
+		exchange_refuse(c, x, EIO_BAD_REQUEST, NULL);
+		return;
+	}
 	if (x->upgrade) {
-		if (p->revision != s->revision)
-			exchange_refuse(c, x, EIO_BAD_REQUEST, NULL);
-		else if (p->polling)
+		if (p->polling)
 			upgrade_turn_away(c, req, x);
 		else
 			upgrade_begin(c, s, req, x);

@@ -51,8 +51,14 @@ static void
 sock_fail(struct session *s, const char *why)
 {
 	WORKER_COUNT(s->worker, PROTOCOL_ERRORS, 1);
-	session_fail(s, COUNTER_CLOSED_PROTOCOL, "forced close", WS_CODE_POLICY,
-	    why);
+	log_debug("socket.io error sid=%.8s why=%s", s->sid,
+	    log_text(why, strlen(why)));
+	/* who polls learns of it with what was queued before */
+	if (s->poll != NULL)
+		session_close(s, COUNTER_CLOSED_PROTOCOL, "forced close");
+	else
+		session_fail(s, COUNTER_CLOSED_PROTOCOL, "forced close",
+		    WS_CODE_POLICY, why);
 }
 
 /* --- sockets ------------------------------------------------------------- */
@@ -581,9 +587,7 @@ sock_packet(struct session *s, const char *text, size_t len)
 		sio2_split(&pkt, &query);
 	so = sock_find(s, pkt.nsp);
 	if (so != NULL && !so->connected && pkt.type != SIO_CONNECT) {
-		if (pkt.type == SIO_DISCONNECT)
-			sock_leave(so, "client namespace disconnect");
-		else if (!sock_keep_early(so, text, len, false))
+		if (!sock_keep_early(so, text, len, false))
 			sock_fail(s, "too much before CONNECT is answered");
 		return;
 	}
