@@ -96,7 +96,10 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 		d.seq = ix->seq;
 		d.revision = ix->revision;
 		d.time_ms = ix->time_ms;
-		/* a JOIN carries names: its numbers are in the verdict */
+	}
+	if (ix != NULL && rec->type != RECORD_ASK) {
+		/* a JOIN carries names: its numbers are in the verdict.  An
+		 * ASK's has no room, so that every worker hears of it */
 		d.ev.room = ix->room;
 		d.ev.user = ix->user;
 	}
