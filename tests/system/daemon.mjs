@@ -195,7 +195,8 @@ export function next(socket, event, ms = 5000) {
     }, ms);
     function on(...args) {
       clearTimeout(timer);
-      done(args.length > 1 ? args : args[0]);
+      // behind the payload of stored events stands the recovery offset
+      done(args[0]);
     }
     socket.once(event, on);
   });

@@ -76,6 +76,18 @@ a_q_of_zero_forbids(void **state)
 }
 
 static void
+case_32_deflate_only_if_it_is_offered(void **state)
+{
+	assert_true(http_accepts_deflate(
+	    with("Accept-Encoding: gzip;q=0, deflate;q=0.3\r\n")));
+	assert_true(http_accepts_deflate(with("Accept-Encoding: *\r\n")));
+	assert_false(
+	    http_accepts_deflate(with("Accept-Encoding: deflate;q=0, *\r\n")));
+	assert_false(http_accepts_deflate(with("Accept-Encoding: gzip\r\n")));
+	assert_false(http_accepts_deflate(with("")));
+}
+
+static void
 the_name_counts_more_than_the_star(void **state)
 {
 	assert_false(accepts("gzip;q=0, *"));
@@ -170,6 +182,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(case_32_gzip_only_if_it_is_offered),
+		cmocka_unit_test(case_32_deflate_only_if_it_is_offered),
 		cmocka_unit_test(a_q_of_zero_forbids),
 		cmocka_unit_test(the_name_counts_more_than_the_star),
 		cmocka_unit_test(a_malformed_q_is_no_wish),
