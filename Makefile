@@ -103,6 +103,8 @@ unit: $(UNIT_BIN)
 	tests/conformance/conformance.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk
 
+-include tests/wire/wire.mk
+
 clean:
 	rm -rf build build-*
 

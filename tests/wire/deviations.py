@@ -51,8 +51,9 @@ DEVIATIONS = {
         True, "a pid is good for one live socket",
         "The same pid and offset can be restored again and again, even at "
         "the same time: two live sockets with one id.",
-        "The second takes over: the first is closed.  The pid alone, "
-        "without an offset, recovers too.",
+        "The second takes over and the first is closed, also while it is "
+        "alive; only its own user can.  The pid alone, without an offset, "
+        "recovers too.",
         "One id names one socket; and who missed the very first event has "
         "missed something, too."),
     "D8": Deviation(
@@ -62,4 +63,26 @@ DEVIATIONS = {
         "in it.",
         "Otherwise any page could use a visitor's cookies "
         "(CVE-2019-13611)."),
+    "D9": Deviation(
+        True, "acknowledgement ids end at 2^53 - 1",
+        "Rounds larger ones to the nearest double: the answer names an id "
+        "that nobody asked for.",
+        "Closes the connection.",
+        "No client counts that far; a wrong answer is worse than none."),
+    "D10": Deviation(
+        True, "an event or acknowledgement has a payload",
+        "Takes `42' and `430' and calls nobody, or with no arguments.",
+        "Closes the connection.",
+        "The protocol's text says so; no known client sends them."),
+    "D11": Deviation(
+        True, "a placeholder's num is whole",
+        "Takes 0.5 and puts undefined in its place.",
+        "Closes the connection.",
+        "The rule of CVE-2022-2421: an integer within range."),
+    "D12": Deviation(
+        True, "pid and offset are not part of auth",
+        "Hands the whole CONNECT payload to the application, with the pid "
+        "and offset that the client has put into it.",
+        "Takes both out.",
+        "They belong to recovery; a pid is a secret of the connection."),
 }

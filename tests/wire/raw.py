@@ -289,7 +289,14 @@ class Ws(Conn):
         assert m[:1] == "0", m
         self.open = json.loads(m[1:])
         self.sid = self.open["sid"]
+        self.opened = time.monotonic()
         return self.open
+
+    def settle(self):
+        """Wait until all that was said has been looked at."""
+        self.send(frame("settled", opcode=9))
+        f = self.frame()
+        assert (f.opcode, f.data) == (10, b"settled"), f
 
     def closed(self):
         """The next is a close frame: (code, reason), code 1005 for an
@@ -323,6 +330,7 @@ class Polling:
         assert first[:1] == "0", first
         self.open = json.loads(first[1:])
         self.sid = self.open["sid"]
+        self.opened = time.monotonic()
 
     def target(self, sid="", transport="polling", eio="4"):
         if sid == "":
@@ -396,6 +404,19 @@ class Polling:
         w.text("5")
         w.sid = self.sid
         return w
+
+
+def sleep_until(session, seconds):
+    """Until so long after the session's handshake, at least."""
+    time.sleep(max(0, session.opened + seconds - time.monotonic()))
+
+
+def check_age(session, least, most):
+    """The session was made between so many seconds ago; the server did it
+    at some time between the request and the answer."""
+    now = time.monotonic()
+    assert now - session.began >= least, now - session.began
+    assert now - session.opened < most, now - session.opened
 
 
 def unbase64(text):

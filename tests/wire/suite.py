@@ -114,6 +114,7 @@ class Test:
 
 def run_one(pool, test):
     name, fn, mode, own, seconds, options = test
+    began = time.monotonic()
     t = None
     server = None
     try:
@@ -129,20 +130,20 @@ def run_one(pool, test):
         text = server.stop()
         if text and wrong is None:
             wrong = text
-    return t, wrong
+    return t, wrong, time.monotonic() - began
 
 
 class Report:
     """Lines in the order of the names, as soon as they are known."""
 
-    def __init__(self, names, show):
-        self.names, self.show = names, show
+    def __init__(self, names, times):
+        self.names, self.times = names, times
         self.lines = {}
         self.next = 0
         self.passed = self.failed = 0
         self.lock = threading.Lock()
 
-    def add(self, name, t, wrong):
+    def add(self, name, t, wrong, took):
         if wrong is not None:
             line = "%-60s FAIL\n%s" % (name, indent(wrong))
         elif t is not None and t.deviation:
@@ -150,6 +151,8 @@ class Report:
                 name, t.deviation, DEVIATIONS[t.deviation].title)
         else:
             line = "%-60s pass" % name
+        if self.times:
+            line += "  %.1f s" % took
         if t is not None and t.notes:
             line += "  (" + ", ".join(t.notes) + ")"
         with self.lock:
@@ -168,9 +171,9 @@ def indent(text):
     return "".join("    %s\n" % x for x in text.rstrip().split("\n")).rstrip()
 
 
-def run(pool, tests, jobs):
+def run(pool, tests, jobs, times=False):
     """Run them; those that wait long begin first."""
-    report = Report([t[0] for t in tests], True)
+    report = Report([t[0] for t in tests], times)
     with concurrent.futures.ThreadPoolExecutor(jobs) as ex:
         waiting = {ex.submit(run_one, pool, t): t[0]
                    for t in sorted(tests, key=lambda t: -t[4])}
@@ -188,6 +191,8 @@ def main(registry, doc, jobs=12, after=None):
     ap.add_argument("--workers", type=int, default=2)
     ap.add_argument("--jobs", type=int, default=jobs)
     ap.add_argument("--only", help="tests whose name holds this")
+    ap.add_argument("--times", action="store_true",
+                    help="how long each took")
     ap.add_argument("--list", action="store_true", help="names only")
     args = ap.parse_args()
     if args.reference:
@@ -202,7 +207,7 @@ def main(registry, doc, jobs=12, after=None):
     pool = Pool(args.server, args.workers, reference)
     began = time.monotonic()
     try:
-        report = run(pool, tests, args.jobs)
+        report = run(pool, tests, args.jobs, args.times)
     finally:
         wrong = pool.stop()
     passed, failed = report.passed, report.failed

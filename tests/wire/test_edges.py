@@ -10,6 +10,8 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import edges_chat  # noqa: E402
+import edges_event  # noqa: E402
 import edges_http  # noqa: E402
 import edges_poll  # noqa: E402
 import edges_sio  # noqa: E402
@@ -21,7 +23,8 @@ from suite import Registry, main  # noqa: E402
 CASES = 112
 
 registry = Registry()
-for part in (edges_http, edges_poll, edges_upgrade, edges_ws, edges_sio):
+for part in (edges_http, edges_poll, edges_upgrade, edges_ws, edges_sio,
+             edges_event, edges_chat):
     registry.tests += part.edge.tests
 
 
