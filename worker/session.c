@@ -376,9 +376,9 @@ session_close(struct session *s, enum counter count, const char *reason)
 		conn_close(c, WS_CODE_NONE, NULL);
 		return;
 	}
-	/* what is queued, and the close, are for the next GET */
+	/* what is queued, and the close, are for the next GET; or for the
+	 * WebSocket, if the client has stopped polling to change over */
 	s->closing = true;
-	upgrade_abort(s);
 	s->ping_due = s->pong_due = 0;
 	s->connect_due = s->worker->now_ms + POLL_CLOSE_MS;
 	session_set_timer(s);

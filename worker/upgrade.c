@@ -150,6 +150,8 @@ upgrade_finish(struct session *s)
 	}
 	session_set_timer(s);
 	w->again = true;
+	if (s->closing)
+		session_finish(s);
 }
 
 void
