@@ -331,6 +331,29 @@ describe("edge", () => {
       }
     }));
 
+  // the official client has stopped polling by then, and would hang
+  test("kicked in the middle of an upgrade", () =>
+    withServer("edge", {}, async (server) => {
+      const path = "/socket.io/?EIO=4&transport=";
+      const poll = async (sid, body) => (await fetch(
+        server.url(`${path}polling${sid ? `&sid=${sid}` : ""}`),
+        body ? { method: "POST", body } : {})).text();
+      const { sid } = JSON.parse((await poll()).slice(1));
+      await poll(sid, "40");
+      await poll(sid);
+      const ws = new WebSocket(
+        `ws://127.0.0.1:${server.port}${path}websocket&sid=${sid}`);
+      const got = [];
+      ws.on("message", (m) => got.push(String(m)));
+      await next(ws, "open");
+      ws.send("2probe");
+      await next(ws, "message");
+      assert.equal(await poll(sid, '42["kick",true]'), "ok");
+      ws.send("5");
+      await next(ws, "close");
+      assert.deepEqual(got, ["3probe", "41"]);
+    }));
+
   everyWay("what the server asks is answered once", (transports, workers) =>
     withServer("edge", { workers }, async (server) => {
       const s = server.client(transports);
