@@ -3,6 +3,7 @@
 #   make fuzz SECONDS=60 [FUZZ=ws]	libFuzzer, one target after the other
 #   make fuzz-corpus			the committed inputs once, under ASan
 #   make fuzz-merge FUZZ=ws		take what was found into the corpus
+#   make fuzz-coverage FUZZ=ws		lines that corpus and finds reach
 #
 # fuzz_x.c has its inputs in corpus/x/, at most 60 of them.
 
@@ -22,7 +23,7 @@ FUZZ_OBJ := $(foreach x,$(FUZZ),$(F)/obj/tests/fuzz/fuzz_$(x).o)
 CORPUS_OBJ := $(call obj,$(foreach x,$(FUZZ),tests/fuzz/fuzz_$(x).c) \
 	tests/fuzz/run_corpus.c)
 
-.PHONY: fuzz fuzz-corpus fuzz-corpus-run fuzz-merge
+.PHONY: fuzz fuzz-corpus fuzz-corpus-run fuzz-merge fuzz-coverage
 .SECONDARY: $(FUZZ_OBJ) $(CORPUS_OBJ)
 
 $(F)/obj/%.o: %.c
@@ -53,6 +54,46 @@ fuzz-merge: $(foreach x,$(FUZZ),$(F)/fuzz_$(x))
 		    $(F)/corpus/$$x; \
 	done
 
+# Without sanitizers: their branches are none of ours.
+FUZZ_COV := -fprofile-instr-generate -fcoverage-mapping
+COV_LIB := $(FUZZ_LIB:$(F)/obj/%=$(F)/cov/%)
+COV_OBJ := $(foreach x,$(FUZZ),$(F)/cov/tests/fuzz/fuzz_$(x).o) \
+	$(F)/cov/tests/fuzz/run_corpus.o
+.SECONDARY: $(COV_OBJ)
+
+$(F)/cov/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(filter-out -fsanitize% -fno-sanitize% -O1,$(FUZZ_CFLAGS)) \
+	    $(FUZZ_COV) -MMD -MP -c -o $@ $<
+
+$(F)/cov/libchatd.a: $(COV_LIB)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(F)/cov/fuzz_%: $(F)/cov/tests/fuzz/fuzz_%.o \
+    $(F)/cov/tests/fuzz/run_corpus.o $(F)/cov/libchatd.a
+	clang -g $(FUZZ_COV) -o $@ $^ $(PKG_LIBS) -lm -pthread
+
+# what a target is there for, if it is not all that begins with its name
+FUZZ_SRC_chat := $(wildcard chat/*.c)
+FUZZ_SRC_http := proto/http.c proto/http_accept.c \
+	proto/ws_handshake.c
+FUZZ_SRC_proxy := proto/proxy.c proto/address.c
+FUZZ_SRC_forwarded := proto/forwarded.c proto/address.c
+FUZZ_SRC_payload := $(wildcard proto/payload*.c) proto/base64.c
+fuzz_src = $(or $(FUZZ_SRC_$(1)),$(wildcard common/$(1)*.c proto/$(1)*.c))
+
+fuzz-coverage: $(foreach x,$(FUZZ),fuzz-coverage-$(x))
+
+fuzz-coverage-%: $(F)/cov/fuzz_%
+	@rm -f $<.profraw
+	@LLVM_PROFILE_FILE=$<.profraw $< tests/fuzz/corpus/$* \
+	    $(wildcard $(F)/corpus/$*)
+	@llvm-profdata merge -o $<.profdata $<.profraw
+	@llvm-cov report $< -instr-profile=$<.profdata \
+	    -show-branch-summary=false -show-region-summary=false \
+	    $(call fuzz_src,$*)
+
 fuzz-corpus:
 	@$(MAKE) --no-print-directory BUILD=asan fuzz-corpus-run
 
@@ -66,4 +107,5 @@ $(O)/fuzz/%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/run_corpus.o \
 	@mkdir -p $(@D)
 	$(CC) $(OPT) -o $@ $^ $(LDLIBS)
 
--include $(FUZZ_LIB:.o=.d) $(FUZZ_OBJ:.o=.d) $(CORPUS_OBJ:.o=.d)
+-include $(FUZZ_LIB:.o=.d) $(FUZZ_OBJ:.o=.d) $(CORPUS_OBJ:.o=.d) \
+	$(COV_LIB:.o=.d) $(COV_OBJ:.o=.d)

@@ -69,6 +69,10 @@ use(void)
 	(void)query_get(req.query, "transport", buf, sizeof(buf), &len);
 	while (http_list_next(&req, "Connection", &list, &element))
 		n += element.len;
+	(void)http_accepts_gzip(&req);
+	(void)http_is_explorer(&req);
+	CHECK(http_etag_matches(&req, "\"4.8.1\"") ==
+	    http_etag_matches(&req, "W/\"4.8.1\""));
 	CHECK(n <= HTTP_HEAD_MAX);
 	if (ws_handshake(&req, &hs, &err))
 		CHECK(ws_accept(buf, sizeof(buf), &hs, NULL) > 0);
