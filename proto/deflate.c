@@ -49,6 +49,8 @@ struct deflate {
 	/* a block marked as the last has ended, and nothing came behind it */
 	bool ended;
 	unsigned finals;
+	/* where in it: data_type of zlib's last step */
+	int place;
 	/* 'buf' is full: the next byte would be too much, and goes here */
 	bool full;
 	uint8_t surplus;
@@ -133,6 +135,7 @@ deflate_begin(struct deflate *d, void *out, size_t limit)
 	d->begun = false;
 	d->ended = false;
 	d->finals = 0;
+	d->place = 0;
 	d->full = false;
 	d->in.next_out = out;
 	d->in.avail_out = (uInt)limit;
@@ -173,6 +176,14 @@ run(struct deflate *d, const char **why_r)
 			return DEFLATE_BAD;
 		}
 		result = inflate(&d->in, Z_SYNC_FLUSH);
+		/* of a call without progress zlib would tell another one */
+		if (result != Z_BUF_ERROR)
+			d->place = d->in.data_type;
+		/* before what may be wrong behind it, wherever it is cut */
+		if (d->full && d->in.avail_out == 0) {
+			*why_r = "inflated message too big";
+			return DEFLATE_TOO_BIG;
+		}
 		/* nothing more to come out is no error */
 		if (result == Z_STREAM_END) {
 			d->ended = true;
@@ -184,10 +195,6 @@ run(struct deflate *d, const char **why_r)
 		more = d->in.avail_in > 0;
 		if (d->in.avail_out > 0)
 			continue;
-		if (d->full) {
-			*why_r = "inflated message too big";
-			return DEFLATE_TOO_BIG;
-		}
 		/* what it still holds back tells if that was all */
 		use_surplus(d);
 		more = more || !d->ended;
@@ -211,8 +218,7 @@ deflate_feed(struct deflate *d, const void *p, size_t len, const char **why_r)
 static bool
 is_between_blocks(const struct deflate *d)
 {
-	return !d->ended && (d->in.data_type & 128) != 0 &&
-	    (d->in.data_type & 63) == 0;
+	return !d->ended && (d->place & 128) != 0 && (d->place & 63) == 0;
 }
 
 enum deflate_result

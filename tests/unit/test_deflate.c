@@ -281,6 +281,10 @@ a_limit_is_a_limit(void **state)
 	assert_inflates(packed, n + 4, text, 1000);
 	memcpy(packed + n, "\x4b\x04\x00", 3);
 	assert_result(packed, n + 3, 1000, DEFLATE_TOO_BIG);
+	/* full by its last byte, which is one that we append */
+	INFLATES("\x00\x05\x00\xfa\xffH", "H\x00\x00\xff\xff");
+	/* too big comes before bad, wherever it is cut */
+	assert_result("\x32\xc3\xf3\x00\x32", 5, 0, DEFLATE_TOO_BIG);
 }
 
 /* CVE-2016-10544, CVE-2018-1000518, CVE-2021-21419 */
