@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: ISC
  *
  * fuzz_ws - frames: they mean the same wherever the bytes are cut.  The
- * first input byte chooses the limit of a message.
+ * first input byte chooses the limit of a message, and whether messages may
+ * be compressed; those are inflated as they come.
  */
 
 #include <stdint.h>
@@ -11,12 +12,18 @@
 
 #include "common/log.h"
 #include "common/utf8.h"
+#include "proto/deflate.h"
 #include "proto/ws.h"
 
 /* inputs up to this size are cut in two at every byte */
 #define SPLIT_MAX 256
+/* inflated bytes of a message */
+#define INFLATED_MAX 70000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct deflate *coder;
+static char inflated[INFLATED_MAX];
 
 /* What came out, as one number that depends on all of it in order. */
 struct story {
@@ -25,6 +32,9 @@ struct story {
 	uint64_t message_sum;
 	size_t message_len;
 	struct utf8 utf8;
+	/* of a compressed message */
+	enum deflate_result result;
+	bool compressed;
 	bool within;
 	bool closed;
 };
@@ -41,6 +51,30 @@ add(uint64_t sum, const void *p, size_t len)
 }
 
 static void
+tell_compressed(struct story *s, const struct ws_event *ev)
+{
+	const char *why = NULL;
+	size_t len = 0;
+	unsigned code;
+
+	if (ev->first) {
+		deflate_begin(coder, inflated, sizeof(inflated));
+		s->result = DEFLATE_OK;
+	}
+	if (s->result == DEFLATE_OK)
+		s->result = deflate_feed(coder, ev->data, ev->len, &why);
+	if (!ev->last)
+		return;
+	if (s->result == DEFLATE_OK)
+		s->result = deflate_end(coder, &len, &why);
+	code = ws_deflate_verdict(s->result, ev->opcode == WS_TEXT, inflated,
+	    len, &why);
+	CHECK(code == 0 || ws_code_valid(code));
+	s->sum = add(s->sum, &code, sizeof(code));
+	s->sum = add(s->sum, inflated, len);
+}
+
+static void
 tell_data(struct story *s, const struct ws_event *ev, uint64_t limit)
 {
 	CHECK(ev->opcode == WS_TEXT || ev->opcode == WS_BINARY);
@@ -50,16 +84,21 @@ tell_data(struct story *s, const struct ws_event *ev, uint64_t limit)
 		s->message_sum = ev->opcode;
 		s->message_len = 0;
 		s->utf8 = (struct utf8){ 0 };
+		s->compressed = ev->compressed;
 	}
+	CHECK(ev->compressed == s->compressed);
+	if (ev->compressed)
+		tell_compressed(s, ev);
 	s->message_sum = add(s->message_sum, ev->data, ev->len);
 	s->message_len += ev->len;
 	CHECK(s->message_len <= limit);
-	if (ev->opcode == WS_TEXT)
+	if (ev->opcode == WS_TEXT && !ev->compressed)
 		CHECK(utf8_feed(&s->utf8, ev->data, ev->len));
 	s->within = !ev->last;
 	if (!ev->last)
 		return;
 	CHECK(ev->opcode == WS_BINARY || utf8_complete(&s->utf8));
+	s->sum = add(s->sum, &s->compressed, sizeof(s->compressed));
 	s->sum = add(s->sum, &s->message_sum, sizeof(s->message_sum));
 	s->sum = add(s->sum, &s->message_len, sizeof(s->message_len));
 }
@@ -112,13 +151,16 @@ feed(struct ws_parser *p, const uint8_t *data, size_t size, struct story *s)
 }
 
 static uint64_t
-run(const uint8_t *data, size_t size, uint64_t limit, size_t first, size_t step)
+run(const uint8_t *data, size_t size, uint64_t limit, bool deflate,
+    size_t first, size_t step)
 {
 	struct ws_parser p;
 	struct story s = { .sum = UINT64_C(0xcbf29ce484222325) };
 	size_t from = 0, to = first < size ? first : size;
 
 	ws_init(&p, limit);
+	if (deflate)
+		ws_allow_deflate(&p);
 	for (;;) {
 		from = to - feed(&p, data + from, to - from, &s);
 		if (to == size)
@@ -134,16 +176,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const uint64_t limits[] = { 1000000, 16, 125, 126, 300, 70000,
 		UINT64_MAX, 0 };
 	uint64_t limit, want;
+	bool deflate;
 	size_t cut;
 
 	if (size == 0)
 		return 0;
+	if (coder == NULL)
+		coder = deflate_new();
+	CHECK(coder != NULL);
 	limit = limits[data[0] % (sizeof(limits) / sizeof(limits[0]))];
+	deflate = (data[0] & 0x80) != 0;
 	data++;
 	size--;
-	want = run(data, size, limit, size, size);
-	CHECK(run(data, size, limit, 0, size / 4096 + 1) == want);
+	want = run(data, size, limit, deflate, size, size);
+	CHECK(run(data, size, limit, deflate, 0, size / 4096 + 1) == want);
 	for (cut = 1; cut < size && cut < SPLIT_MAX; cut++)
-		CHECK(run(data, size, limit, cut, size) == want);
+		CHECK(run(data, size, limit, deflate, cut, size) == want);
 	return 0;
 }
