@@ -30,6 +30,14 @@ exchange_init(struct exchange *x, const struct http_request *req)
 }
 
 void
+exchange_progress(struct conn *c, size_t len)
+{
+	if (c->client->phase == CONN_HEAD)
+		conn_set_due(c,
+		    c->client->due + len * 1000 / EXCHANGE_BODY_RATE);
+}
+
+void
 exchange_keep(struct conn *c, const struct exchange *x)
 {
 	if (x == c->exchange)

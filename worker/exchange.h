@@ -82,6 +82,9 @@ struct exchange_answer {
 	bool close;
 };
 
+/* So much of an answer has left: it may take longer, if it is long. */
+void exchange_progress(struct conn *c, size_t len);
+
 /* Look at a head: everything but 'headers'. */
 void exchange_init(struct exchange *x, const struct http_request *req);
 /* The connection keeps a copy (or has it: 'x' is its own). */

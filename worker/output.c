@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "worker/compress.h"
+#include "worker/exchange.h"
 #include "worker/poll.h"
 #include "worker/worker.h"
 
@@ -359,8 +360,10 @@ output_on_writable(struct conn *c)
 		n = output_pieces(c->fd, iov, pieces);
 		if (!output_written(c, n))
 			return;
-		if (n > 0)
+		if (n > 0) {
 			chain_consume(&w->io, out, (size_t)n);
+			exchange_progress(c, (size_t)n);
+		}
 	}
 	output_left(c);
 	if (out->bytes > 0)
