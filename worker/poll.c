@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "proto/cookie.h"
 #include "proto/frame.h"
+#include "common/utf8.h"
 #include "proto/http_body.h"
 #include "proto/payload.h"
 #include "proto/put.h"
@@ -443,8 +444,10 @@ body_text(struct worker *w, const struct exchange *x, char *body, size_t *len)
 			return NULL;
 		return text;
 	}
-	if ((n = payload_repair_size(body, *len)) == *len)
+	/* what is replaced may be as long as what replaces it */
+	if (utf8_valid(body, *len))
 		return body;
+	n = payload_repair_size(body, *len);
 	text = scratch(w, SCRATCH_TEXT, n);
 	payload_repair(text, body, *len);
 	*len = n;
