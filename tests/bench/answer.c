@@ -142,9 +142,28 @@ on_sent(struct load *l, struct client *c, struct span text)
 		garbled(l, c, text);
 }
 
+/* A string as the last argument is where the client stands: keep it. */
+static void
+keep_offset(struct client *c, struct span packet)
+{
+	const char *end = packet.p + packet.len - 2, *p;
+	size_t n;
+
+	if (packet.len < 4 || end[0] != '"' || end[1] != ']' ||
+	    (p = memrchr(packet.p, '"', (size_t)(end - packet.p))) == NULL)
+		return;
+	n = (size_t)(end - p) - 1;
+	if (n < sizeof(c->offset)) {
+		memcpy(c->offset, p + 1, n);
+		c->offset[n] = '\0';
+	}
+}
+
 static void
 on_event(struct load *l, struct client *c, struct span packet)
 {
+	if (l->opt.recover)
+		keep_offset(c, packet);
 	if (BEGINS(packet, EVENT "message-received\","))
 		on_received(l, c, cut(packet, sizeof(EVENT) + 17));
 	else if (BEGINS(packet, EVENT "message-sent\","))
@@ -221,31 +240,85 @@ on_ack(struct load *l, struct client *c, struct span packet)
 		sent(l, c, (uint32_t)(n - REQUEST_MESSAGE), m.seq, true);
 }
 
+/* The string behind 'key' in 'text', if it fits; else an empty one. */
 static void
-on_open(struct load *l, struct client *c)
+take_string(struct span text, const char *key, char *out, size_t size)
+{
+	const char *p = memmem(text.p, text.len, key, strlen(key)), *end;
+
+	out[0] = '\0';
+	if (p == NULL)
+		return;
+	p += strlen(key);
+	end = memchr(p, '"', (size_t)(text.p + text.len - p));
+	if (end == NULL || (size_t)(end - p) >= size)
+		return;
+	memcpy(out, p, (size_t)(end - p));
+	out[end - p] = '\0';
+}
+
+static void
+on_open(struct load *l, struct client *c, struct span packet)
 {
 	unsigned id = (unsigned)(c - l->client);
 	int n;
 
+	take_string(packet, "\"sid\":\"", c->sid, sizeof(c->sid));
 	if (l->opt.stage == STAGE_OPEN) {
 		client_ready(l, c);
+		poll_upgrade(l, c);
 		return;
 	}
 	if (l->ntokens > 0)
-		n = snprintf(l->text, l->text_size, "40{\"token\":\"%s\"}",
+		n = snprintf(l->text, l->text_size, "40{\"token\":\"%s\"",
 		    l->token[id % l->ntokens]);
 	else
 		n = snprintf(l->text, l->text_size,
-		    "40{\"userId\":\"%su%u\",\"userName\":\"user %u\"}", l->tag,
+		    "40{\"userId\":\"%su%u\",\"userName\":\"user %u\"", l->tag,
 		    id, id);
-	client_packet(l, c, (size_t)n);
+	if (c->pid[0] != '\0') {
+		n += snprintf(l->text + n, l->text_size - (size_t)n,
+		    ",\"pid\":\"%s\"", c->pid);
+		if (c->offset[0] != '\0')
+			n += snprintf(l->text + n, l->text_size - (size_t)n,
+			    ",\"offset\":\"%s\"", c->offset);
+	}
+	l->text[n++] = '}';
 	c->state = CLIENT_NAMESPACE;
+	client_packet(l, c, (size_t)n);
+	poll_upgrade(l, c);
+}
+
+/* True if the socket is the old one again, with all that it was in. */
+static bool
+is_recovered(struct load *l, struct client *c, struct span packet)
+{
+	char pid[sizeof(c->pid)], id[sizeof(c->socket_id)];
+	bool came_back = c->pid[0] != '\0', same;
+
+	take_string(packet, "\"pid\":\"", pid, sizeof(pid));
+	take_string(packet, "\"sid\":\"", id, sizeof(id));
+	same = came_back && strcmp(pid, c->pid) == 0;
+	if (same && strcmp(id, c->socket_id) != 0)
+		verify_fault(&l->v, FAULT_IDENTITY, "member %u: %s, was %s",
+		    (unsigned)(c - l->client), id, c->socket_id);
+	if (same)
+		l->recovered++;
+	else if (came_back)
+		l->unrecovered++;
+	if (!same)
+		c->offset[0] = '\0';
+	memcpy(c->pid, pid, sizeof(pid));
+	memcpy(c->socket_id, id, sizeof(id));
+	return same;
 }
 
 static void
-on_connected(struct load *l, struct client *c)
+on_connected(struct load *l, struct client *c, struct span packet)
 {
 	if (l->opt.stage == STAGE_CONNECT)
+		client_ready(l, c);
+	else if (l->opt.recover && is_recovered(l, c, packet))
 		client_ready(l, c);
 	else
 		client_join(l, c);
@@ -257,7 +330,7 @@ on_message(struct load *l, struct client *c, struct span packet)
 	switch (packet.len > 1 ? packet.p[1] : '\0') {
 	case '0':
 		if (c->state == CLIENT_NAMESPACE)
-			on_connected(l, c);
+			on_connected(l, c, packet);
 		else
 			garbled(l, c, packet);
 		break;
@@ -286,9 +359,12 @@ answer_packet(struct load *l, struct client *c, struct span packet)
 	switch (packet.len > 0 ? *packet.p : '\0') {
 	case '0':
 		if (c->state == CLIENT_OPENING)
-			on_open(l, c);
+			on_open(l, c, packet);
 		else
 			garbled(l, c, packet);
+		break;
+	case '1':
+		client_lost(l, c, "closed by the server");
 		break;
 	case '2':
 		memcpy(l->text, "3", 1);

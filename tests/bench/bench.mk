@@ -5,7 +5,7 @@
 #   make bench-test     planted faults: does the verifier see each of them?
 
 BENCH_LIB := util hist scan frame
-BENCH_LOAD := load client answer pace history report verify $(BENCH_LIB)
+BENCH_LOAD := load client wire poll answer pace history report verify $(BENCH_LIB)
 BENCH_FLOOR := floor floor_http util
 BENCH_BARE := bare util
 bench_obj = $(patsubst %,$(O)/obj/tests/bench/%.o,$(1))

@@ -2,18 +2,11 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * client - one connection of the load generator: from connect(2) to a
- * joined session, and back to it when it was lost.
- *
- * Edge-triggered: a socket is registered once and read until a read comes
- * back short.  Bytes of unfinished frames are all that is kept.
+ * client - one client of the load generator: from connect(2) to a joined
+ * session, and back to it when it was lost; and its websocket.
  */
 
-#include <sys/epoll.h>
-
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,110 +37,96 @@ random_between(struct load *l, uint64_t low, uint64_t high)
 	return low + random_next(l) % (high - low);
 }
 
-static void
-send_bytes(struct client *c, const char *p, size_t len)
-{
-	ssize_t n = 0;
-
-	/* an error is seen when the socket is read */
-	if (c->out_len == 0) {
-		n = send(c->fd, p, len, MSG_NOSIGNAL);
-		if (n == -1)
-			n = 0;
-		if ((size_t)n == len)
-			return;
-	}
-	c->out = xreallocarray(c->out, c->out_len + len - (size_t)n, 1);
-	memcpy(c->out + c->out_len, p + n, len - (size_t)n);
-	c->out_len += len - (size_t)n;
-}
-
-static void
-flush(struct client *c)
-{
-	ssize_t n;
-
-	if (c->out_len == 0)
-		return;
-	n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
-	if (n <= 0)
-		return;
-	memmove(c->out, c->out + n, c->out_len - (size_t)n);
-	c->out_len -= (size_t)n;
-}
-
-static void
-send_frame(struct load *l, struct client *c, unsigned opcode, const char *p,
+void
+client_frame(struct load *l, struct client *c, unsigned opcode, const char *p,
     size_t len)
 {
-	send_bytes(c, l->frame,
+	wire_send(c->wire[WIRE_SOCKET], l->frame,
 	    frame_write(l->frame, opcode, p, len, (uint32_t)random_next(l)));
 }
 
 void
 client_packet(struct load *l, struct client *c, size_t len)
 {
-	send_frame(l, c, FRAME_TEXT, l->text, len);
+	if (l->opt.transport == TRANSPORT_WEBSOCKET ||
+	    c->upgrade == UPGRADE_DONE)
+		client_frame(l, c, FRAME_TEXT, l->text, len);
+	else
+		poll_packet(l, c, len);
 }
 
 static void
-send_request(struct load *l, struct client *c)
+ask_for_upgrade(struct load *l, struct client *c, struct wire *w)
 {
-	int n;
+	char text[1024];
 
-	n = snprintf(l->text, l->text_size,
-	    "GET %s?EIO=4&transport=websocket HTTP/1.1\r\n"
-	    "Host: %s\r\n"
-	    "Upgrade: websocket\r\n"
-	    "Connection: Upgrade\r\n"
-	    "Sec-WebSocket-Key: " WS_KEY "\r\n"
-	    "Sec-WebSocket-Version: 13\r\n\r\n",
-	    l->opt.path, l->opt.host);
-	send_bytes(c, l->text, (size_t)n);
-	c->state = CLIENT_UPGRADING;
+	wire_send(w, text,
+	    (size_t)snprintf(text, sizeof(text),
+		"GET %s?EIO=4&transport=websocket%s%s HTTP/1.1\r\n"
+		"Host: %s\r\n"
+		"Upgrade: websocket\r\n"
+		"Connection: Upgrade\r\n"
+		"Sec-WebSocket-Key: " WS_KEY "\r\n"
+		"Sec-WebSocket-Version: 13\r\n\r\n",
+		l->opt.path, c->sid[0] ? "&sid=" : "", c->sid, l->opt.host));
+	w->waiting = true;
+}
+
+void
+client_request(struct load *l, struct client *c)
+{
+	struct wire *w = wire_open(l, c, WIRE_SOCKET);
+
+	if (w == NULL)
+		client_lost(l, c, strerror(errno));
+	else
+		ask_for_upgrade(l, c, w);
+}
+
+/* The first connection of a session; false: not now, try again. */
+static bool
+begin(struct load *l, struct client *c)
+{
+	bool polls = l->opt.transport != TRANSPORT_WEBSOCKET;
+	struct wire *w;
+
+	if (polls && l->opt.mix) {
+		(void)poll_get(l, c);
+		return true;
+	}
+	w = wire_open(l, c, polls ? WIRE_GET : WIRE_SOCKET);
+	/* a Unix socket's backlog is full: a little later */
+	if (w == NULL && errno == EAGAIN)
+		return false;
+	if (w == NULL)
+		client_lost(l, c, strerror(errno));
+	else if (polls)
+		(void)poll_get(l, c);
+	else
+		ask_for_upgrade(l, c, w);
+	return true;
 }
 
 bool
 client_start(struct load *l, struct client *c)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP |
-		    EPOLLET };
-	int on = 1;
-
-	c->state = CLIENT_CONNECTING;
+	c->state = l->opt.transport == TRANSPORT_WEBSOCKET ? CLIENT_UPGRADING
+							   : CLIENT_OPENING;
 	c->due = l->now + (uint64_t)(l->opt.step_timeout * 1e9);
 	l->connecting++;
-	c->fd = socket(l->to.ss_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd == -1)
-		die(EXIT_FAILED, "socket: %s", strerror(errno));
-	if (l->to.ss_family != AF_UNIX)
-		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on,
-		    sizeof(on));
-	if (connect(c->fd, (struct sockaddr *)&l->to, l->to_len) == -1 &&
-	    errno != EINPROGRESS) {
-		if (errno == EAGAIN) {
-			/* a Unix socket's backlog is full: a little later */
-			close(c->fd);
-			c->fd = -1;
-			c->state = CLIENT_OFF;
-			l->connecting--;
-			return false;
-		}
-		client_lost(l, c, strerror(errno));
+	if (begin(l, c))
 		return true;
-	}
-	ev.data.ptr = c;
-	if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, c->fd, &ev) == -1)
-		die(EXIT_FAILED, "epoll_ctl: %s", strerror(errno));
-	return true;
+	c->state = CLIENT_OFF;
+	l->connecting--;
+	return false;
 }
 
 /* The handshake's answer; returns its length, 0: not all there yet. */
 static size_t
-read_head(struct load *l, struct client *c, const char *p, size_t len)
+read_head(struct load *l, struct wire *w, const char *p, size_t len)
 {
 	const char *end = memmem(p, len, "\r\n\r\n", 4);
+	struct client *c = w->client;
 	size_t n;
 	int i;
 
@@ -163,7 +142,11 @@ read_head(struct load *l, struct client *c, const char *p, size_t len)
 		client_lost(l, c, "no upgrade");
 		return n;
 	}
-	c->state = CLIENT_OPENING;
+	w->waiting = false;
+	if (c->upgrade == UPGRADE_PROBING)
+		client_frame(l, c, FRAME_TEXT, "2probe", 6);
+	else
+		c->state = CLIENT_OPENING;
 	return n;
 }
 
@@ -175,10 +158,14 @@ read_frame(struct load *l, struct client *c, const struct frame *f)
 	l->frames++;
 	switch (f->opcode) {
 	case FRAME_TEXT:
-		answer_packet(l, c, packet);
+		if (l->opt.transport == TRANSPORT_UPGRADE &&
+		    c->upgrade != UPGRADE_DONE)
+			poll_probe(l, c, packet);
+		else
+			answer_packet(l, c, packet);
 		break;
 	case FRAME_PING:
-		send_frame(l, c, FRAME_PONG, f->payload, f->len);
+		client_frame(l, c, FRAME_PONG, f->payload, f->len);
 		break;
 	case FRAME_CLOSE:
 		client_lost(l, c, "close frame");
@@ -188,103 +175,31 @@ read_frame(struct load *l, struct client *c, const struct frame *f)
 	}
 }
 
-static void
-make_room(struct load *l, size_t size)
-{
-	if (size <= l->buf_size)
-		return;
-	l->buf_size = size;
-	l->buf = xreallocarray(l->buf, size, 1);
-}
-
-/* Keep what is left of 'len' bytes in l->buf behind 'pos'. */
-static void
-keep_rest(struct load *l, struct client *c, size_t pos, size_t len)
-{
-	c->in_len = len - pos;
-	if (c->in_len == 0) {
-		if (c->in != NULL)
-			free(c->in);
-		c->in = NULL;
-		return;
-	}
-	c->in = xreallocarray(c->in, c->in_len, 1);
-	memcpy(c->in, l->buf + pos, c->in_len);
-}
-
-/* Take what is whole out of 'len' bytes in l->buf. */
-static void
-consume(struct load *l, struct client *c, size_t len)
+size_t
+client_bytes(struct load *l, struct wire *w, size_t len, size_t *need_r)
 {
 	enum frame_result r = FRAME_MORE;
+	struct client *c = w->client;
+	uint32_t serial = w->serial;
 	struct frame f;
 	size_t pos = 0;
 
-	if (c->state == CLIENT_UPGRADING)
-		pos = read_head(l, c, l->buf, len);
-	while (c->state >= CLIENT_OPENING &&
+	if (w->waiting && (pos = read_head(l, w, l->buf, len)) == 0)
+		return 0;
+	while (w->serial == serial &&
 	    (r = frame_read(l->buf + pos, len - pos, &f)) == FRAME_OK) {
 		read_frame(l, c, &f);
 		pos += f.total;
 	}
-	if (c->fd == -1)
-		return;
+	if (w->serial != serial)
+		return len;
 	if (r == FRAME_BAD) {
 		verify_fault(&l->v, FAULT_GARBLED, "a frame's head");
 		client_lost(l, c, "bad frame");
-		return;
+		return len;
 	}
-	keep_rest(l, c, pos, len);
-	if (c->state >= CLIENT_OPENING && f.total > l->buf_size - 65536)
-		make_room(l, f.total + 65536);
-}
-
-static void
-client_read(struct load *l, struct client *c, bool to_the_end)
-{
-	size_t room;
-	ssize_t n;
-
-	do {
-		make_room(l, c->in_len + 65536);
-		if (c->in_len > 0)
-			memcpy(l->buf, c->in, c->in_len);
-		room = l->buf_size - c->in_len;
-		n = recv(c->fd, l->buf + c->in_len, room, 0);
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n <= 0) {
-			client_lost(l, c, n == 0 ? "closed" : strerror(errno));
-			return;
-		}
-		l->now = l->heard = now_ns();
-		l->bytes += (uint64_t)n;
-		consume(l, c, c->in_len + (size_t)n);
-	} while (c->fd != -1 && (to_the_end || (size_t)n == room));
-}
-
-void
-client_event(struct load *l, struct client *c, uint32_t events)
-{
-	socklen_t len = sizeof(int);
-	int error = 0;
-
-	if (c->fd == -1)
-		return;
-	if (c->state == CLIENT_CONNECTING) {
-		(void)getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-		if (error != 0) {
-			client_lost(l, c, strerror(error));
-			return;
-		}
-		if ((events & EPOLLOUT) == 0)
-			return;
-		send_request(l, c);
-	}
-	if (events & EPOLLOUT)
-		flush(c);
-	if (events & ~(uint32_t)EPOLLOUT)
-		client_read(l, c, (events & ~(uint32_t)(EPOLLOUT | EPOLLIN)));
+	*need_r = f.total;
+	return pos;
 }
 
 static void
@@ -301,6 +216,31 @@ land(struct load *l, struct client *c)
 	}
 }
 
+/* Close all connections; the session is over for us. */
+static void
+hang_up(struct load *l, struct client *c, bool reset)
+{
+	unsigned i;
+
+	for (i = 0; i < WIRE__MAX; i++) {
+		if (c->wire[i] == NULL)
+			continue;
+		if (reset)
+			wire_reset(l, c->wire[i]);
+		else
+			wire_close(l, c->wire[i]);
+	}
+	if (c->upgrade == UPGRADE_PROBING || c->upgrade == UPGRADE_PAUSING)
+		l->upgrading--;
+	c->upgrade = UPGRADE_NONE;
+	c->sid[0] = '\0';
+	c->body_len = 0;
+	/* connected again, but not yet back in its session: there is nothing
+	 * to recover */
+	if (c->state == CLIENT_JOINING || !c->rejoins)
+		c->pid[0] = '\0';
+}
+
 void
 client_lost(struct load *l, struct client *c, const char *why)
 {
@@ -312,12 +252,7 @@ client_lost(struct load *l, struct client *c, const char *why)
 		l->connecting--;
 	if (l->failure[0] == '\0')
 		snprintf(l->failure, sizeof(l->failure), "%s", why);
-	close(c->fd);
-	c->fd = -1;
-	free(c->in);
-	free(c->out);
-	c->in = c->out = NULL;
-	c->in_len = c->out_len = 0;
+	hang_up(l, c, false);
 	land(l, c);
 	if (!l->opt.reconnect) {
 		if (c->state == CLIENT_READY)
@@ -492,10 +427,35 @@ may_start(const struct load *l)
 		l->started < elapsed * l->opt.connect_rate);
 }
 
+/* Cut connections of clients that are ready, as networks do. */
+static void
+cut(struct load *l)
+{
+	struct client *c;
+
+	if (l->cut_due == 0)
+		l->cut_due = l->now;
+	while (l->now >= l->cut_due) {
+		l->cut_due += (uint64_t)(1e9 / l->opt.cut);
+		c = &l->client[random_next(l) % l->nclients];
+		if (c->state != CLIENT_READY)
+			continue;
+		l->cuts++;
+		hang_up(l, c, random_next(l) % 2 == 0);
+		client_lost(l, c, "cut");
+		/* some are back before the server has noticed */
+		if (random_next(l) % 2 == 0)
+			c->due = l->now;
+	}
+}
+
 void
 client_check(struct load *l)
 {
 	unsigned i;
+
+	if (l->opt.cut > 0 && l->phase == PHASE_RUN)
+		cut(l);
 
 	while (may_start(l) && client_start(l, &l->client[l->started]))
 		l->started++;
@@ -509,9 +469,6 @@ client_check(struct load *l)
 void
 client_free(struct client *c)
 {
-	if (c->fd != -1)
-		close(c->fd);
-	free(c->in);
-	free(c->out);
+	free(c->body);
 	free(c->pending);
 }

@@ -39,6 +39,9 @@ ask(struct load *l, struct client *c, unsigned room, bool up)
 	char session[64];
 	int n;
 
+	/* history_resume() asks when it is back */
+	if (c->state != CLIENT_READY)
+		return;
 	load_session(l, room, session, sizeof(session));
 	n = snprintf(l->text, l->text_size,
 	    "42%d[\"chat:request-history\",{\"sessionId\":\"%s\","

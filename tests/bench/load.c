@@ -45,7 +45,12 @@ static const char usage[] =
     "  --until open|connect|join           how far to go (join)\n"
     "  --hold              say so when ready, wait for the end of stdin,\n"
     "                      send nothing\n"
+    "  --transport websocket|polling|upgrade\n"
+    "  --mix               polling: clients share their connections\n"
+    "  --requests N        stop after so many HTTP requests\n"
     "  --reconnect         come back when a connection is lost\n"
+    "  --recover           and be recovered, if the server can\n"
+    "  --cut N             connections to cut a second, at random\n"
     "  --history           compare history at the end\n"
     "  --server-pid N      whose process tree's CPU time to measure\n"
     "  --status-file F     counters for others to map\n"
@@ -77,6 +82,11 @@ enum {
 	OPT_TOKEN,
 	OPT_SEED,
 	OPT_JSON,
+	OPT_TRANSPORT,
+	OPT_MIX,
+	OPT_REQUESTS,
+	OPT_RECOVER,
+	OPT_CUT,
 };
 
 static const struct option long_options[] = {
@@ -104,6 +114,11 @@ static const struct option long_options[] = {
 	{ "token-file", required_argument, NULL, OPT_TOKEN },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "transport", required_argument, NULL, OPT_TRANSPORT },
+	{ "mix", no_argument, NULL, OPT_MIX },
+	{ "requests", required_argument, NULL, OPT_REQUESTS },
+	{ "recover", no_argument, NULL, OPT_RECOVER },
+	{ "cut", required_argument, NULL, OPT_CUT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -117,6 +132,19 @@ stage_of(const char *text)
 	if (strcmp(text, "join") == 0)
 		return STAGE_JOIN;
 	die(EXIT_USAGE, "--until %s: want open, connect or join", text);
+}
+
+static enum transport
+transport_of(const char *text)
+{
+	if (strcmp(text, "websocket") == 0)
+		return TRANSPORT_WEBSOCKET;
+	if (strcmp(text, "polling") == 0)
+		return TRANSPORT_POLLING;
+	if (strcmp(text, "upgrade") == 0)
+		return TRANSPORT_UPGRADE;
+	die(EXIT_USAGE, "--transport %s: want websocket, polling or upgrade",
+	    text);
 }
 
 /* The numbers among the options; false: it is none of them. */
@@ -149,6 +177,7 @@ take_number(struct options *o, int opt)
 		    0 },
 		{ OPT_CONNECT_RATE, offsetof(struct options, connect_rate),
 		    true, 0, 0 },
+		{ OPT_CUT, offsetof(struct options, cut), true, 0, 0 },
 	};
 	const char *name = long_options[opt - OPT_ROOMS].name;
 	unsigned n;
@@ -177,6 +206,18 @@ take_other(struct options *o, int opt)
 	switch (opt) {
 	case OPT_COUNT:
 		o->count = arg_number("count", optarg, 1, UINT32_MAX - 16);
+		break;
+	case OPT_REQUESTS:
+		o->requests = arg_number("requests", optarg, 1, UINT64_MAX);
+		break;
+	case OPT_TRANSPORT:
+		o->transport = transport_of(optarg);
+		break;
+	case OPT_MIX:
+		o->mix = true;
+		break;
+	case OPT_RECOVER:
+		o->recover = true;
 		break;
 	case OPT_SEED:
 		o->seed = arg_number("seed", optarg, 1, UINT64_MAX);
@@ -241,8 +282,12 @@ take_options(struct options *o, int argc, char **argv)
 	o->address = argv[optind];
 	if (o->senders == 0 || o->senders > o->members)
 		o->senders = o->members;
-	if (o->seconds == 0 && o->count == 0)
+	if (o->seconds == 0 && o->count == 0 && o->requests == 0)
 		o->seconds = 5;
+	if ((o->requests > 0 || o->mix) && o->transport == TRANSPORT_WEBSOCKET)
+		die(EXIT_USAGE, "--requests and --mix are for polling");
+	if ((o->recover || o->cut > 0) && !o->reconnect)
+		die(EXIT_USAGE, "--recover and --cut need --reconnect");
 	if (o->stage != STAGE_JOIN && !o->hold)
 		die(EXIT_USAGE, "--until %s needs --hold: nothing can be sent",
 		    o->stage == STAGE_OPEN ? "open" : "connect");
@@ -334,18 +379,18 @@ read_tokens(struct load *l)
 static void
 load_init(struct load *l)
 {
-	unsigned i;
+	/* polling: one that waits, one that sends, one that takes over */
+	unsigned each = l->opt.transport == TRANSPORT_WEBSOCKET ? 1 : 3;
 
 	resolve(l);
 	map_status(l);
-	if (raise_nofile() < (uint64_t)l->opt.rooms * l->opt.members + 16)
+	if (raise_nofile() <
+	    (uint64_t)l->opt.rooms * l->opt.members * each + 16)
 		die(EXIT_FAILED, "%u clients are more than descriptors allow",
 		    l->opt.rooms * l->opt.members);
 	verify_init(&l->v, l->opt.rooms, l->opt.members);
 	l->nclients = l->opt.rooms * l->opt.members;
 	l->client = xcalloc(l->nclients, sizeof(*l->client));
-	for (i = 0; i < l->nclients; i++)
-		l->client[i].fd = -1;
 	if ((l->epfd = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		die(EXIT_FAILED, "epoll_create1: %s", strerror(errno));
 	l->buf_size = 262144;
@@ -375,12 +420,13 @@ turn(struct load *l)
 		if (ev[i].data.ptr == NULL)
 			l->stdin_closed = true;
 		else
-			client_event(l, ev[i].data.ptr, ev[i].events);
+			wire_event(l, ev[i].data.ptr, ev[i].events);
 	}
 	pace_turn(l);
 	client_check(l);
 	l->status->ready = l->ready;
 	l->status->reconnects = l->reconnects;
+	l->status->recovered = l->recovered;
 }
 
 static uint64_t
@@ -396,7 +442,7 @@ setup(struct load *l)
 	uint64_t end = after(l->opt.setup_timeout);
 
 	report_mark(l, &l->setup[0]);
-	while (l->ready < l->nclients && now_ns() < end) {
+	while ((l->ready < l->nclients || l->upgrading > 0) && now_ns() < end) {
 		if (!l->opt.reconnect && l->failure[0] != '\0')
 			die(EXIT_FAILED, "client %u: %s", l->started - 1,
 			    l->failure);
@@ -405,6 +451,9 @@ setup(struct load *l)
 	if (l->ready < l->nclients)
 		die(EXIT_FAILED, "%u of %u clients ready after %.0f s %s",
 		    l->ready, l->nclients, l->opt.setup_timeout, l->failure);
+	if (l->upgrading > 0)
+		die(EXIT_FAILED, "%u upgrades are not done after %.0f s",
+		    l->upgrading, l->opt.setup_timeout);
 	while (now_ns() - l->heard < QUIET && now_ns() < end)
 		turn(l);
 	report_mark(l, &l->setup[1]);
@@ -485,6 +534,7 @@ load_clear(struct load *l)
 		free(l->token[i]);
 	free(l->token);
 	free(l->client);
+	wire_free_all(l);
 	verify_clear(&l->v);
 	free(l->pace.room);
 	free(l->pace.list);

@@ -44,14 +44,28 @@ enum phase {
 	PHASE_DONE,
 };
 
+enum transport {
+	TRANSPORT_WEBSOCKET,
+	TRANSPORT_POLLING,
+	/* begins with polling and goes on with a websocket */
+	TRANSPORT_UPGRADE,
+};
+
 struct options {
+	enum transport transport;
+	/* polling: requests of all clients share their connections */
+	bool mix;
+	/* come back with the pid and the offset, to be recovered */
+	bool recover;
+	/* connections cut by the clients a second */
+	double cut;
 	unsigned rooms, members, senders;
 	/* messages under way in a room; with a rate: none */
 	unsigned window;
 	/* messages a second, all rooms together; 0: as fast as they complete */
 	double rate;
-	/* stop after so many messages, or so many seconds */
-	uint64_t count;
+	/* stop after so many messages, HTTP requests, or seconds */
+	uint64_t count, requests;
 	double seconds, warmup, grace, setup_timeout, step_timeout;
 	unsigned size;
 	/* connections that are being set up at a time, and a second */
@@ -70,7 +84,6 @@ enum client_state {
 	CLIENT_OFF,
 	/* lost, will be started again at 'due' */
 	CLIENT_WAITING,
-	CLIENT_CONNECTING,
 	CLIENT_UPGRADING,
 	CLIENT_OPENING,
 	CLIENT_NAMESPACE,
@@ -78,9 +91,56 @@ enum client_state {
 	CLIENT_READY,
 };
 
-struct client {
+enum wire_kind {
+	/* the websocket, from its first byte on */
+	WIRE_SOCKET,
+	/* the requests of polling */
+	WIRE_GET,
+	WIRE_POST,
+	WIRE__MAX,
+};
+
+/* One TCP connection.  Closed ones are kept and used again. */
+struct wire {
 	int fd;
+	enum wire_kind kind;
+	/* whose it is; NULL: of nobody, when clients share them */
+	struct client *client;
+	bool connecting;
+	/* a websocket: the handshake's answer is still to come;
+	 * else: a request is under way */
+	bool waiting;
+	/* a piece of what comes, and what the socket did not take */
+	char *in, *out;
+	size_t in_len, out_len;
+	/* grows when it is closed: the next one has another number */
+	uint32_t serial;
+	/* the list of those that are closed, or shared and idle */
+	struct wire *next;
+};
+
+/* How far a client is with its way from polling to websocket. */
+enum upgrade {
+	UPGRADE_NONE,
+	UPGRADE_PROBING,
+	/* 3probe came: what polls is awaited, nothing new begins */
+	UPGRADE_PAUSING,
+	UPGRADE_DONE,
+};
+
+struct client {
+	/* NULL: none of that kind */
+	struct wire *wire[WIRE__MAX];
 	enum client_state state;
+	enum upgrade upgrade;
+	/* when the upgrade began */
+	uint64_t upgrade_ns;
+	/* polling: the session, and packets that wait for the next POST */
+	char sid[32];
+	char *body;
+	size_t body_len, body_size;
+	/* recovery: who we are, and what came last */
+	char pid[32], socket_id[32], offset[160];
 	/* was ready before: the next join asks for what was missed */
 	bool rejoins;
 	/* when to start again, or to give up waiting for an answer */
@@ -89,9 +149,6 @@ struct client {
 	uint64_t resend;
 	/* up to here own messages come too: they are a replay */
 	uint64_t replay_end;
-	/* a piece of a frame, and what the socket did not take */
-	char *in, *out;
-	size_t in_len, out_len;
 	/* messages not acknowledged yet, in the order of sending */
 	uint32_t *pending;
 	unsigned npending, pending_size;
@@ -102,7 +159,7 @@ struct load_status {
 	uint64_t phase;
 	/* written to connections that stand, not acknowledged */
 	uint64_t in_flight;
-	uint64_t sent, acked, ready, reconnects;
+	uint64_t sent, acked, ready, reconnects, recovered;
 };
 
 /* Where one room's two walks through history stand. */
@@ -131,7 +188,7 @@ struct pace {
 /* Counts at one instant; what was measured is the difference of two. */
 struct mark {
 	uint64_t ns;
-	uint64_t sent, acked, deliveries, bytes;
+	uint64_t sent, acked, deliveries, bytes, requests;
 	double server_cpu, own_cpu;
 };
 
@@ -151,8 +208,15 @@ struct load {
 	uint64_t now;
 	/* last time that anything came */
 	uint64_t heard;
-	unsigned started, connecting, ready, waiting;
+	unsigned started, connecting, ready, waiting, upgrading;
 	uint64_t next_check;
+	/* when to cut the next connection */
+	uint64_t cut_due;
+	/* closed, and open without a request under way (oldest first) */
+	struct wire *closed, *idle, **idle_end;
+	/* all that there are */
+	struct wire **wires;
+	unsigned nwires;
 	bool stdin_closed;
 	/* why a connection could not be set up; empty: none failed */
 	char failure[128];
@@ -170,21 +234,59 @@ struct load {
 	unsigned walks_open;
 	uint64_t history_pages, history_messages;
 
-	struct hist sent_after, delivered_after, late;
+	struct hist sent_after, delivered_after, late, upgraded_after;
 	bool timed;
 	uint64_t bytes, frames, other_events, reconnects, resent;
+	/* HTTP requests answered, connections opened, upgrades done; of those
+	 * that came back, how many were recovered and how many were not */
+	uint64_t requests, opened, upgrades, recovered, unrecovered, cuts;
 	struct load_status own_status, *status;
 	struct mark setup[2], measured[2];
 };
 
+/* wire.c */
+/* Connect; NULL: it failed at once, see errno. */
+struct wire *wire_open(struct load *l, struct client *c, enum wire_kind kind);
+/* Errors are seen when the connection is read. */
+void wire_send(struct wire *w, const char *p, size_t len);
+void wire_event(struct load *l, struct wire *w, uint32_t events);
+void wire_close(struct load *l, struct wire *w);
+/* Close so that the other end sees a reset. */
+void wire_reset(struct load *l, struct wire *w);
+/* Put it among those that any client may use, and take one from there. */
+void wire_share(struct load *l, struct wire *w);
+struct wire *wire_take(struct load *l);
+void wire_free_all(struct load *l);
+
+/*
+ * What came, 'len' bytes in l->buf; returns how many were used, and in
+ * 'need_r' how many the next piece has in all if that is known.
+ */
+size_t client_bytes(struct load *l, struct wire *w, size_t len, size_t *need_r);
+size_t poll_bytes(struct load *l, struct wire *w, size_t len, size_t *need_r);
+
+/* poll.c */
+/* Ask for what comes next, on a connection of its own. */
+bool poll_get(struct load *l, struct client *c);
+/* Queue 'len' bytes of l->text as one packet. */
+void poll_packet(struct load *l, struct client *c, size_t len);
+/* Go on as a websocket, if that is the transport. */
+void poll_upgrade(struct load *l, struct client *c);
+/* What came on the websocket before the upgrade was complete. */
+void poll_probe(struct load *l, struct client *c, struct span packet);
+
 /* client.c */
 /* False: not now, try again. */
 bool client_start(struct load *l, struct client *c);
-void client_event(struct load *l, struct client *c, uint32_t events);
+/* Open a websocket, for a new session or for the one that there is. */
+void client_request(struct load *l, struct client *c);
 /* Start, restart, resend and give up what is due. */
 void client_check(struct load *l);
 /* Send a new message of this client. */
 void client_message(struct load *l, struct client *c);
+/* Send a frame on the websocket. */
+void client_frame(struct load *l, struct client *c, unsigned opcode,
+    const char *p, size_t len);
 /* Send 'len' bytes of l->text as one packet. */
 void client_packet(struct load *l, struct client *c, size_t len);
 void client_free(struct client *c);
@@ -205,7 +307,7 @@ enum {
 	REQUEST_MESSAGE = 16,
 };
 
-/* client.c, called by answer.c */
+/* client.c, called by answer.c and poll.c */
 void client_ready(struct load *l, struct client *c);
 void client_lost(struct load *l, struct client *c, const char *why);
 void client_acked(struct load *l, struct client *c, uint32_t i);

@@ -50,7 +50,8 @@ pace_stop(struct load *l)
 static bool
 enough(struct load *l)
 {
-	if (l->opt.count != 0 && l->v.nmessages >= l->opt.count)
+	if ((l->opt.count != 0 && l->v.nmessages >= l->opt.count) ||
+	    (l->opt.requests != 0 && l->requests >= l->opt.requests))
 		l->pace.running = false;
 	return !l->pace.running;
 }

@@ -26,6 +26,7 @@ report_mark(const struct load *l, struct mark *m)
 	m->acked = l->v.acked;
 	m->deliveries = l->v.deliveries;
 	m->bytes = l->bytes;
+	m->requests = l->requests;
 	m->ns = now_ns();
 }
 
@@ -97,16 +98,24 @@ print_json(const struct load *l)
 	print_hist("sent_us", &l->sent_after);
 	print_hist("delivered_us", &l->delivered_after);
 	print_hist("late_us", &l->late);
+	print_hist("upgraded_us", &l->upgraded_after);
+	printf("\"requests_per_s\":%.1f,",
+	    per((double)(b->requests - a->requests), s));
 	print_setup(l);
 	printf(",\"total\":{\"sent\":%llu,\"acked\":%llu,\"deliveries\":%llu,"
 	       "\"complete\":%llu,\"reconnects\":%llu,\"resent\":%llu,"
-	       "\"history_pages\":%llu,\"history_messages\":%llu},",
+	       "\"history_pages\":%llu,\"history_messages\":%llu,",
 	    (unsigned long long)l->status->sent, (unsigned long long)l->v.acked,
 	    (unsigned long long)l->v.deliveries,
 	    (unsigned long long)l->v.complete,
 	    (unsigned long long)l->reconnects, (unsigned long long)l->resent,
 	    (unsigned long long)l->history_pages,
 	    (unsigned long long)l->history_messages);
+	printf("\"requests\":%llu,\"opened\":%llu,\"upgrades\":%llu,"
+	       "\"recovered\":%llu,\"unrecovered\":%llu,\"cuts\":%llu},",
+	    (unsigned long long)l->requests, (unsigned long long)l->opened,
+	    (unsigned long long)l->upgrades, (unsigned long long)l->recovered,
+	    (unsigned long long)l->unrecovered, (unsigned long long)l->cuts);
 	printf("\"violations\":{\"total\":%llu",
 	    (unsigned long long)verify_faults(&l->v));
 	for (i = 0; i < FAULT__MAX; i++)
@@ -144,6 +153,16 @@ print_text(const struct load *l)
 	printf("\n");
 	print_latency("sent after", &l->sent_after);
 	print_latency("received", &l->delivered_after);
+	print_latency("upgraded", &l->upgraded_after);
+	if (l->requests > 0)
+		printf("requests     %llu, %.0f/s, over %llu connections\n",
+		    (unsigned long long)l->requests,
+		    per((double)(b->requests - a->requests), s),
+		    (unsigned long long)l->opened);
+	if (l->opt.recover)
+		printf("recovered    %llu, not %llu\n",
+		    (unsigned long long)l->recovered,
+		    (unsigned long long)l->unrecovered);
 	if (l->opt.reconnect)
 		printf("reconnects   %llu, %llu messages sent again\n",
 		    (unsigned long long)l->reconnects,

@@ -13,6 +13,10 @@ FAULT(REFUSED,	 "refused",	 "a message was refused")
 FAULT(CLOSED,	 "closed",	 "a connection was closed by the server")
 FAULT(STUCK,	 "stuck",	 "a connection that got no answer while it was set up")
 FAULT(TRUNCATED, "truncated",	 "a replay did not go back far enough")
+FAULT(UNKNOWN,	 "unknown",	 "a request of a session was answered as of none")
+FAULT(STATUS,	 "status",	 "a request was answered as it should not be")
+FAULT(PROBE,	 "probe",	 "more than 3probe came before the upgrade was complete")
+FAULT(IDENTITY,	 "identity",	 "a recovered socket has another id")
 FAULT(HISTORY,	 "history",	 "history differs from what was delivered")
 /* clang-format on */
 #undef FAULT
