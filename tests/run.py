@@ -38,6 +38,7 @@ STEPS = [
     ("conformance-asan", "CONFORMANCE=build-asan/chatd-conformance "
      "sh tests/conformance/smoke.sh", 300),
     ("master", "/usr/bin/python3 tests/system/test_master.py", 300),
+    ("handover", "/usr/bin/python3 tests/system/test_handover.py", 300),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 200),
