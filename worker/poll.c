@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/utf8.h"
 #include "proto/cookie.h"
 #include "proto/frame.h"
-#include "common/utf8.h"
 #include "proto/http_body.h"
 #include "proto/payload.h"
 #include "proto/put.h"
