@@ -323,10 +323,26 @@ def E110_unknown_pid_is_a_new_session(t):
 
 @edge("chat")
 def E110_unknown_offset_is_a_new_session(t):
-    for offset in ("nonsense", "z" * 200, "\u00e9", "-1", "1:2.3:"):
-        ada, bob = pair(t, "e110f")
+    for i, offset in enumerate((
+            "?", "z" * 200, "\u00e9", "-1", "1:2.3:", "Q84gah_", " 1",
+            "1795374663599-0")):
+        ada, bob = pair(t, "e110f%d" % i)
         lost(ada)
-        fresh(again(t, ada, "ada", offset=offset), ada)
+        back = again(t, ada, "ada", offset=offset)
+        assert not is_recovered(back, ada), offset
+        fresh(back, ada)
+
+
+@edge("chat")
+def E110_offset_of_the_future_is_a_new_session(t):
+    """It is not one that the server has given; to take it would skip what
+    comes before it."""
+    ada, bob = pair(t, "e110o")
+    lost(ada)
+    bob.say("e110o", "missed")
+    back = again(t, ada, "ada", offset="nonsense")
+    assert not is_recovered(back, ada)
+    fresh(back, ada)
 
 
 @edge("chat")
@@ -388,14 +404,29 @@ def E110_taken_over_while_it_lives(t):
 
 @edge("chat")
 def E110_without_an_offset(t):
-    """The connection was lost before the first event."""
-    ada = chat(t, "ada")
+    """The connection was lost before the first event arrived: everything
+    since the connect is missed."""
+    ada, bob = pair(t, "e110n")
     lost(ada)
+    bob.say("e110n", "missed")
     back = chat(t, "ada", pid=ada.pid)
     if t.deviates("D7"):
         assert is_recovered(back, ada)
+        assert ([e[1]["content"] for e in named(back.missed)] ==
+                ["seen", "missed"]), back.missed
+        assert named(back.missed, "chat:join-session-success"), back.missed
     else:
         fresh(back, ada)
+
+
+@edge("chat")
+def E110_in_no_room(t):
+    """Nothing can have been missed: either answer is honest."""
+    ada = chat(t, "ada")
+    lost(ada)
+    back = chat(t, "ada", pid=ada.pid)
+    assert named(back.missed) == [] and back.id, back.missed
+    t.note("recovered" if is_recovered(back, ada) else "fresh")
 
 
 @edge("chat")
