@@ -29,7 +29,13 @@ refuse(struct sock *so, enum chat_error err, unsigned retry_after)
 	struct json_out data = { 0 };
 	char text[CHAT_ERROR_TEXT_MAX];
 
+	chat_error_text(cfg, err, text, sizeof(text));
 	json_out_object(&data);
+	/* clients of version 2 see nothing but the data */
+	if (so->session->revision == EIO_REVISION_3) {
+		json_out_key(&data, "message");
+		json_out_cstring(&data, text);
+	}
 	json_out_key(&data, "code");
 	json_out_cstring(&data, chat_error_code(err));
 	json_out_key(&data, "retryable");
@@ -39,7 +45,6 @@ refuse(struct sock *so, enum chat_error err, unsigned retry_after)
 		json_out_u64(&data, retry_after);
 	}
 	json_out_object_end(&data);
-	chat_error_text(cfg, err, text, sizeof(text));
 	sock_refuse(so, text, data.p, data.len);
 	json_out_clear(&data);
 }

@@ -298,8 +298,9 @@ connect_error(struct session *s, struct span nsp, const char *message,
 	size_t n;
 
 	if (s->revision == EIO_REVISION_3) {
-		/* such clients know a text, or any JSON, and no "data" */
-		m.args = quoted(w, message);
+		/* such clients are told one thing: the data, or a text */
+		m.args =
+		    len > 0 ? (struct span){ json, len } : quoted(w, message);
 		n = frame_sio(NULL, 0, &m);
 		(void)frame_sio(output_reserve(w, n), n, &m);
 	} else {
