@@ -141,6 +141,33 @@ fix_teardown(void **state)
 	return rc;
 }
 
+/* Publish as a second worker, until the first is taken again. */
+#define FIX_OTHER_SLOT 1
+#define FIX_OTHER_INCARNATION 6
+
+static inline struct ring *
+fix_other_worker(struct scribe_fixture *f)
+{
+	struct ring *first = f->worker;
+	const char *why;
+	int arena;
+
+	f->worker = ring_attach(f->mem, f->size, NULL, &why);
+	arena =
+	    ring_arena_take(f->scribe, FIX_OTHER_SLOT, FIX_OTHER_INCARNATION);
+	if (f->worker == NULL || arena == -1)
+		abort();
+	ring_producer_init(f->worker, (unsigned)arena);
+	return first;
+}
+
+static inline void
+fix_first_worker(struct scribe_fixture *f, struct ring *first)
+{
+	ring_detach(&f->worker);
+	f->worker = first;
+}
+
 /* --- publishing -------------------------------------------------------- */
 
 static inline uint64_t

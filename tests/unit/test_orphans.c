@@ -14,32 +14,6 @@
 
 #include "tests/unit/scribe_fixture.h"
 
-#define OTHER_SLOT 1
-#define OTHER_INCARNATION 6
-
-/* Publish as a second worker, until the first is taken again. */
-static struct ring *
-other_worker(struct scribe_fixture *f)
-{
-	struct ring *first = f->worker;
-	const char *why;
-	int arena;
-
-	f->worker = ring_attach(f->mem, f->size, NULL, &why);
-	assert_non_null(f->worker);
-	arena = ring_arena_take(f->scribe, OTHER_SLOT, OTHER_INCARNATION);
-	assert_int_not_equal(arena, -1);
-	ring_producer_init(f->worker, (unsigned)arena);
-	return first;
-}
-
-static void
-first_worker(struct scribe_fixture *f, struct ring *first)
-{
-	ring_detach(&f->worker);
-	f->worker = first;
-}
-
 static uint64_t
 members(struct scribe_fixture *f, uint64_t room)
 {
@@ -145,10 +119,10 @@ members_of_other_workers_stay(void **state)
 {
 	struct scribe_fixture *f = *state;
 	uint64_t room = fix_room(f, "a", NULL);
-	struct ring *first = other_worker(f);
+	struct ring *first = fix_other_worker(f);
 
 	(void)fix_join(f, "w", "a", "bob", "s9");
-	first_worker(f, first);
+	fix_first_worker(f, first);
 	fix_turns(f);
 	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
 			     commit_next(f->c)),
@@ -163,11 +137,11 @@ who_came_back_with_another_worker_is_not_thrown_out(void **state)
 {
 	struct scribe_fixture *f = *state;
 	uint64_t user, room = fix_room(f, "a", &user), g = commit_next(f->c);
-	struct ring *first = other_worker(f);
+	struct ring *first = fix_other_worker(f);
 
 	/* published before the leave, decided after it was published */
 	(void)fix_join(f, "w", "a", "ada", "sock");
-	first_worker(f, first);
+	fix_first_worker(f, first);
 	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g), 0);
 	(void)orphans_turn(f->o, g);
 	assert_int_equal(orphans_count(f->o), 1);
@@ -216,12 +190,12 @@ static void
 a_new_scribe_finds_who_died_meanwhile(void **state)
 {
 	struct scribe_fixture *f = *state;
-	uint32_t living[] = { OTHER_INCARNATION };
+	uint32_t living[] = { FIX_OTHER_INCARNATION };
 	uint64_t room = fix_room(f, "a", NULL);
-	struct ring *first = other_worker(f);
+	struct ring *first = fix_other_worker(f);
 
 	(void)fix_join(f, "w", "a", "bob", "s9");
-	first_worker(f, first);
+	fix_first_worker(f, first);
 	fix_stop(f);
 	assert_int_equal(fix_start(f), 0);
 	assert_int_equal(orphans_takeover(f->o, 7, living, 1, end_of(f)), 0);

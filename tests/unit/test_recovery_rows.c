@@ -23,6 +23,9 @@ static const struct fix_socket back = { 8, 2, "pid-of-ada-aaaaaaaaa", "ada",
 static const struct fix_socket again = { 9, 3, "pid-of-ada-aaaaaaaaa", "ada",
 	"socket-of-ada" };
 
+static const struct fix_socket bob = { 3, 1, "pid-of-bob-aaaaaaaaa", "bob",
+	"s-bob" };
+
 /* A copy, which outlives the snapshot. */
 struct row {
 	bool there;
@@ -243,14 +246,19 @@ static void
 a_full_session_leaves_no_trace_in_the_row(void **state)
 {
 	struct scribe_fixture *f = *state;
+	struct ring_index in;
+	uint64_t g;
 
 	f->limits.members_per_session = 1;
 	sequence_configure(f->q, &f->limits);
 	(void)fix_room(f, "full", NULL);
 	assert_int_equal(join(f, &ada, "full").verdict, RING_SESSION_FULL);
 	assert_false(row_of(f, &ada).there);
-	(void)join(f, &ada, "a");
-	assert_int_equal(join(f, &ada, "full").verdict, RING_SESSION_FULL);
+	in = join(f, &ada, "a");
+	g = fix_sock_join(f, &ada, "full", 0, NULL);
+	/* with something that is written in the same batch */
+	fix_decided(f, fix_message(f, in.room, in.user, "m1", 0));
+	assert_int_equal(fix_index(f, g).verdict, RING_SESSION_FULL);
 	assert_int_equal(row_of(f, &ada).r.nrooms, 1);
 }
 
@@ -276,6 +284,90 @@ a_socket_in_more_rooms_than_fit_cannot_be_recovered(void **state)
 	assert_int_equal(resume(f, &back).verdict, RING_REJECTED);
 	assert_int_equal(leave(f, &ada, &ix, RECORD_F_LOST).verdict,
 	    RING_STORED);
+	/* which is nobody else's fault */
+	(void)join(f, &bob, "s1");
+	assert_false(row_of(f, &bob).r.partial);
+}
+
+static void
+an_owner_is_worker_session_and_serial(void **state)
+{
+	struct scribe_fixture *f = *state;
+	struct fix_socket other = ada;
+	struct ring *first;
+	uint64_t g;
+
+	(void)join(f, &ada, "a");
+	other.client++;
+	assert_int_equal(join(f, &other, "b").verdict, RING_REJECTED);
+	other.client--;
+	other.generation++;
+	assert_int_equal(join(f, &other, "b").verdict, RING_REJECTED);
+	other.generation--;
+	assert_int_equal(join(f, &other, "b").verdict, RING_STORED);
+	/* the same numbers in another worker */
+	first = fix_other_worker(f);
+	g = fix_sock_join(f, &other, "c", 0, NULL);
+	fix_first_worker(f, first);
+	assert_int_equal(fix_decided(f, g).verdict, RING_REJECTED);
+}
+
+/* One of many sockets, with an agent of its own in each room. */
+static uint64_t
+join_with_agent(struct scribe_fixture *f, unsigned i, unsigned room)
+{
+	char pid[STORE_PID + 1], socket[16], session[16], agent[64];
+	const char *const fields[] = { "w", session, "ada", "A", socket, agent,
+		pid, "" };
+	struct record h = { .type = RECORD_JOIN, .client = i };
+
+	snprintf(pid, sizeof(pid), "pid-%016u", i);
+	snprintf(socket, sizeof(socket), "s%u", i);
+	snprintf(session, sizeof(session), "room%u", room);
+	snprintf(agent, sizeof(agent), "agent-%u-%0*u", i, (int)(room * 7 + 1),
+	    room);
+	return fix_publish(f, &h, fields, 8);
+}
+
+static void
+rows_that_grow_side_by_side_keep_their_text(void **state)
+{
+	struct scribe_fixture *f = *state;
+	char pid[STORE_PID + 1], agent[64];
+	struct store_recovery row;
+	struct store_txn *t;
+	unsigned i, k;
+
+	for (k = 0; k < 6; k++)
+		for (i = 0; i < 40; i++)
+			(void)join_with_agent(f, i, k);
+	fix_turns(f);
+	assert_non_null(t = store_snapshot(f->st.s));
+	for (i = 0; i < 40; i++) {
+		snprintf(pid, sizeof(pid), "pid-%016u", i);
+		assert_int_equal(store_recovery_get(t, text(pid), &row), 0);
+		assert_int_equal(row.nrooms, 6);
+		for (k = 0; k < 6; k++) {
+			snprintf(agent, sizeof(agent), "agent-%u-%0*u", i,
+			    (int)(k * 7 + 1), k);
+			assert_int_equal(row.room[k].agent.len, strlen(agent));
+			assert_memory_equal(row.room[k].agent.p, agent,
+			    strlen(agent));
+		}
+	}
+	store_snapshot_end(&t);
+}
+
+static void
+a_change_of_status_keeps_the_pid(void **state)
+{
+	struct scribe_fixture *f = *state;
+	struct ring_index in = join(f, &ada, "a");
+
+	fix_decided(f, fix_presence(f, in.room, in.user, ada.socket, "away"));
+	assert_true(is_member(f, &ada, &in, true));
+	leave(f, &ada, &in, RECORD_F_LOST);
+	assert_true(row_of(f, &ada).r.lost_ms > 0);
 }
 
 /* --- leaves ------------------------------------------------------------ */
@@ -540,8 +632,6 @@ static void
 without_a_window_there_are_no_rows(void **state)
 {
 	struct scribe_fixture *f = *state;
-	struct fix_socket bob = { 3, 1, "pid-of-bob-aaaaaaaaa", "bob",
-		"s-bob" };
 	struct ring_index in = join(f, &ada, "a"), ix;
 
 	set_window(f, 0);
@@ -599,9 +689,8 @@ static void
 who_was_cut_off_finds_a_place_in_a_full_session(void **state)
 {
 	struct scribe_fixture *f = *state;
-	struct fix_socket bob = { 3, 1, "pid-of-bob-aaaaaaaaa", "bob",
-		"s-bob" };
 	struct ring_index in = join(f, &ada, "a"), ix;
+	struct fix_socket bob_back = bob;
 
 	f->limits.members_per_session = 1;
 	sequence_configure(f->q, &f->limits);
@@ -617,9 +706,9 @@ who_was_cut_off_finds_a_place_in_a_full_session(void **state)
 	assert_int_equal(fix_decided(f, fix_join(f, "w", "a", "max", "s-max"))
 			     .verdict,
 	    RING_STORED);
-	bob.generation++;
-	(void)resume(f, &bob);
-	assert_int_equal(rejoin(f, &bob, "a").verdict, RING_STORED);
+	bob_back.generation++;
+	(void)resume(f, &bob_back);
+	assert_int_equal(rejoin(f, &bob_back, "a").verdict, RING_STORED);
 	(void)resume(f, &again);
 	assert_int_equal(rejoin(f, &again, "a").verdict, RING_SESSION_FULL);
 	/* it keeps what it had, and can try again */
@@ -849,6 +938,9 @@ main(void)
 		T(nobody_joins_with_the_pid_of_somebody_else),
 		T(a_full_session_leaves_no_trace_in_the_row),
 		T(a_socket_in_more_rooms_than_fit_cannot_be_recovered),
+		T(an_owner_is_worker_session_and_serial),
+		T(rows_that_grow_side_by_side_keep_their_text),
+		T(a_change_of_status_keeps_the_pid),
 		T(who_leaves_a_room_forgets_it),
 		T(a_lost_transport_keeps_the_rooms_from_the_last_leave_on),
 		T(a_disconnect_on_purpose_ends_it),
