@@ -37,6 +37,9 @@ STEPS = [
     ("conformance", "sh tests/conformance/smoke.sh", 300),
     ("conformance-asan", "CONFORMANCE=build-asan/chatd-conformance "
      "sh tests/conformance/smoke.sh", 300),
+    ("stock", "sh tests/clients/stock.sh", 600),
+    ("stock-python", "sh tests/clients/clients.sh && "
+     "/usr/bin/python3 -W ignore tests/clients/test_python.py", 300),
     ("master", "/usr/bin/python3 tests/system/test_master.py", 300),
     ("handover", "/usr/bin/python3 tests/system/test_handover.py", 300),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),

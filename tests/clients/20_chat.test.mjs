@@ -135,8 +135,8 @@ matrix((kind, transport, title) => describe(title, () => {
       const room = `back${++sessions}`;
       const b = await connected(kind, transport, url, who("b"));
       const a = dial(kind, transport, wire.url,
-        { ...who("a"), reconnection: true, reconnectionDelay: 300,
-          reconnectionDelayMax: 300 });
+        { ...who("a"), reconnection: true, reconnectionDelay: 150,
+          reconnectionDelayMax: 150 });
       await connects(a);
       await Promise.all([join(a, room), join(b, room)]);
       const list = listen(a);
@@ -165,7 +165,9 @@ matrix((kind, transport, title) => describe(title, () => {
           assert.notEqual(a.id, id);
           await join(a, room, { afterSeq: list.length });
         }
-        if (noticed) assert.equal((await joined)[0].socketId, a.id);
+        // version 2 takes its session id, a secret here, for its own
+        if (noticed && !kind.eio3)
+          assert.equal((await joined)[0].socketId, a.id);
         await until(() => list.length === sent);
         assert.equal((await send(a, room, `m${sent++}`)).seq, sent);
         list.push([sent, `m${sent - 1}`]);
