@@ -8,6 +8,13 @@
 #ifndef TESTS_UNIT_RECOVERY_FIXTURE_H
 #define TESTS_UNIT_RECOVERY_FIXTURE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "tests/unit/scribe_fixture.h"
 
 /* One socket as its first session knows it, and as the next ones do. */
