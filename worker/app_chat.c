@@ -133,7 +133,8 @@ static void
 app_connect(void *ctx, struct sock *so, const struct app_connect *req)
 {
 	struct worker *w = ctx;
-	const char *bearer = so->session->bearer;
+	const struct session_extra *extra = so->session->extra;
+	const char *bearer = extra == NULL ? NULL : extra->bearer;
 	struct identity *id;
 	enum chat_error err = CHAT_E_INVALID_REQUEST;
 

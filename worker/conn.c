@@ -7,6 +7,7 @@
 
 #include <sys/socket.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -76,6 +77,16 @@ conn_set_due(struct conn *c, uint64_t due_ms)
 {
 	c->client->due = due_ms;
 	wheel_set(&c->worker->conn_wheel, &c->timer, due_ms);
+}
+
+void
+conn_set_peer(struct conn *c, const struct net_address *a)
+{
+	struct client *cl = c->client;
+
+	cl->peer_family = a->family;
+	memcpy(cl->peer, a->addr, sizeof(cl->peer));
+	cl->peer_port = htons(a->port);
 }
 
 static struct conn *
@@ -503,8 +514,10 @@ conn_on_timer(void *arg, struct wheel_entry *e)
 	struct conn *c =
 	    (struct conn *)(void *)((char *)e - offsetof(struct conn, timer));
 
+	if (c->client->phase == CONN_OPEN)
+		session_on_timer(c->session);
 	/* the other worker's inbox was full */
-	if (c->client->phase == CONN_PASSING &&
+	else if (c->client->phase == CONN_PASSING &&
 	    c->worker->now_ms < c->pass_by_ms)
 		request_pass(c);
 	else

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proto/address.h"
 #include "shm/client.h"
 #include "shm/counter.h"
 #include "worker/wheel.h"
@@ -145,7 +146,12 @@ void conn_next_request(struct conn *c);
 
 /* Which events of its socket are wanted, after a change. */
 void conn_watch(struct conn *c);
-/* Its own deadline: CLOCK_MONOTONIC ms, 0: none. */
+/* Whose it is, as proxies that we trust have told. */
+void conn_set_peer(struct conn *c, const struct net_address *a);
+/*
+ * Its own deadline or, in OPEN, the next one of its session: CLOCK_MONOTONIC
+ * ms, 0: none.
+ */
 void conn_set_due(struct conn *c, uint64_t due_ms);
 void conn_on_timer(void *arg, struct wheel_entry *e);
 

@@ -64,7 +64,7 @@ core_start(struct worker *w)
 	TAILQ_INIT(&w->paused);
 	w->now_ms = clock_mono_ms();
 	wheel_init(&w->conn_wheel, w->now_ms);
-	wheel_init(&w->session_wheel, w->now_ms);
+	wheel_init(&w->poll_wheel, w->now_ms);
 	iobuf_open(&w->io, w->tables, w->slot);
 	if ((ec = event_config_new()) == NULL ||
 	    event_config_set_flag(ec, EVENT_BASE_FLAG_NOLOCK) == -1 ||
@@ -127,7 +127,7 @@ core_turn(struct worker *w)
 	produce(w);
 	output_flush(w);
 	wheel_run(&w->conn_wheel, w->now_ms, conn_on_timer, w);
-	wheel_run(&w->session_wheel, w->now_ms, session_on_timer, w);
+	wheel_run(&w->poll_wheel, w->now_ms, session_on_poll_timer, w);
 	output_flush(w);
 	session_reap(w);
 	conn_reap(w);

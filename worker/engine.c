@@ -32,7 +32,10 @@ session_set_timer(struct session *s)
 	if (s->poll != NULL && s->poll->upgrade_due != 0 &&
 	    (due == 0 || s->poll->upgrade_due < due))
 		due = s->poll->upgrade_due;
-	wheel_set(&s->worker->session_wheel, &s->timer, due);
+	if (s->conn != NULL)
+		conn_set_due(s->conn, due);
+	else if (s->poll != NULL)
+		wheel_set(&s->worker->poll_wheel, &s->poll->timer, due);
 }
 
 /* Revision 3: the client's next ping must be here by then. */
@@ -93,10 +96,8 @@ send_ping(struct session *s)
 }
 
 void
-session_on_timer(void *arg, struct wheel_entry *e)
+session_on_timer(struct session *s)
 {
-	struct session *s = (struct session *)(void *)((char *)e -
-	    offsetof(struct session, timer));
 	struct worker *w = s->worker;
 	uint64_t now = w->now_ms;
 
@@ -115,6 +116,15 @@ session_on_timer(void *arg, struct wheel_entry *e)
 	    now >= s->poll->upgrade_due)
 		upgrade_abort(s);
 	session_set_timer(s);
+}
+
+void
+session_on_poll_timer(void *arg, struct wheel_entry *e)
+{
+	struct poll *p =
+	    (struct poll *)(void *)((char *)e - offsetof(struct poll, timer));
+
+	session_on_timer(p->session);
 }
 
 /* A sign of life. */

@@ -34,12 +34,13 @@ _Static_assert(sizeof(struct http_body) <= sizeof(((struct client *)0)->ws),
     "a body's state uses the place of the parser that follows it");
 
 struct poll *
-poll_new(void)
+poll_new(struct session *s)
 {
 	struct poll *p;
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		fatal("memory for a session");
+	p->session = s;
 	return p;
 }
 
@@ -47,6 +48,7 @@ void
 poll_free(struct session *s)
 {
 	chain_free(&s->worker->io, &s->poll->out);
+	wheel_clear(&s->poll->timer);
 	free(s->poll);
 	s->poll = NULL;
 }

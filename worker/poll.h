@@ -24,7 +24,7 @@ struct worker;
 /* how long a session that was closed waits for a GET that takes the rest */
 #define POLL_CLOSE_MS 30000
 
-struct poll *poll_new(void);
+struct poll *poll_new(struct session *s);
 /* The session polls no more: what waits in it is dropped. */
 void poll_free(struct session *s);
 

@@ -57,14 +57,6 @@ struct params {
 
 /* --- the PROXY header ----------------------------------------------------- */
 
-static void
-set_peer(struct client *cl, const struct net_address *a)
-{
-	cl->peer_family = a->family;
-	memcpy(cl->peer, a->addr, sizeof(cl->peer));
-	cl->peer_port = htons(a->port);
-}
-
 size_t
 request_proxy(struct conn *c, char *buf, size_t len)
 {
@@ -85,7 +77,7 @@ request_proxy(struct conn *c, char *buf, size_t len)
 		break;
 	}
 	if (source.family != AF_UNSPEC)
-		set_peer(c->client, &source);
+		conn_set_peer(c, &source);
 	c->client->flags &= (uint16_t)~CLIENT_F_PROXY;
 	c->client->phase = CONN_HEAD;
 	return used;
@@ -208,6 +200,7 @@ find_client(const struct conn *c, const struct http_request *req,
 	memset(a, 0, sizeof(*a));
 	a->family = (uint8_t)cl->peer_family;
 	memcpy(a->addr, cl->peer, sizeof(a->addr));
+	a->port = ntohs(cl->peer_port);
 	/* those who come directly have been counted when they came */
 	*counted_r = !(cl->flags & CLIENT_F_UNCOUNTED);
 	if (config_trusts(cfg, cl->peer_family, cl->peer))
@@ -284,16 +277,17 @@ serve_handshake(struct conn *c, const struct http_request *req,
 		.revision = p->revision,
 		.b64 = p->b64,
 		.offsets = p->revision == EIO_REVISION_4 && !p->no_recovery,
-		.peer_family = peer.family,
-		.peer = peer.addr,
+		.peer = peer,
 		.bearer = bearer.p,
 		.bearer_len = bearer.len,
 		.head = { buf, req->head_len },
 		.query = req->query,
 	};
 	if (p->websocket) {
-		if (upgrade_accept(c, req, x, CONN_OPEN))
+		if (upgrade_accept(c, req, x, CONN_OPEN)) {
+			conn_set_peer(c, &peer);
 			session_open(w, c, &init);
+		}
 		return;
 	}
 	s = session_open(w, NULL, &init);
@@ -414,8 +408,7 @@ static void
 serve_websocket(struct conn *c, const struct http_request *req,
     const struct exchange *x)
 {
-	static const uint8_t nobody[16];
-	const struct session_init init = { .peer = nobody };
+	const struct session_init init = { .revision = 0 };
 
 	if (!x->upgrade)
 		exchange_status(c, x, 426);
@@ -570,9 +563,13 @@ request_input(struct conn *c, char *buf, size_t len)
 	if (!request_serve(c, &req, buf))
 		return 0;
 	WORKER_COUNT(c->worker, REQUESTS, 1);
+	if (c->client == NULL || c->client->phase != CONN_BODY)
+		return req.head_len;
+	/* refused: what belongs to it is no request */
+	if (c->exchange->dropped)
+		http_body_init((struct http_body *)(void *)c->client->ws, &req);
 	/* a body without a byte is complete */
-	if (c->client != NULL && c->client->phase == CONN_BODY)
-		(void)request_body(c, buf + req.head_len, 0);
+	(void)request_body(c, buf + req.head_len, 0);
 	return req.head_len;
 }
 

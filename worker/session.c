@@ -5,6 +5,7 @@
 
 #include "worker/session.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,6 +185,15 @@ keep(const char *p, size_t len)
 	return copy;
 }
 
+struct session_extra *
+session_extra(struct session *s)
+{
+	if (s->extra == NULL &&
+	    (s->extra = calloc(1, sizeof(*s->extra))) == NULL)
+		fatal("memory for a session");
+	return s->extra;
+}
+
 /* The first thing that a client hears. */
 static void
 say_open(struct session *s)
@@ -220,12 +230,11 @@ session_open(struct worker *w, struct conn *c, const struct session_init *init)
 	s->revision = init->revision;
 	s->b64 = init->b64;
 	s->offsets = init->offsets;
-	s->peer_family = init->peer_family;
-	memcpy(s->peer, init->peer, sizeof(s->peer));
-	s->bearer = keep(init->bearer, init->bearer_len);
-	if (w->app.ops->keep_head) {
-		s->head = keep(init->head.p, init->head.len);
-		s->head_len = init->head.len;
+	if (init->bearer_len > 0)
+		session_extra(s)->bearer = keep(init->bearer, init->bearer_len);
+	if (w->app.ops->keep_head && init->head.len > 0) {
+		session_extra(s)->head = keep(init->head.p, init->head.len);
+		s->extra->head_len = init->head.len;
 	}
 	table_add(w, s);
 	number_take(w, s);
@@ -236,7 +245,8 @@ session_open(struct worker *w, struct conn *c, const struct session_init *init)
 		c->session = s;
 		memcpy(c->client->engine_sid, s->sid, SID_LEN);
 	} else {
-		s->poll = poll_new();
+		s->poll = poll_new(s);
+		s->poll->peer = init->peer;
 	}
 	if (w->app.ops->kind != APP_WEBSOCKET) {
 		say_open(s);
@@ -319,7 +329,26 @@ session_send_binary(struct session *s, const void *data, size_t len,
 struct span
 session_head(const struct session *s)
 {
-	return (struct span){ s->head, s->head_len };
+	if (s->extra == NULL)
+		return (struct span){ NULL, 0 };
+	return (struct span){ s->extra->head, s->extra->head_len };
+}
+
+struct net_address
+session_peer(const struct session *s)
+{
+	struct net_address a = { .family = 0 };
+	const struct client *cl;
+
+	if (s->conn != NULL) {
+		cl = s->conn->client;
+		a.family = (uint8_t)cl->peer_family;
+		memcpy(a.addr, cl->peer, sizeof(a.addr));
+		a.port = ntohs(cl->peer_port);
+	} else if (s->poll != NULL) {
+		a = s->poll->peer;
+	}
+	return a;
 }
 
 const char *
@@ -353,7 +382,8 @@ session_remove(struct session *s)
 	struct worker *w = s->worker;
 
 	s->dead = true;
-	wheel_clear(&s->timer);
+	if (s->poll != NULL)
+		wheel_clear(&s->poll->timer);
 	table_remove(w, s);
 	w->by_number[s->number] = NULL;
 	w->free_numbers[w->nfree_numbers++] = s->number;
@@ -450,8 +480,11 @@ session_reap(struct worker *w)
 		if (s->poll != NULL)
 			poll_free(s);
 		sock_free_all(s);
-		free(s->bearer);
-		free(s->head);
+		if (s->extra != NULL) {
+			free(s->extra->bearer);
+			free(s->extra->head);
+			free(s->extra);
+		}
 		free(s);
 	}
 }

@@ -29,6 +29,7 @@
 #include <sys/queue.h>
 
 #include "chat/chat.h"
+#include "proto/address.h"
 #include "proto/eio.h"
 #include "proto/span.h"
 #include "shm/counter.h"
@@ -60,10 +61,25 @@ struct poll {
 	bool probed;
 	/* the pending GET came when the session was closing already */
 	bool late;
+	/* the session's deadlines, while no WebSocket has them */
+	struct wheel_entry timer;
+	struct session *session;
+	/* whose requests these are, as far as proxies that we trust tell */
+	struct net_address peer;
 };
 
 /* A binary packet that is not complete. */
 struct attachments;
+
+/* What few sessions have. */
+struct session_extra {
+	/* the token of the handshake's Authorization field, or NULL */
+	char *bearer;
+	/* the handshake's request head, if the application keeps it */
+	char *head;
+	size_t head_len;
+	struct attachments *binary;
+};
 
 struct session {
 	/* in the table by sid */
@@ -75,7 +91,8 @@ struct session {
 	struct poll *poll;
 	/* the namespace "/" is the first, if it is joined */
 	struct sock *socks;
-	struct wheel_entry timer;
+	/* or NULL */
+	struct session_extra *extra;
 	TAILQ_ENTRY(session) produce_entry;
 	LIST_ENTRY(session) entry;
 	/* CLOCK_MONOTONIC ms; 0: none */
@@ -83,12 +100,6 @@ struct session {
 	uint64_t pong_due;
 	/* no namespace joined by then; when closing: the end of that */
 	uint64_t connect_due;
-	/* the token of the handshake's Authorization field, or NULL */
-	char *bearer;
-	/* the handshake's request head, if the application keeps it */
-	char *head;
-	size_t head_len;
-	struct attachments *binary;
 	/* names it within this worker: an index, and a number never used
 	 * again */
 	uint32_t number;
@@ -96,9 +107,6 @@ struct session {
 	char sid[SID_LEN];
 	/* of the protocol: 4 or 3 */
 	uint8_t revision;
-	uint8_t peer_family;
-	/* network byte order; the forwarded one if that is trusted */
-	uint8_t peer[16];
 	/* binary as base64 on a WebSocket, too */
 	bool b64 : 1;
 	/* revision 4: events may carry recovery offsets */
@@ -134,6 +142,8 @@ void session_send_binary(struct session *s, const void *data, size_t len,
 
 /* The handshake's request head, if the application keeps heads. */
 struct span session_head(const struct session *s);
+/* Whose it is, as far as proxies that we trust tell. */
+struct net_address session_peer(const struct session *s);
 /* "polling" or "websocket" */
 const char *session_transport(const struct session *s);
 
@@ -154,8 +164,7 @@ struct session_init {
 	uint8_t revision;
 	bool b64;
 	bool offsets;
-	uint8_t peer_family;
-	const uint8_t *peer;
+	struct net_address peer;
 	const char *bearer;
 	size_t bearer_len;
 	struct span head;
@@ -198,9 +207,14 @@ void session_message(struct session *s, char *data, size_t len, bool binary);
 /* Start the heartbeat; the deadline that is next. */
 void session_start(struct session *s);
 void session_set_timer(struct session *s);
-void session_on_timer(void *arg, struct wheel_entry *e);
+void session_on_timer(struct session *s);
+/* For the wheel of those who poll. */
+void session_on_poll_timer(void *arg, struct wheel_entry *e);
 /* Has a deadline passed that nobody has looked at yet?  Then it is closed. */
 bool session_expired(struct session *s);
+
+/* The place for what few have. */
+struct session_extra *session_extra(struct session *s);
 
 /* Free those that were closed in this turn. */
 void session_reap(struct worker *w);

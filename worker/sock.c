@@ -38,11 +38,11 @@ struct early {
 static void
 attachments_free(struct session *s)
 {
-	struct attachments *b = s->binary;
+	struct attachments *b = s->extra == NULL ? NULL : s->extra->binary;
 
-	s->binary = NULL;
 	if (b == NULL)
 		return;
+	s->extra->binary = NULL;
 	free(b->buf);
 	free(b);
 }
@@ -476,7 +476,7 @@ sock_give(struct sock *so, const struct sio_packet *pkt,
 static void
 attachments_done(struct session *s)
 {
-	struct attachments *b = s->binary;
+	struct attachments *b = s->extra->binary;
 	const struct app_ops *ops = s->worker->app.ops;
 	struct span spans[SIO_ATTACHMENTS_MAX];
 	struct sio_packet pkt;
@@ -485,7 +485,7 @@ attachments_done(struct session *s)
 	unsigned i;
 
 	/* it may be closed, and the next one begin, meanwhile */
-	s->binary = NULL;
+	s->extra->binary = NULL;
 	for (i = 0; i < b->want; i++)
 		spans[i] = (struct span){ b->buf + b->at[i], b->n[i] };
 	if (sio_decode(b->buf, b->text_len, &pkt, &why) &&
@@ -499,7 +499,7 @@ attachments_done(struct session *s)
 void
 sock_attachment(struct session *s, const char *data, size_t len)
 {
-	struct attachments *b = s->binary;
+	struct attachments *b = s->extra == NULL ? NULL : s->extra->binary;
 	const struct worker *w = s->worker;
 	struct sock *so;
 
@@ -536,7 +536,7 @@ sock_binary(struct session *s, const struct sio_packet *pkt, const char *text,
 	b->want = pkt->nattach;
 	b->text_len = len;
 	attachments_add(b, text, len);
-	s->binary = b;
+	session_extra(s)->binary = b;
 }
 
 /* A packet of a socket that is there. */
@@ -576,7 +576,7 @@ sock_packet(struct session *s, const char *text, size_t len)
 	const char *why;
 
 	sock_sweep(s);
-	if (s->binary != NULL) {
+	if (s->extra != NULL && s->extra->binary != NULL) {
 		sock_fail(s, "text among the attachments");
 		return;
 	}

@@ -138,6 +138,7 @@ upgrade_finish(struct session *s)
 		chain_copy(&w->io, &p->out, 0, frames, len);
 		output_send(c, output_commit(w), CHAT_ANSWER);
 	}
+	conn_set_peer(c, &p->peer);
 	poll_free(s);
 	c->client->phase = CONN_OPEN;
 	s->conn = c;

@@ -138,8 +138,9 @@ struct worker {
 	/* polling sessions that may have something for their GET */
 	struct session **polls;
 	uint32_t npolls, maxpolls;
-	/* deadlines of connections, and of sessions */
-	struct wheel conn_wheel, session_wheel;
+	/* deadlines of connections and what they carry, and of sessions that
+	 * poll */
+	struct wheel conn_wheel, poll_wheel;
 	struct compressor *compressor;
 	/* the browser's bundle, or NULL */
 	struct assets *assets;

@@ -44,10 +44,10 @@ write_handshake(const struct peer *p, struct json_out *o)
 		.auth = { p->auth, p->auth_len },
 		.issued_ms = p->issued_ms,
 	};
-	struct net_address a = { .family = s->peer_family };
+	struct net_address a = session_peer(s);
 	char address[NET_ADDRESS_TEXT];
 
-	memcpy(a.addr, s->peer, sizeof(a.addr));
+	a.port = 0;
 	net_address_print(&a, address);
 	h.address = address;
 	handshake_json(o, &h);
@@ -164,20 +164,30 @@ on_false(struct peer *p, const struct call *c)
 /* --- bytes ------------------------------------------------------------- */
 
 static void
-on_doge(struct peer *p, const struct call *c)
+emit_bytes(struct peer *p, const char *name)
 {
 	struct packed pk = { .json = STRBUF_INIT, .n = 1 };
 
 	sb_adds(&pk.json, "{\"_placeholder\":true,\"num\":0}");
 	pk.attachments[0] = (struct span){ "asdfasdf", 8 };
-	peer_emit_packed(p, "doge", &pk);
+	peer_emit_packed(p, name, &pk);
 	sb_clear(&pk.json);
 }
 
 static void
+on_doge(struct peer *p, const struct call *c)
+{
+	emit_bytes(p, "doge");
+}
+
+/* the bytes that come with it, if any do */
+static void
 on_getbin(struct peer *p, const struct call *c)
 {
-	peer_emit_back(p, "takebin", c);
+	if (call_arg(c, 0).kind == JSON_KIND_NONE)
+		emit_bytes(p, "takebin");
+	else
+		peer_emit_back(p, "takebin", c);
 }
 
 static void
@@ -323,4 +333,5 @@ const struct mode mode_client = {
 	.ops = &peer_ops,
 	.places = places,
 	.recovery = true,
+	.open_delay_ms = 10,
 };
