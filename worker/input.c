@@ -14,9 +14,6 @@
 #include "worker/upgrade.h"
 #include "worker/worker.h"
 
-/* answers to pings that may wait for a client that does not read them */
-#define PONGS_MAX 60
-
 _Static_assert(sizeof(struct ws_parser) <= sizeof(((struct client *)0)->ws),
     "the parser's state has its place in the client's record");
 
@@ -108,14 +105,10 @@ ws_pong(struct conn *c, const struct ws_event *ev)
 	char frame[WS_HEADER_MAX + WS_CONTROL_MAX];
 	size_t n;
 
-	/* only the newest must be answered (RFC 6455 5.5.3) */
-	if (c->pongs >= PONGS_MAX)
-		return;
-	c->pongs++;
 	n = ws_header(frame, WS_PONG, ev->len);
 	memcpy(frame + n, ev->data, ev->len);
-	/* a flood of pings fills the sender's own budget */
-	output_bytes(c, frame, n + ev->len, CHAT_DROPPABLE);
+	/* who pings and does not read is not read from any more */
+	output_bytes(c, frame, n + ev->len, CHAT_ANSWER);
 }
 
 static void
