@@ -93,7 +93,7 @@ class Conn:
         self.s.settimeout(seconds or SECONDS)
         self.s.connect(("127.0.0.1", port))
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buf = b""
+        self.buf = bytearray()
 
     def close(self):
         self.s.close()
@@ -128,22 +128,21 @@ class Conn:
         while len(self.buf) < n:
             if not self.fill():
                 raise Ended("ended; so far %r" % self.buf[:200])
-        data, self.buf = self.buf[:n], self.buf[n:]
+        data = bytes(self.buf[:n])
+        del self.buf[:n]
         return data
 
     def line(self):
         while b"\r\n" not in self.buf:
             if not self.fill():
                 raise Ended("ended; so far %r" % self.buf[:200])
-        line, self.buf = self.buf.split(b"\r\n", 1)
-        return line.decode("latin-1")
+        return self.need(self.buf.index(b"\r\n") + 2)[:-2].decode("latin-1")
 
     def rest(self):
         """Everything up to the end of the connection."""
         while self.fill():
             pass
-        data, self.buf = self.buf, b""
-        return data
+        return self.need(len(self.buf))
 
     def silent(self, seconds):
         """Nothing comes, and the connection does not end."""
