@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "proto/eio.h"
 #include "proto/sio.h"
+#include "proto/sio2.h"
 #include "proto/sio_binary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -231,6 +232,24 @@ check_illegal(const char *p, size_t len)
 
 /* --- packets ------------------------------------------------------------- */
 
+/* The namespace of version 2 and its query are what '?' stands between. */
+static void
+check_split(const struct sio_packet *pkt)
+{
+	struct sio_packet split = *pkt;
+	struct span query;
+
+	sio2_split(&split, &query);
+	CHECK(split.nsp.p == pkt->nsp.p && split.nsp.len <= pkt->nsp.len);
+	CHECK(memchr(split.nsp.p, '?', split.nsp.len) == NULL);
+	CHECK(memchr(split.nsp.p, '#', split.nsp.len) == NULL);
+	if (query.len == 0)
+		return;
+	CHECK(query.p == split.nsp.p + split.nsp.len + 1 && query.p[-1] == '?');
+	CHECK(query.p + query.len <= pkt->nsp.p + pkt->nsp.len);
+	CHECK(memchr(query.p, '#', query.len) == NULL);
+}
+
 static void
 check_connect(const struct sio_packet *pkt)
 {
@@ -279,6 +298,7 @@ decode(const char *p, size_t len)
 		check_event(&pkt);
 	if (event || ack)
 		check_args(&pkt);
+	check_split(&pkt);
 	if (pkt.type == SIO_CONNECT)
 		check_connect(&pkt);
 	if (pkt.nattach > 0)
