@@ -87,8 +87,6 @@ struct conn {
 	uint32_t unread_bytes;
 	/* PASSING: tried until then */
 	uint64_t pass_by_ms;
-	/* pings that are answered, the answers not yet sent */
-	uint16_t pongs;
 	/* PASSING: the worker it goes to */
 	uint8_t pass_to;
 	uint8_t refusal;

@@ -273,7 +273,8 @@ session_send(struct session *s, struct chat_frame frame,
 		poll_send(s, frame, prio);
 		return;
 	}
-	if (c->deflate_bits != 0 && frame.len >= COMPRESS_MIN)
+	if (c->deflate_bits != 0 &&
+	    frame.len >= COMPRESS_MIN + ws_header_size(COMPRESS_MIN))
 		frame = compress_frame(s->worker, frame, c->deflate_bits);
 	output_send(c, frame, prio);
 }
