@@ -340,7 +340,7 @@ def E110_offset_of_the_future_is_a_new_session(t):
     ada, bob = pair(t, "e110o")
     lost(ada)
     bob.say("e110o", "missed")
-    back = again(t, ada, "ada", offset="nonsense")
+    back = again(t, ada, "ada", offset="zzzzzzzzzz")
     assert not is_recovered(back, ada)
     fresh(back, ada)
 

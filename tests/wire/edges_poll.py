@@ -489,6 +489,7 @@ def E027_pending_get_gets_the_close(t):
     p.say("40")
     p.hear()
     c = p.poll()
+    assert c.silent(0.2)
     p.say("4nonsense")
     assert c.response().text() == "1"
     unknown(p.get())
