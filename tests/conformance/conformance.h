@@ -8,6 +8,7 @@
  *   main      from the command line to an exit status
  *   options   the command line
  *   server    the parent: accepts, deals connections out, watches workers
+ *   hold      handshakes that wait a moment
  *   serve     a worker process
  *   raw       modes eio-echo and ws-echo
  *   peer      what the Socket.IO modes have in common: handlers by name,
@@ -71,6 +72,8 @@ struct mode {
 	const struct place *places;
 	/* recovery is on, whatever the command line says */
 	bool recovery;
+	/* a handshake waits so long: for suites of clients' timeouts */
+	unsigned open_delay_ms;
 };
 
 extern const struct mode mode_eio_echo, mode_ws_echo, mode_sio, mode_edge,

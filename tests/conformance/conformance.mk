@@ -23,5 +23,6 @@ $(O)/chatd-conformance: $(CONFORMANCE_OBJ) $(CONFORMANCE_CORE) \
 $(O)/unit/test_conformance_call: $(O)/obj/tests/conformance/call.o
 $(O)/unit/test_conformance_recovery: $(O)/obj/tests/conformance/recovery.o
 $(O)/unit/test_conformance_handshake: $(O)/obj/tests/conformance/handshake.o
+$(O)/unit/test_conformance_hold: $(O)/obj/tests/conformance/hold.o
 $(O)/unit/test_conformance_options: $(call obj,$(addprefix \
 	tests/conformance/,options.c))

@@ -14,6 +14,13 @@
 #include "worker/session.h"
 #include "worker/worker.h"
 
+/*
+ * What follows the answer to CONNECT leaves in a packet of its own, as the
+ * reference's does: suites listen for one message after the other, and miss
+ * those that are read together.
+ */
+#define GREET_MS 5
+
 /* --- making and freeing ------------------------------------------------ */
 
 static const struct place *
@@ -127,13 +134,59 @@ accept_kept(struct peer *p)
 /* --- CONNECT ----------------------------------------------------------- */
 
 static void
+set_delay(struct peer *p, uint64_t ms, event_callback_fn fn)
+{
+	struct timeval tv = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000),
+	};
+
+	p->delay = evtimer_new(p->cf->worker->base, fn, p);
+	if (p->delay == NULL || evtimer_add(p->delay, &tv) == -1)
+		fatalx("timer of a socket");
+}
+
+static void
+clear_delay(struct peer *p)
+{
+	if (p->delay != NULL)
+		event_free(p->delay);
+	p->delay = NULL;
+}
+
+static void
 greet(struct peer *p)
 {
 	if (p->greeted)
 		return;
 	p->greeted = true;
+	clear_delay(p);
 	if (p->place->connected != NULL)
 		p->place->connected(p);
+}
+
+static void
+on_greet(evutil_socket_t fd, short what, void *arg)
+{
+	greet(arg);
+}
+
+/* Does what is sent leave at once? */
+static bool
+is_writable(const struct session *s)
+{
+	return s->conn != NULL || (s->poll != NULL && s->poll->get != NULL);
+}
+
+static void
+greet_soon(struct peer *p)
+{
+	if (p->greeted)
+		return;
+	if (p->place->connected != NULL && is_writable(p->so->session))
+		set_delay(p, GREET_MS, on_greet);
+	else
+		greet(p);
 }
 
 static void
@@ -149,7 +202,7 @@ accept_peer(struct peer *p)
 		sock_accept(so, NULL, NULL);
 	/* an event that had waited may have closed it */
 	if (so->app != NULL)
-		greet(so->app);
+		greet_soon(so->app);
 }
 
 static void
@@ -172,8 +225,7 @@ on_delay(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
 
-	event_free(p->delay);
-	p->delay = NULL;
+	clear_delay(p);
 	decide(p);
 }
 
@@ -216,19 +268,12 @@ on_connect(void *ctx, struct sock *so, const struct app_connect *req)
 	struct conformance *cf = ctx;
 	struct peer *p = peer_new(cf, so);
 	uint64_t ms = cf->options->handshake_delay_ms;
-	struct timeval tv = {
-		.tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000),
-	};
 
 	take_payload(p, req);
-	if (ms == 0) {
+	if (ms == 0)
 		decide(p);
-		return;
-	}
-	p->delay = evtimer_new(cf->worker->base, on_delay, p);
-	if (p->delay == NULL || evtimer_add(p->delay, &tv) == -1)
-		fatalx("timer of a CONNECT");
+	else
+		set_delay(p, ms, on_delay);
 }
 
 struct json_value

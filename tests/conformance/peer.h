@@ -40,7 +40,7 @@ struct peer {
 	/* the socket that it wants to take up again; "" */
 	char pid[RECOVERY_ID];
 	char offset[RECOVERY_OFFSET];
-	/* the CONNECT is answered when this fires, or NULL */
+	/* the CONNECT is answered, or the peer greeted, when it fires; NULL */
 	struct event *delay;
 	/* ms since the epoch */
 	uint64_t issued_ms;

@@ -31,6 +31,7 @@
 #include "shm/client.h"
 #include "shm/tables.h"
 #include "tests/conformance/conformance.h"
+#include "tests/conformance/hold.h"
 #include "tests/conformance/recovery.h"
 
 #define MAX_CLIENTS 4096
@@ -61,6 +62,8 @@ struct server {
 	unsigned turn;
 	struct event_base *base;
 	struct event *accept;
+	/* NULL: handshakes go on at once */
+	struct hold *hold;
 	/* the pool is empty, or descriptors are: try when some are back */
 	bool full;
 	bool stopping;
@@ -227,8 +230,9 @@ on_collect(evutil_socket_t fd, short what, void *arg)
 
 /* Give it to the next worker; the descriptor stays as the duplicate. */
 static void
-pass(struct server *sv, int fd, const struct sockaddr_in *peer)
+pass(void *arg, int fd, const struct sockaddr_in *peer)
 {
+	struct server *sv = arg;
 	unsigned to = sv->turn++ % sv->nworkers;
 	struct pollfd p = { .fd = ipc_fd(sv->ipc[to]), .events = POLLOUT };
 	struct client *c;
@@ -256,6 +260,14 @@ pass(struct server *sv, int fd, const struct sockaddr_in *peer)
 		(void)poll(&p, 1, COLLECT_MS);
 }
 
+static bool
+has_room(const struct server *sv)
+{
+	unsigned held = sv->hold == NULL ? 0 : hold_count(sv->hold);
+
+	return client_pool_available(sv->pool) > held;
+}
+
 static void
 on_accept(evutil_socket_t listener, short what, void *arg)
 {
@@ -268,7 +280,7 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 	int fd;
 
 	for (unsigned i = 0; i < ACCEPT_AT_ONCE; i++) {
-		if (client_pool_available(sv->pool) == 0)
+		if (!has_room(sv))
 			break;
 		len = sizeof(peer);
 		fd = accept4(listener, &peer.sa, &len,
@@ -278,7 +290,8 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 				break;
 			return;
 		}
-		pass(sv, fd, &peer.in);
+		if (sv->hold == NULL || hold_take(sv->hold, fd, &peer.in) == -1)
+			pass(sv, fd, &peer.in);
 		if (i + 1 == ACCEPT_AT_ONCE)
 			return;
 	}
@@ -306,6 +319,7 @@ stop(struct server *sv)
 		return;
 	sv->stopping = true;
 	(void)event_del(sv->accept);
+	hold_free(&sv->hold);
 	for (unsigned i = 0; i < sv->nworkers; i++) {
 		if (sv->pid[i] == 0)
 			continue;
@@ -390,10 +404,14 @@ static void
 run(struct server *sv, unsigned port)
 {
 	const struct timeval interval = { .tv_usec = COLLECT_MS * 1000 };
+	unsigned delay = sv->options->mode->open_delay_ms;
 	struct event *ev[5];
 
 	if ((sv->base = event_base_new()) == NULL)
 		fatalx("event base");
+	if (delay > 0 &&
+	    (sv->hold = hold_new(sv->base, delay, pass, sv)) == NULL)
+		fatal("memory for connections");
 	ev[0] = sv->accept = event_new(sv->base, sv->listener,
 	    EV_READ | EV_PERSIST, on_accept, sv);
 	ev[1] = event_new(sv->base, -1, EV_PERSIST, on_collect, sv);

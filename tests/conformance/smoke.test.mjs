@@ -451,6 +451,57 @@ describe("client", () => {
     }));
 });
 
+describe("what suites take for granted", () => {
+  for (const transports of [["polling"], ["websocket"]])
+    test(`a timeout of nothing is over before a handshake: ${transports}`, () =>
+      withServer("client", {}, async (server) => {
+        for (let i = 0; i < 10; i++) {
+          const s = server.client(transports, "/", { timeout: 0,
+            reconnection: false });
+          const [err] = await next(s, "connect_error");
+          assert.equal(err.message, "timeout");
+        }
+      }));
+
+  test("an answer comes soon after the beginning", () =>
+    withServer("client", {}, async (server) => {
+      const s = server.client(["polling", "websocket"]);
+      const [err, value] = await new Promise((done) =>
+        s.timeout(isOurs ? 150 : 5000).emit("echo", 42, (...a) => done(a)));
+      assert.equal(err, null);
+      assert.equal(value, 42);
+    }));
+
+  // they listen for one message after the other
+  test("what follows CONNECT comes in a packet of its own", () =>
+    withServer("sio", {}, async (server) => {
+      for (let i = 0; i < 10; i++) {
+        const ws = new WebSocket(`ws://127.0.0.1:${server.port}` +
+          "/socket.io/?EIO=4&transport=websocket");
+        await next(ws, "message");
+        ws.send("40");
+        await next(ws, "message");
+        if (isOurs)
+          assert.equal(String((await next(ws, "message"))[0]),
+            '42["auth",{}]');
+        ws.close();
+      }
+    }));
+
+  everyWay("an engine that is closed is recovered at once",
+    (transports, workers) =>
+      withServer("client", { workers }, async (server) => {
+        const s = server.client(transports, "/", { reconnectionDelay: 10 });
+        s.emit("hi");
+        await next(s, "hi");
+        const { id } = s;
+        s.io.engine.close();
+        await next(s, "connect");
+        assert.equal(s.id, id);
+        assert.equal(s.recovered, true);
+      }));
+});
+
 /* --- recovery ------------------------------------------------------------ */
 
 describe("recovery", () => {
