@@ -98,6 +98,16 @@ placeholders_are_found_in_order(void **state)
 }
 
 static void
+case_93_an_acknowledgement_may_be_binary(void **state)
+{
+	good("61-/admin,13[{\"a\":" P(0) "}]");
+	assert_int_equal(pkt.type, SIO_BINARY_ACK);
+	assert_int_equal(pkt.nattach, 1);
+	assert_int_equal(pkt.id, 13);
+	assert_walk("0:" P(0) " ");
+}
+
+static void
 a_placeholder_may_be_written_in_many_ways(void **state)
 {
 	good("51-[\"a\", { \"num\" : 0 , \"_placeholder\" :\ttrue } ]");
@@ -331,6 +341,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(placeholders_are_found_in_order),
+		T(case_93_an_acknowledgement_may_be_binary),
 		T(a_placeholder_may_be_written_in_many_ways),
 		T(case_99_the_number_of_a_placeholder),
 		T(cve_2022_2421_a_number_that_is_a_name),
