@@ -38,8 +38,9 @@ STEPS = [
     ("conformance-asan", "CONFORMANCE=build-asan/chatd-conformance "
      "sh tests/conformance/smoke.sh", 300),
     ("stock", "sh tests/clients/stock.sh", 600),
-    ("stock-python", "sh tests/clients/clients.sh && "
+    ("stock-python",
      "/usr/bin/python3 -W ignore tests/clients/test_python.py", 300),
+    ("proxy", "/usr/bin/python3 tests/clients/test_proxy.py", 120),
     ("master", "/usr/bin/python3 tests/system/test_master.py", 300),
     ("handover", "/usr/bin/python3 tests/system/test_handover.py", 300),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),
