@@ -47,6 +47,7 @@ STEPS = [
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 200),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
+    ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 200),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 300),
 ]
 
