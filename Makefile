@@ -100,7 +100,7 @@ unit: $(UNIT_BIN)
 
 -include worker/worker.mk scribe/scribe.mk master/master.mk
 -include tests/tests.mk tests/bench/bench.mk tests/stress/stress.mk \
-	tests/conformance/conformance.mk \
+	tests/conformance/conformance.mk tests/clients/clients.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk
 
 -include tests/wire/wire.mk

@@ -45,6 +45,8 @@ STEPS = [
     ("handover", "/usr/bin/python3 tests/system/test_handover.py", 300),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),
+    ("polling", "sh tests/clients/clients.sh && "
+     "node tests/clients/polling_load.mjs --requests 10000", 200),
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 200),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 200),
