@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "proto/ws.h"
 #include "proto/http.h"
@@ -459,6 +460,8 @@ conn_on_event(int fd, short what, void *arg)
 {
 	struct conn *c = arg;
 
+	/* a deadline that has passed during our sleep has passed */
+	c->worker->now_ms = clock_mono_ms();
 	if (c->client != NULL && (what & EV_WRITE))
 		output_on_writable(c);
 	if (c->client != NULL && (what & EV_READ) && conn_reads(c))

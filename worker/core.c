@@ -48,7 +48,10 @@ worker_date(struct worker *w)
 static void
 on_inbox(int fd, short what, void *arg)
 {
-	handoff_on_readable(arg);
+	struct worker *w = arg;
+
+	w->now_ms = clock_mono_ms();
+	handoff_on_readable(w);
 }
 
 void

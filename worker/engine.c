@@ -20,6 +20,9 @@
 #include "worker/upgrade.h"
 #include "worker/worker.h"
 
+/* a ping may be so late without being late */
+#define HELD_UP_MS (2 * WHEEL_TICK_MS)
+
 void
 session_set_timer(struct session *s)
 {
@@ -85,9 +88,14 @@ static void
 send_ping(struct session *s)
 {
 	struct worker *w = s->worker;
+	uint64_t due = s->ping_due, timeout = w->cfg->engine_ping_timeout;
 
+	/* counted from when it was due, not from when the wheel came by;
+	 * unless we were held up, which is not the client's fault */
+	if (w->now_ms > due + HELD_UP_MS || w->now_ms > due + timeout / 2)
+		due = w->now_ms;
 	s->ping_due = 0;
-	s->pong_due = w->now_ms + w->cfg->engine_ping_timeout;
+	s->pong_due = due + timeout;
 	s->put_off = false;
 	WORKER_COUNT(w, PINGS, 1);
 	(void)frame_packet(output_reserve(w, FRAME_PACKET_SIZE),
