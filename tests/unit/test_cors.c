@@ -177,7 +177,7 @@ what_is_reflected_is_bounded(void **state)
 {
 	static char fields[8192];
 	struct put w = { out, sizeof(out), 0 };
-	size_t start = strlen(ASKS);
+	size_t start = strlen(ASKS), half;
 
 	memset(fields, 'a', sizeof(fields));
 	memcpy(fields, ASKS, start);
@@ -187,6 +187,19 @@ what_is_reflected_is_bounded(void **state)
 	assert_true(w.len <= CORS_REQUEST_HEADERS_MAX + CORS_HEADERS_MAX);
 	fields[start + CORS_REQUEST_HEADERS_MAX] = 'a';
 	memcpy(fields + start + CORS_REQUEST_HEADERS_MAX + 1, "\r\n", 3);
+	w.len = 0;
+	cors_preflight(&w, &trusting, request("OPTIONS", fields));
+	assert_true(w.len <= CORS_HEADERS_MAX);
+	/* two of them, with what is put between */
+	half = CORS_REQUEST_HEADERS_MAX / 2 - 1;
+	memset(fields, 'a', sizeof(fields));
+	memcpy(fields, ASKS, start);
+	memcpy(fields + start + half, "\r\n" ASKS, 2 + start);
+	memcpy(fields + 2 * (start + half) + 2, "\r\n", 3);
+	w.len = 0;
+	cors_preflight(&w, &trusting, request("OPTIONS", fields));
+	assert_true(w.len > CORS_REQUEST_HEADERS_MAX);
+	memcpy(fields + 2 * (start + half) + 2, "a\r\n", 4);
 	w.len = 0;
 	cors_preflight(&w, &trusting, request("OPTIONS", fields));
 	assert_true(w.len <= CORS_HEADERS_MAX);

@@ -77,6 +77,8 @@ all_forms_are_understood(void **state)
 	    "[2001:db8::1]:9");
 	assert_string_equal(client(XFF "::ffff:1.2.3.4, ::ffff:10.0.0.1\r\n"),
 	    "1.2.3.4");
+	assert_string_equal(client(XFF "1.2.3.4\t,\t10.0.0.1 \t,10.0.0.2\r\n"),
+	    "1.2.3.4");
 	assert_string_equal(client("x-forwarded-for:\t1.2.3.4\t\r\n"),
 	    "1.2.3.4");
 }

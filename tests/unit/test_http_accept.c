@@ -68,6 +68,7 @@ a_q_of_zero_forbids(void **state)
 	assert_false(accepts("*;q=0"));
 	assert_true(accepts("gzip;q=0.001"));
 	assert_true(accepts("gzip;q=1"));
+	assert_true(accepts("gzip;q=0.9"));
 	assert_true(accepts("gzip;q=1.000"));
 	assert_true(accepts("gzip \t; Q = 0.5"));
 	assert_true(accepts("gzip;level=9;q=0.5"));
@@ -105,7 +106,8 @@ static void
 a_malformed_q_is_no_wish(void **state)
 {
 	static const char *const bad[] = { "", "x", "-1", "+1", "2", "1.001",
-		"0.1234", ".5", "0,5", "0x1", "1e0", "0.5x", "00.5", "1 1" };
+		"0.1234", ".5", "0,5", "0x1", "1e0", "0.5x", "00.5", "1 1",
+		"0.:", "0./", "0.0:" };
 	char value[64];
 	size_t i;
 

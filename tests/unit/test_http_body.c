@@ -177,6 +177,12 @@ what_is_too_long_is_known_early(void **state)
 	assert_false(http_body_exceeds(&b, 100));
 	assert_true(http_body_exceeds(&b, 99));
 	assert_true(http_body_exceeds(&b, 2));
+	/* all that was declared has come */
+	req.content_length = 3;
+	http_body_init(&b, &req);
+	assert_int_equal(http_body_next(&b, "abc", 3, &used, &data, &err),
+	    HTTP_BODY_DATA);
+	assert_false(http_body_exceeds(&b, 3));
 	req.content_length = INT64_MAX;
 	http_body_init(&b, &req);
 	assert_true(http_body_exceeds(&b, 1000000));
@@ -204,6 +210,9 @@ case_17_chunks_are_put_together(void **state)
 	good("a\r\n0123456789\r\nA\r\nabcdefghij\r\n0\r\n\r\n",
 	    "0123456789abcdefghij");
 	good("2\r\n\r\n\r\n1\r\n0\r\n0\r\n\r\n", "\r\n0");
+	good("9\r\n123456789\r\nF\r\nabcdefghijklmno\r\n"
+	     "f\r\nabcdefghijklmno\r\n0\r\n\r\n",
+	    "123456789abcdefghijklmnoabcdefghijklmno");
 }
 
 static void
@@ -259,6 +268,7 @@ sizes_are_hexadecimal_and_nothing_else(void **state)
 	bad("5\rx", "CR without LF");
 	bad("5 \r\n", "malformed chunk extension");
 	bad("5 5\r\n", "malformed chunk extension");
+	bad("5 5;\r\nhello\r\n0\r\n\r\n", "malformed chunk extension");
 	bad("1\r\na\r\n\r\n", "chunk without a size");
 }
 
@@ -295,6 +305,7 @@ extensions_are_skipped(void **state)
 	good("1;a=b\r\nx\r\n0;c\r\n\r\n", "x");
 	good("1 \t;a=b;c\r\nx\r\n0 ; c=\"d e\"\r\n\r\n", "x");
 	good("1;\r\nx\r\n0;;\r\n\r\n", "x");
+	good("1 \t \t;a\r\nx\r\n0\r\n\r\n", "x");
 	good("1;a=\xc3\xa9\t\r\nx\r\n0\r\n\r\n", "x");
 	bad("1;a\nx", "malformed chunk extension");
 	bad("1;a\x01", "malformed chunk extension");

@@ -62,6 +62,7 @@ ipv4_is_four_numbers_perhaps_a_port(void **state)
 	becomes("1.2.3.4", "1.2.3.4");
 	becomes("255.255.255.255:65535", "255.255.255.255:65535");
 	becomes("0.0.0.0:0", "0.0.0.0");
+	becomes("1.2.3.4:9089", "1.2.3.4:9089");
 	becomes("1.2.3.4:00080", "1.2.3.4:80");
 	assert_true(parse_n("1.2.3.4:567", 11, &addr));
 	assert_int_equal(addr.family, AF_INET);
@@ -115,7 +116,10 @@ ipv6_has_a_port_only_behind_brackets(void **state)
 	refused("::1%eth0");
 	refused("1:2:3:4:5:6:7:8:9");
 	refused("g::1");
-	/* longer than any address */
+	/* as long as an address can be, and longer */
+	becomes("0000:0000:0000:0000:0000:0000:255.255.255.254",
+	    "::255.255.255.254");
+	refused("0000:0000:0000:0000:0000:0000:255.255.255.2540");
 	refused("0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000");
 }
 

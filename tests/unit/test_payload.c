@@ -176,6 +176,16 @@ revision_3_has_lengths_in_utf16(void **state)
 	text(EIO_MESSAGE, "\xc3\xa9\xc3\xa9");
 	text(EIO_CLOSE, "");
 	end();
+	/* the first and the last of each length */
+	begin(PAYLOAD_V3_TEXT,
+	    "8:4\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80"
+	    "\xef\xbf\xbf\xf0\x90\x80\x80"
+	    "3:4\xf4\x8f\xbf\xbf");
+	text(EIO_MESSAGE,
+	    "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf"
+	    "\xf0\x90\x80\x80");
+	text(EIO_MESSAGE, "\xf4\x8f\xbf\xbf");
+	end();
 	begin(PAYLOAD_V3_TEXT, "0000000002:4:5:4" RS ":0:");
 	text(EIO_MESSAGE, ":");
 	text(EIO_MESSAGE, RS ":0:");
@@ -245,6 +255,8 @@ revision_3_lengths_have_one_form(void **state)
 	bad("malformed packet length");
 	/* not UTF-8, against the rule: nothing behind the end is read */
 	begin(PAYLOAD_V3_TEXT, "2:4\xf0");
+	bad("packet is cut off");
+	begin(PAYLOAD_V3_TEXT, "3:4\xf0");
 	bad("packet is cut off");
 }
 

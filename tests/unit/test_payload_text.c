@@ -149,9 +149,8 @@ jsonp_line_ends_are_escaped_by_clients(void **state)
 }
 
 static void
-wraps(const char *j, const char *text, size_t len, const char *want)
+wraps_n(struct span index, const char *text, size_t len, const char *want)
 {
-	struct span index = { j, strlen(j) };
 	size_t size = payload_jsonp_size(index, text, len);
 	char *dst = malloc(size);
 
@@ -162,7 +161,8 @@ wraps(const char *j, const char *text, size_t len, const char *want)
 	free(dst);
 }
 
-#define WRAPS(j, text, want) wraps(j, text, sizeof(text) - 1, want)
+#define WRAPS(j, text, want) \
+	wraps_n((struct span){ j, sizeof(j) - 1 }, text, sizeof(text) - 1, want)
 
 static void
 jsonp_answers_are_javascript(void **state)
@@ -170,6 +170,7 @@ jsonp_answers_are_javascript(void **state)
 	WRAPS("0", "4hello", "___eio[0](\"4hello\");");
 	WRAPS("12", "", "___eio[12](\"\");");
 	WRAPS("0", "a\"b\\c/d\x7f", "___eio[0](\"a\\\"b\\\\c/d\x7f\");");
+	WRAPS("0", " ]^", "___eio[0](\" ]^\");");
 	WRAPS("0", "\b\t\n\f\r", "___eio[0](\"\\b\\t\\n\\f\\r\");");
 	WRAPS("0", "\0\x01\x0b\x1e\x1f",
 	    "___eio[0](\"\\u0000\\u0001\\u000b\\u001e\\u001f\");");
@@ -192,6 +193,7 @@ jsonp_gives_back_digits_alone(void **state)
 	WRAPS("1]);alert(2", "", "___eio[12](\"\");");
 	WRAPS("", "", "___eio[](\"\");");
 	WRAPS("x", "", "___eio[](\"\");");
+	wraps_n((struct span){ "123", 2 }, "", 0, "___eio[12](\"\");");
 	WRAPS("123456789012345678901234567890", "",
 	    "___eio[12345678901234567890](\"\");");
 }

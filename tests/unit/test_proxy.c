@@ -107,7 +107,7 @@ unknown_tells_nothing(void **state)
 	GIVES("PROXY UNKNOWN\r\n", "unknown");
 	assert_int_equal(source.family, AF_UNSPEC);
 	GIVES("PROXY UNKNOWN ffff::1 ::2 65535 65535\r\n", "unknown");
-	GIVES("PROXY UNKNOWN what ever this is\r\n", "unknown");
+	GIVES("PROXY UNKNOWN what ever ~ this is!\r\n", "unknown");
 }
 
 static void
@@ -131,6 +131,7 @@ version_1_has_one_form(void **state)
 		"PROXY TCP4 1.2.3.4 5.6.7.8 65536 2\r\n",
 		"PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
 		"PROXY TCP4 1.2.3.4 5.6.7.8 100000 2\r\n",
+		"PROXY TCP4 1.2.3.4 5.6.7.8 4294967297 2\r\n",
 		"PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n",
 		"PROXY TCP4 1.2.3.4 5.6.7.8 1 a\r\n",
 		"PROXY TCP4 1.2.3 5.6.7.8 1 2\r\n",
@@ -178,6 +179,8 @@ version_1_has_107_bytes_at_most(void **state)
 	refused(line, 106, "PROXY line too long");
 	memcpy(line + 106, "\r\n", 2);
 	refused(line, 108, "PROXY line too long");
+	refused(line, sizeof(line), "PROXY line too long");
+	memset(line + 106, 'x', 2);
 	refused(line, sizeof(line), "PROXY line too long");
 }
 
