@@ -48,6 +48,7 @@ STEPS = [
     ("polling", "sh tests/clients/clients.sh && "
      "node tests/clients/polling_load.mjs --requests 10000", 200),
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 200),
+    ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 200),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 200),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 300),
