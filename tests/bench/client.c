@@ -454,7 +454,7 @@ client_check(struct load *l)
 {
 	unsigned i;
 
-	if (l->opt.cut > 0 && l->phase == PHASE_RUN)
+	if (l->opt.cut > 0 && l->pace.running)
 		cut(l);
 
 	while (may_start(l) && client_start(l, &l->client[l->started]))
