@@ -44,6 +44,10 @@ STEPS = [
     ("master", "/usr/bin/python3 tests/system/test_master.py", 300),
     ("handover", "/usr/bin/python3 tests/system/test_handover.py", 300),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),
+    ("edges", "make -s edges", 300),
+    ("edges-asan", "make -s BUILD=asan edges", 400),
+    ("framing", "make -s framing", 200),
+    ("vulns", "make -s vulns", 400),
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),
     ("polling", "sh tests/clients/clients.sh && "
      "node tests/clients/polling_load.mjs --requests 10000", 200),

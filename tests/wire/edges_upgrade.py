@@ -3,7 +3,7 @@ import json
 import time
 
 from expect import echoes, gone, mismatch, unknown
-from raw import (Ws, check_age, frame, request, sleep_until,
+from raw import (Ended, Ws, check_age, frame, request, sleep_until,
                  upgrade_request)
 from suite import Registry
 
@@ -157,8 +157,9 @@ def E044_post_under_way_at_the_5(t):
     upgraded_echoes(w)
     try:
         c.send(data[-2:])
-        c.rest() if t.reference else c.response("POST")
-    except AssertionError:
+        r = c.response("POST")
+        assert r.status in (200, 400), r
+    except (Ended, OSError):
         pass  # cut: the client has broken the rule
     upgraded_echoes(w)
 
