@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,9 @@
 
 /* Silence that counts as the end of the joins' own traffic. */
 #define QUIET UINT64_C(200000000)
+
+/* SIGINT: say no more, wait for the rest, compare and report */
+static volatile sig_atomic_t interrupted;
 
 static const char usage[] =
     "usage: load [option]... host:port | unix:/path\n"
@@ -377,8 +381,17 @@ read_tokens(struct load *l)
 }
 
 static void
+on_interrupt(int sig)
+{
+	interrupted = 1;
+}
+
+static void
 load_init(struct load *l)
 {
+	/* the second one ends it */
+	struct sigaction sa = { .sa_handler = on_interrupt,
+		.sa_flags = (int)SA_RESETHAND };
 	/* polling: one that waits, one that sends, one that takes over */
 	unsigned each = l->opt.transport == TRANSPORT_WEBSOCKET ? 1 : 3;
 
@@ -399,6 +412,7 @@ load_init(struct load *l)
 	l->text = xcalloc(1, l->text_size);
 	l->frame = xcalloc(1, l->text_size + FRAME_HEAD);
 	read_tokens(l);
+	(void)sigaction(SIGINT, &sa, NULL);
 	l->random = l->opt.seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	snprintf(l->tag, sizeof(l->tag), "b%llx-",
 	    (unsigned long long)(l->random >> 24));
@@ -422,6 +436,8 @@ turn(struct load *l)
 		else
 			wire_event(l, ev[i].data.ptr, ev[i].events);
 	}
+	if (interrupted && l->pace.running)
+		pace_stop(l);
 	pace_turn(l);
 	client_check(l);
 	l->status->ready = l->ready;
