@@ -107,7 +107,7 @@ report_state(struct scribe *s)
 	    memory_order_relaxed);
 }
 
-/* What became of messages and joins is counted by the workers. */
+/* What became of messages, joins and resumes is counted by the workers. */
 static void
 count_sequence(struct scribe *s)
 {
@@ -116,9 +116,6 @@ count_sequence(struct scribe *s)
 
 	count(s, COUNTER_SEQUENCED, now->records - was->records);
 	count(s, COUNTER_RING_BAD, now->bad - was->bad);
-	count(s, COUNTER_RESUMED, now->resumed - was->resumed);
-	count(s, COUNTER_RESUMES_REFUSED,
-	    now->resumes_refused - was->resumes_refused);
 	*was = *now;
 }
 

@@ -98,6 +98,9 @@ COUNTER(PRESENCE_SET,	"presence_set",	"presence updates stored")
 COUNTER(REPLAYS,	"replays",	"joins that asked for missed messages")
 COUNTER(HISTORY_PAGES,	"history_pages", "history pages served")
 COUNTER(REPLAYED,	"replayed",	"messages replayed to members who came back")
+COUNTER(RESUMED,	"resumed",	"sockets taken up again with all they missed")
+COUNTER(NOT_RESUMED,	"not_resumed",	"sockets that could not be taken up again and began anew")
+COUNTER(TAKEN_OVER,	"taken_over",	"connections closed because another took their socket over")
 
 /* rings */
 COUNTER(PUBLISHED_LOG,	"published_log", "records published to the log ring")
@@ -116,8 +119,6 @@ COUNTER(BATCHES,	"batches",	"batches sequenced")
 COUNTER(COMMITS,	"commits",	"transactions committed")
 COUNTER(COMMITS_FAILED,	"commits_failed", "transactions that failed")
 COUNTER(ORPHANS,	"orphans",	"members removed because their worker died")
-COUNTER(RESUMED,	"resumed",	"sockets taken up again by their clients")
-COUNTER(RESUMES_REFUSED, "resumes_refused", "sockets that could not be taken up again")
 COUNTER(RECOVERY_OVER,	"recovery_over", "sockets forgotten because the recovery window was over")
 
 /* master */
