@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "shm/counter.h"
 #include "tests/unit/scribe_process.h"
 
 static void
@@ -123,21 +124,30 @@ join_verdict(struct harness *h, unsigned room, unsigned socket)
 	return (enum ring_verdict)ix.verdict;
 }
 
-static void
-a_configuration_counts_when_it_is_switched_to(void **state)
+/* A configuration with one option set; a descriptor. */
+static int
+config_with(const char *option)
 {
-	const char *const overrides[] = { "auth.mode=none",
-		"limits.members_per_session=2" };
+	const char *const overrides[] = { "auth.mode=none", option };
 	struct config_source src = { .overrides = overrides,
 		.noverrides = 2,
 		.without_files = true };
-	struct harness *h = *state;
 	struct config_errors errors;
 	struct config *cfg;
 	int fd;
 
 	assert_non_null(cfg = config_load(&src, &errors));
 	assert_int_not_equal(fd = config_memfd(cfg), -1);
+	config_free(&cfg);
+	return fd;
+}
+
+static void
+a_configuration_counts_when_it_is_switched_to(void **state)
+{
+	struct harness *h = *state;
+	int fd = config_with("limits.members_per_session=2");
+
 	start_scribe(h, true);
 	join_ring(h);
 	wait_ready(h);
@@ -155,7 +165,55 @@ a_configuration_counts_when_it_is_switched_to(void **state)
 	assert_int_equal(join_verdict(h, 1, 2), RING_SESSION_FULL);
 	assert_int_equal(stop_scribe(h), 0);
 	close(fd);
-	config_free(&cfg);
+}
+
+/* Rows of the table, once the page tells of them. */
+static uint64_t
+entries(struct harness *h, const char *table)
+{
+	struct tables_store *page = &h->tables->state->store;
+	unsigned i;
+
+	for (i = 0; i < page->ntables; i++)
+		if (strcmp(page->table[i].name, table) == 0)
+			return page->table[i].entries;
+	fail();
+	return 0;
+}
+
+static void
+who_does_not_come_back_is_forgotten(void **state)
+{
+	const char *const join[] = { "w", "s0", "ada", "Ada", "socket", "",
+		"a-pid-of-20-letters-", "" };
+	const char *const leave[] = { "socket", "ada", "transport close" };
+	struct record rec = { .type = RECORD_JOIN };
+	struct harness *h = *state;
+	uint64_t end = clock_mono_ns() + 15 * CLOCK_S_NS;
+	int fd = config_with("recovery.window=1ms");
+
+	start_scribe(h, true);
+	join_ring(h);
+	wait_ready(h);
+	assert_true(publish(h, &rec, join, 8, (struct flight){ .type = 0 }));
+	rec.type = RECORD_LEAVE;
+	rec.flags = RECORD_F_LOST;
+	rec.room = h->room[0];
+	rec.user = h->user;
+	assert_true(publish(h, &rec, leave, 3, (struct flight){ .type = 0 }));
+	while (entries(h, "recovery") == 0 && clock_mono_ns() < end)
+		usleep(10000);
+	assert_int_equal(entries(h, "recovery"), 1);
+	prepare(h, 1, fd, true);
+	switch_to(h, 1, true);
+	while (entries(h, "recovery") != 0 && clock_mono_ns() < end)
+		usleep(10000);
+	assert_int_equal(entries(h, "recovery"), 0);
+	assert_int_equal(counter_get(h->tables, COUNTER_SCRIBE,
+			     COUNTER_RECOVERY_OVER),
+	    1);
+	assert_int_equal(stop_scribe(h), 0);
+	close(fd);
 }
 
 static void
@@ -247,6 +305,7 @@ main(void)
 		T(stop_commits_all_that_was_published),
 		T(without_a_master_it_commits_for_a_while_and_goes),
 		T(a_configuration_counts_when_it_is_switched_to),
+		T(who_does_not_come_back_is_forgotten),
 		T(members_of_a_dead_worker_are_gone_within_a_second),
 		T(the_tables_tell_how_the_store_is),
 		T(a_base_below_the_store_has_its_own_exit_status),
