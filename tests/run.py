@@ -55,6 +55,7 @@ STEPS = [
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 200),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 200),
+    ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 300),
 ]
 

@@ -73,7 +73,11 @@ torture-short: $(O)/stress/ring_torture
 	$(ring_torture) -t 5 -l 12 -a 512
 	$(ring_torture) -t 4 -c -p 300000 -f WAKE_TAKEN
 
-torture: $(O)/stress/ring_torture
+# 2,000 clients are cut, killed and recovered: 3 minutes
+torture-recovery: all bench-tools
+	/usr/bin/python3 tests/stress/recovery.py --long
+
+torture: $(O)/stress/ring_torture torture-recovery
 	$(ring_torture) -t 120 -l 6 -a 64
 	$(ring_torture) -t 120 -l 6 -a 64 -h -n -p 0 -k 40 -K 40 -s 20
 	$(ring_torture) -t 100 -l 12 -a 512
