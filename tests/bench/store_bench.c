@@ -264,7 +264,7 @@ make_rooms(struct bench *b)
 static void
 scribe_start(struct bench *b)
 {
-	struct sequence_limits limits = { 0, 7 * 86400000ULL };
+	struct sequence_limits limits = { .dedupe_window_ms = 7 * 86400000ULL };
 	const char *why = "out of memory";
 
 	if ((b->store = store_open(STORE_WRITE, &why)) == NULL)
