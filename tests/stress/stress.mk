@@ -23,7 +23,8 @@ ring_bench_obj := $(patsubst %.c,$(O)/obj/%.o,\
 	$(RING_SRC) tests/bench/ring_bench.c)
 ALL_OBJ += $(fault_obj) $(tsan_obj) $(client_tsan_obj) $(ring_bench_obj)
 
-.PHONY: ring-tsan client-tsan torture torture-short ring-bench
+.PHONY: ring-tsan client-tsan torture torture-short torture-recovery \
+	ring-bench
 
 # The same sources, with the steps at which a test may kill.
 $(O)/faults/%.o: %.c
