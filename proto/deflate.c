@@ -49,8 +49,6 @@ struct deflate {
 	/* a block marked as the last has ended, and nothing came behind it */
 	bool ended;
 	unsigned finals;
-	/* where in it: data_type of zlib's last step */
-	int place;
 	/* 'buf' is full: the next byte would be too much, and goes here */
 	bool full;
 	uint8_t surplus;
@@ -135,7 +133,6 @@ deflate_begin(struct deflate *d, void *out, size_t limit)
 	d->begun = false;
 	d->ended = false;
 	d->finals = 0;
-	d->place = 0;
 	d->full = false;
 	d->in.next_out = out;
 	d->in.avail_out = (uInt)limit;
@@ -166,9 +163,7 @@ go_on_behind_end(struct deflate *d)
 static enum deflate_result
 run(struct deflate *d, const char **why_r)
 {
-	bool more = d->in.avail_in > 0;
-
-	while (more) {
+	while (d->in.avail_in > 0) {
 		int result;
 
 		if (d->ended && !go_on_behind_end(d)) {
@@ -176,28 +171,20 @@ run(struct deflate *d, const char **why_r)
 			return DEFLATE_BAD;
 		}
 		result = inflate(&d->in, Z_SYNC_FLUSH);
-		/* of a call without progress zlib would tell another one */
-		if (result != Z_BUF_ERROR)
-			d->place = d->in.data_type;
 		/* before what may be wrong behind it, wherever it is cut */
 		if (d->full && d->in.avail_out == 0) {
 			*why_r = "inflated message too big";
 			return DEFLATE_TOO_BIG;
 		}
-		/* nothing more to come out is no error */
 		if (result == Z_STREAM_END) {
 			d->ended = true;
-		} else if (result != Z_OK && result != Z_BUF_ERROR) {
+		} else if (result != Z_OK) {
 			CHECK(result == Z_DATA_ERROR);
 			*why_r = d->in.msg;
 			return DEFLATE_BAD;
 		}
-		more = d->in.avail_in > 0;
-		if (d->in.avail_out > 0)
-			continue;
-		/* what it still holds back tells if that was all */
-		use_surplus(d);
-		more = more || !d->ended;
+		if (d->in.avail_out == 0)
+			use_surplus(d);
 	}
 	return DEFLATE_OK;
 }
@@ -214,11 +201,11 @@ deflate_feed(struct deflate *d, const void *p, size_t len, const char **why_r)
 	return run(d, why_r);
 }
 
-/* At the border of a block and of a byte (zlib.h, of inflate()). */
+/* zlib.h, of inflate() */
 static bool
 is_between_blocks(const struct deflate *d)
 {
-	return !d->ended && (d->place & 128) != 0 && (d->place & 63) == 0;
+	return (d->in.data_type & 128) != 0;
 }
 
 enum deflate_result

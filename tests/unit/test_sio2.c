@@ -95,6 +95,7 @@ case_40_of_a_repeated_key_the_last_value_counts(void **state)
 {
 	assert_auth("a=1&b=2&a=3", "{\"b\":\"2\",\"a\":\"3\"}");
 	assert_auth("a=1&%61=2", "{\"a\":\"2\"}");
+	assert_auth("a=1&ab=2", "{\"a\":\"1\",\"ab\":\"2\"}");
 	assert_auth("a&a&a", "{\"a\":\"\"}");
 	assert_auth("a%00b=1&a=2", "{\"a\\u0000b\":\"1\",\"a\":\"2\"}");
 }

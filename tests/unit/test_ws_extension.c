@@ -124,6 +124,7 @@ the_first_acceptable_offer_counts(void **state)
 	taken(PMD "; server_max_window_bits=8, " PMD
 		  "; server_max_window_bits=10, " PMD,
 	    10, ANSWER "; server_max_window_bits=10");
+	taken(PMD "; server_max_window_bits=10; x, " PMD, 15, ANSWER);
 	taken("foo, " PMD "; unknown, bar; x=y, ,, " PMD, 15, ANSWER);
 	taken(PMD ", " PMD "; server_max_window_bits=9", 15, ANSWER);
 	assert_true(negotiate(FIELD "foo\r\n" FIELD PMD "; x\r\n" FIELD PMD
@@ -139,6 +140,7 @@ parameters_are_known_and_come_once(void **state)
 	declined(PMD "; unknown");
 	declined(PMD "; unknown=1");
 	declined(PMD "; server_no_context_takeover=1");
+	declined(PMD "; server_no_context_takeover=9");
 	declined(PMD "; server_no_context_takeover=\"\"");
 	declined(PMD "; client_no_context_takeover=true");
 	declined(PMD "; Server_no_context_takeover");
