@@ -27,12 +27,13 @@ exchange_init(struct exchange *x, const struct http_request *req)
 	x->old_browser = http_is_explorer(req);
 	x->has_body = req->chunked || req->content_length > 0;
 	x->expect_continue = req->expect_continue;
+	http_body_init(&x->body, req);
 }
 
 void
 exchange_progress(struct conn *c, size_t len)
 {
-	if (c->client->phase == CONN_HEAD)
+	if (c->client->phase == CONN_HEAD || c->client->phase == CONN_CLOSING)
 		conn_set_due(c,
 		    c->client->due + len * 1000 / EXCHANGE_BODY_RATE);
 }
@@ -69,8 +70,22 @@ drop_body(struct conn *c, const struct exchange *x)
 	c->exchange->dropped = true;
 	c->exchange->has_body = false;
 	c->exchange->body_began_ms = c->worker->now_ms;
+	memcpy(c->client->ws, &c->exchange->body, sizeof(c->exchange->body));
 	c->session = NULL;
 	c->client->phase = CONN_BODY;
+	conn_set_due(c, c->worker->now_ms + EXCHANGE_BODY_MS);
+	/* it may have come while its request waited */
+	if (c->client->raw.bytes > 0)
+		conn_pause(c);
+	else
+		conn_watch(c);
+}
+
+/* Who asked whether to send its body may not send it now. */
+static bool
+must_close(const struct exchange *x)
+{
+	return !x->keep_alive || (x->has_body && x->expect_continue);
 }
 
 /* The answer is on its way: what comes after it? */
@@ -94,9 +109,7 @@ exchange_send(struct conn *c, const struct exchange *x,
 	struct put put = { headers, sizeof(headers) - 1, 0 };
 	struct http_response res = {
 		.status = a->status,
-		/* who asked whether to send its body may not send it now */
-		.close = a->close || !x->keep_alive ||
-		    (x->has_body && x->expect_continue),
+		.close = a->close || must_close(x),
 		.head_only = x->head_only || a->stream,
 		.keep_alive = EXCHANGE_IDLE_MS / 1000,
 		.type = a->type,
@@ -128,6 +141,12 @@ exchange_send(struct conn *c, const struct exchange *x,
 }
 
 void
+exchange_file_sent(struct conn *c)
+{
+	go_on(c, c->exchange, must_close(c->exchange));
+}
+
+void
 exchange_status(struct conn *c, const struct exchange *x, int status)
 {
 	const struct exchange_answer a = { .status = status };
@@ -145,7 +164,7 @@ exchange_refuse(struct conn *c, const struct exchange *x, enum eio_error error,
 		.text = text,
 		.upgrade = x->upgrade,
 		.head_only = x->head_only,
-		.close = !x->keep_alive || (x->has_body && x->expect_continue),
+		.close = must_close(x),
 		.date = worker_date(w),
 		.headers = x->headers,
 	};

@@ -18,6 +18,7 @@
 
 #include "proto/eio.h"
 #include "proto/http.h"
+#include "proto/http_body.h"
 
 struct asset;
 struct assets;
@@ -57,8 +58,8 @@ struct exchange {
 	/* a body is to come (chunked or by length) */
 	bool has_body;
 	bool expect_continue;
-	/* of the body, so far */
-	uint64_t body_bytes;
+	/* how its body is framed, for when nobody wants it */
+	struct http_body body;
 	uint64_t body_began_ms;
 	/* FILE: what is being sent, how far it is */
 	struct assets *assets;
@@ -98,7 +99,9 @@ void exchange_free(struct exchange **x);
  */
 void exchange_send(struct conn *c, const struct exchange *x,
     const struct exchange_answer *a);
-/* The same with an error of Engine.IO. */
+/* The last piece of a file is on its way. */
+void exchange_file_sent(struct conn *c);
+/* An answer that is an error of Engine.IO. */
 void exchange_refuse(struct conn *c, const struct exchange *x,
     enum eio_error error, const char *text);
 /* Without a body. */

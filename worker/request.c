@@ -273,6 +273,11 @@ serve_handshake(struct conn *c, const struct http_request *req,
 		answer_limited(c, x);
 		return;
 	}
+	/* polling takes no connection: sessions have the same bound */
+	if (w->nsessions >= w->cfg->max_connections) {
+		answer_full(c);
+		return;
+	}
 	struct session_init init = {
 		.revision = p->revision,
 		.b64 = p->b64,
@@ -466,10 +471,8 @@ request_file(struct conn *c)
 		output_bytes(c, x->file->data + x->file_at, n, CHAT_ANSWER);
 		x->file_at += n;
 		conn_set_due(c, c->worker->now_ms + EXCHANGE_BODY_MS);
-	} else if (x->keep_alive) {
-		conn_next_request(c);
 	} else {
-		conn_end(c);
+		exchange_file_sent(c);
 	}
 }
 
@@ -565,9 +568,6 @@ request_input(struct conn *c, char *buf, size_t len)
 	WORKER_COUNT(c->worker, REQUESTS, 1);
 	if (c->client == NULL || c->client->phase != CONN_BODY)
 		return req.head_len;
-	/* refused: what belongs to it is no request */
-	if (c->exchange->dropped)
-		http_body_init((struct http_body *)(void *)c->client->ws, &req);
 	/* a body without a byte is complete */
 	(void)request_body(c, buf + req.head_len, 0);
 	return req.head_len;
