@@ -128,10 +128,15 @@ upgrade_finish(struct session *s)
 	/* a client that knows better has none pending */
 	if (p->get != NULL)
 		poll_dismiss(s);
+	if (s->dead)
+		return;
 	if (p->post != NULL) {
 		p->post->session = NULL;
 		p->post->exchange->dropped = true;
 		p->post->exchange->late = true;
+		chain_free(&w->io, &p->post->client->in);
+		if (p->post->choked)
+			conn_unchoke(p->post);
 	}
 	if (len > 0) {
 		frames = output_reserve(w, len);
