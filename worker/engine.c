@@ -17,6 +17,7 @@
 #include "proto/eio.h"
 #include "proto/frame.h"
 #include "proto/ws.h"
+#include "worker/poll.h"
 #include "worker/upgrade.h"
 #include "worker/worker.h"
 
@@ -98,6 +99,10 @@ send_ping(struct session *s)
 	s->pong_due = due + timeout;
 	s->put_off = false;
 	WORKER_COUNT(w, PINGS, 1);
+	if (s->conn == NULL) {
+		poll_ping(s);
+		return;
+	}
 	(void)frame_packet(output_reserve(w, FRAME_PACKET_SIZE),
 	    FRAME_PACKET_SIZE, EIO_PING);
 	session_send(s, output_commit(w), CHAT_EVENT);

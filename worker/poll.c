@@ -119,6 +119,14 @@ poll_send(struct session *s, struct chat_frame frame, enum chat_priority prio)
 		poll_mark(s);
 }
 
+void
+poll_ping(struct session *s)
+{
+	s->poll->pinged = true;
+	if (s->poll->get != NULL)
+		poll_mark(s);
+}
+
 /* Something that only this transport says. */
 static void
 poll_add_packet(struct session *s, enum eio_type type)
@@ -231,12 +239,16 @@ poll_answer(struct session *s)
 {
 	struct worker *w = s->worker;
 	struct conn *c = s->poll->get;
-	const struct exchange *x = c->exchange;
+	const struct exchange *x;
 	char headers[1024] = "";
 	struct put put = { headers, sizeof(headers) - 1, 0 };
 	struct body body;
 	struct exchange_answer a = { .status = 200, .headers = headers };
 
+	/* who holds most may have been dropped to make room for a packet */
+	if (c == NULL)
+		return;
+	x = c->exchange;
 	body_make(s, x, &body);
 	if (body_compress(w, x, &body))
 		put_text(&put,
@@ -306,6 +318,10 @@ poll_flush_one(struct session *s)
 		poll_goodbye(s);
 		return;
 	}
+	if (p->pinged) {
+		p->pinged = false;
+		poll_add_packet(s, EIO_PING);
+	}
 	if (p->out.bytes == 0) {
 		/* the client wants to leave: it waits for this one */
 		if (!p->probed)
@@ -360,7 +376,7 @@ poll_get(struct conn *c, struct session *s, const struct exchange *x)
 	/* the session's heartbeat ends it */
 	conn_set_due(c, 0);
 	p->late = s->closing;
-	if (p->out.bytes > 0 || s->closing || p->probed)
+	if (p->out.bytes > 0 || p->pinged || s->closing || p->probed)
 		poll_mark(s);
 }
 

@@ -46,6 +46,8 @@ bool poll_must_wait(const struct session *s);
 /* A frame for the session: to be fetched by a GET. */
 void poll_send(struct session *s, struct chat_frame frame,
     enum chat_priority prio);
+/* A ping for it; it takes no room until then. */
+void poll_ping(struct session *s);
 /* The session may have something for its GET. */
 void poll_mark(struct session *s);
 /* At the end of a turn: answer those who have something. */

@@ -59,6 +59,8 @@ struct poll {
 	uint64_t upgrade_due;
 	/* `3probe' is out: each GET is answered at once */
 	bool probed;
+	/* a ping is due to it */
+	bool pinged;
 	/* the pending GET came when the session was closing already */
 	bool late;
 	/* the session's deadlines, while no WebSocket has them */
