@@ -338,7 +338,16 @@ worker_keep(struct worker *w, struct chain *chain, const void *data, size_t len,
 int
 conn_keep(struct conn *c, struct chain *chain, const void *data, size_t len)
 {
-	return worker_keep(c->worker, chain, data, len, conn_holds(c));
+	struct worker *w = c->worker;
+
+	while (chain_append(&w->io, chain, data, len) == -1) {
+		WORKER_COUNT(w, CHUNKS_EMPTY, 1);
+		/* what makes room may be its own session */
+		if (worker_make_room(w, conn_holds(c) + len) == -1 ||
+		    c->client == NULL)
+			return -1;
+	}
+	return 0;
 }
 
 /* Hand bytes to the layer whose turn it is; how many it is done with. */
@@ -403,7 +412,8 @@ conn_input_kept(struct conn *c, size_t n)
 		chain_copy(&w->io, raw, 0, w->io.read, have);
 		chain_free(&w->io, raw);
 	}
-	if (have + n > 0)
+	/* a body without a byte may be waiting, too */
+	if (have + n > 0 || c->client->phase == CONN_BODY)
 		conn_input(c, (char *)w->io.read, have + n);
 }
 

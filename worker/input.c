@@ -86,11 +86,14 @@ ws_on_data(struct conn *c, const struct ws_event *ev)
 		return;
 	}
 	if (ev->len > 0 && conn_keep(c, in, ev->data, ev->len) == -1) {
+		if (c->client == NULL || c->client->phase == CONN_CLOSING)
+			return;
 		ws_end(c, COUNTER_CLOSED_OVERLOAD, "transport error",
 		    WS_CODE_RETRY, "out of memory");
 		return;
 	}
-	if (!ev->last || c->client == NULL)
+	/* it may have been its turn to go, or its session's */
+	if (!ev->last || c->client == NULL || c->client->phase == CONN_CLOSING)
 		return;
 	len = in->bytes;
 	whole = scratch(w, SCRATCH_MESSAGE, len);
