@@ -148,6 +148,10 @@ core_goodbye(struct worker *w, const char *reason)
 	LIST_FOREACH_SAFE(s, &w->sessions, entry, next)
 		session_close(s, COUNTER_CLOSED_SERVER, reason);
 	output_flush(w);
+	/* nobody can ask for the rest any more */
+	LIST_FOREACH_SAFE(s, &w->sessions, entry, next)
+		session_finish(s);
+	output_flush(w);
 	/* what is answered still leaves, and nothing more is taken */
 	LIST_FOREACH_SAFE(c, &w->conns, entry, other) {
 		if (c->client->phase == CONN_CLOSING)
