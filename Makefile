@@ -5,6 +5,7 @@
 #   make test       unit and system tests (installs what they need)
 #   make demo       a daemon on 127.0.0.1:3002 in the foreground
 #   make bench      ratios against a floor, measured in the same run
+#   make conformance  a server for the suites of the protocols
 #   make torture    the long runs
 #   BUILD=release|debug|asan|tsan, CC=gcc|clang, V=1 shows the commands
 
