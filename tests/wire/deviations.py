@@ -32,7 +32,7 @@ DEVIATIONS = {
     "D4": Deviation(
         True, "a close says why",
         "Closes the WebSocket with an empty close frame (1005).",
-        "1008 or 1003 and a reason text.",
+        "1008 and a reason text.",
         "Whoever looks into a trace or a client's log sees what was wrong "
         "with the packet."),
     "D5": Deviation(
@@ -59,8 +59,8 @@ DEVIATIONS = {
     "D8": Deviation(
         True, "WebSockets of a foreign Origin are refused",
         "CORS does not apply to WebSockets: a foreign Origin gets its 101.",
-        "With a list of origins configured, 403 for an Origin that is not "
-        "in it.",
+        "With a list of origins configured, 400 with the text `Forbidden' "
+        "for an Origin that is not in it.",
         "Otherwise any page could use a visitor's cookies "
         "(CVE-2019-13611)."),
     "D9": Deviation(

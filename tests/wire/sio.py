@@ -47,7 +47,7 @@ def refused(w):
     """The whole connection is closed for what was said.  With a code and
     a reason, which the reference does not give."""
     code, reason = w.closed()
-    assert code in (1005, 1003, 1008), (code, reason)
+    assert code in (1005, 1008), (code, reason)
     return code, reason
 
 
