@@ -54,6 +54,7 @@ STEPS = [
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 200),
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 200),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
+    ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 400),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 200),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 300),
