@@ -85,4 +85,24 @@ DEVIATIONS = {
         "and offset that the client has put into it.",
         "Takes both out.",
         "They belong to recovery; a pid is a secret of the connection."),
+    "D13": Deviation(
+        False, "a session that began on a WebSocket takes no second one",
+        "Takes the second for an upgrade and answers its probe; refuses one "
+        "only for a session that was upgraded.",
+        "101 and an immediate close, as for any session that has its "
+        "WebSocket.",
+        "There is nothing to upgrade, and a sid that leaked is no way into "
+        "somebody's session."),
+    "D14": Deviation(
+        False, "frames right behind a handshake are kept",
+        "Makes the session a moment after the 101: frames that came in one "
+        "segment with the request are lost.",
+        "Handles them after the open packet.",
+        "What TCP has delivered is not lost."),
+    "D15": Deviation(
+        False, "an upgrade is HTTP/1.1 and has a Host",
+        "Takes upgrades of HTTP/1.0 and without Host.",
+        "400.",
+        "RFC 6455 4.2.1, RFC 9112 3.2; Node itself demands the Host of all "
+        "other requests."),
 }

@@ -312,7 +312,8 @@ def E105_numbers_that_are_exact(t):
 def E105_long_number(t):
     w = joined(t)
     got = call(w, '"x",' + "9" * 900000)
-    assert got == ("[null]" if t.reference else "[%s]" % ("9" * 900000))
+    assert got == ("[%s]" % ("9" * 900000) if t.deviates("D6")
+                   else "[null]"), got[:100]
 
 
 @edge("edge")

@@ -294,15 +294,16 @@ def E047_second_behind_the_upgrade(t):
 
 @edge("eio-echo")
 def E047_second_for_a_websocket_session(t):
-    """A session that began on a WebSocket."""
+    """A session that began on a WebSocket has nothing to upgrade."""
     w = t.websocket()
     v = Ws(t.port)
     v.upgrade(t.target("EIO=4&transport=websocket&sid=" + w.sid))
-    if t.reference:
-        # taken for an upgrade: only a session that was upgraded is refused
-        v.close()
-    else:
+    if t.deviates("D13"):
         closed_quietly(v)
+    else:
+        v.text("2probe")
+        assert v.recv() == "3probe"
+        v.close()
     upgraded_echoes(w)
 
 
