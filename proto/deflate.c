@@ -296,35 +296,41 @@ deflate_message(struct deflate *d, unsigned bits, const void *p, size_t len,
 }
 
 static void
-put_le32(uint8_t *b, unsigned long n)
+put_number(uint8_t *b, unsigned long n, bool big_endian)
 {
 	unsigned i;
 
 	for (i = 0; i < 4; i++)
-		b[i] = (uint8_t)(n >> (8 * i));
+		b[big_endian ? 3 - i : i] = (uint8_t)(n >> (8 * i));
 }
 
 size_t
-deflate_gzip(struct deflate *d, const void *p, size_t len, void *out,
-    size_t size)
+deflate_body(struct deflate *d, enum deflate_coding coding, const void *p,
+    size_t len, void *out, size_t size)
 {
-	/* RFC 1952: no time, no name, from Unix; sum and length at the end */
-	static const uint8_t head[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3 };
-	const size_t foot = 8;
+	/* no time, no name, from Unix (RFC 1952); window, default (RFC 1950) */
+	static const uint8_t gzip[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3 };
+	static const uint8_t zlib[2] = { 0x78, 0x9c };
+	bool is_gzip = coding == DEFLATE_GZIP;
+	size_t head = is_gzip ? sizeof(gzip) : sizeof(zlib), n;
+	size_t foot = is_gzip ? 8 : 4;
 	uint8_t *b = out;
-	size_t n;
 
-	if (size < sizeof(head) + foot)
+	if (size < head + foot)
 		return 0;
-	memcpy(b, head, sizeof(head));
+	memcpy(b, is_gzip ? gzip : zlib, head);
 	/* it is at its end only when it has room left: the foot's */
-	write_to(d, b + sizeof(head), size - sizeof(head));
+	write_to(d, b + head, size - head);
 	read_from(d, p, len);
 	if (deflate(&d->out, Z_FINISH) != Z_STREAM_END ||
 	    d->out.avail_out < foot)
 		return 0;
-	n = sizeof(head) + d->out.total_out;
-	put_le32(b + n, crc32_z(0, p, len));
-	put_le32(b + n + 4, len);
+	n = head + d->out.total_out;
+	if (is_gzip) {
+		put_number(b + n, crc32_z(0, p, len), false);
+		put_number(b + n + 4, len, false);
+	} else {
+		put_number(b + n, adler32_z(1, p, len), true);
+	}
 	return n + foot;
 }

@@ -69,8 +69,12 @@ enum deflate_result deflate_inflate(struct deflate *d, const void *p,
 size_t deflate_message(struct deflate *d, unsigned bits, const void *p,
     size_t len, void *out, size_t size);
 
-/* A body in the content coding "gzip"; here 'size' is exact. */
-size_t deflate_gzip(struct deflate *d, const void *p, size_t len, void *out,
-    size_t size);
+/* Content codings of HTTP: "gzip", and "deflate", which is zlib's format. */
+enum deflate_coding {
+	DEFLATE_GZIP,
+	DEFLATE_ZLIB,
+};
+size_t deflate_body(struct deflate *d, enum deflate_coding coding,
+    const void *p, size_t len, void *out, size_t size);
 
 #endif /* PROTO_DEFLATE_H */

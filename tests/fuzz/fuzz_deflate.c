@@ -154,10 +154,11 @@ as_text(const uint8_t *data, size_t size, unsigned bits, size_t room)
 		CHECK(size == 0 || memcmp(o.out, data, size) == 0);
 		free(o.out);
 	}
-	n = deflate_gzip(coder, data, size, packed, room);
+	n = deflate_body(coder, bits % 2 == 0 ? DEFLATE_GZIP : DEFLATE_ZLIB,
+	    data, size, packed, room);
 	CHECK(n <= room);
 	if (n > 0) {
-		CHECK(inflateInit2(&z, 15 + 16) == Z_OK);
+		CHECK(inflateInit2(&z, bits % 2 == 0 ? 15 + 16 : 15) == Z_OK);
 		z.next_in = packed;
 		z.avail_in = (uInt)n;
 		z.next_out = reference;

@@ -440,7 +440,7 @@ messages_come_out_the_same_each_time(void **state)
 	fill_text(7);
 	n = deflate_message(coder, 15, text, 2000, packed, 4096);
 	(void)deflate_message(coder, 9, text + 500, 3000, again, 4096);
-	(void)deflate_gzip(coder, text, 100, again, 10);
+	(void)deflate_body(coder, DEFLATE_GZIP, text, 100, again, 10);
 	(void)deflate_message(coder, 15, text, 2000, again, 20);
 	assert_int_equal(deflate_message(coder, 15, text, 2000, again, 4096),
 	    n);
@@ -482,14 +482,16 @@ what_cannot_be_made_smaller_is_0(void **state)
 	}
 	assert_int_equal(deflate_message(coder, 15, text, 5000, packed, 4999),
 	    0);
-	assert_int_equal(deflate_gzip(coder, text, 5000, packed, 4999), 0);
+	assert_int_equal(deflate_body(coder, DEFLATE_GZIP, text, 5000, packed,
+			     4999),
+	    0);
 	assert_true(deflate_message(coder, 15, text, 5000, packed, 6000) > 0);
 }
 
 /* --- bodies -------------------------------------------------------------- */
 
 static void
-assert_body(size_t len)
+assert_body(enum deflate_coding coding, int bits, size_t len)
 {
 	static char out[SIZE_MAX_HERE];
 	size_t n =
@@ -499,7 +501,7 @@ assert_body(size_t len)
 	z_stream z = { 0 };
 
 	assert_true(n > 0);
-	assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+	assert_int_equal(inflateInit2(&z, bits), Z_OK);
 	z.next_in = packed;
 	z.avail_in = (uInt)n;
 	z.next_out = (Bytef *)out;
@@ -513,22 +515,24 @@ assert_body(size_t len)
 	for (size = n < 40 ? 0 : n - 40; size <= n; size++) {
 		small = malloc(size > 0 ? size : 1);
 		assert_non_null(small);
-		assert_int_equal(deflate_gzip(coder, text, len, small, size),
+		assert_int_equal(deflate_body(coder, coding, text, len, small,
+				     size),
 		    size < n ? 0 : n);
 		free(small);
 	}
 }
 
 static void
-a_body_is_gzip(void **state)
+a_body_is_gzip_or_zlib(void **state)
 {
 	static const size_t lengths[] = { 0, 1, 1024, 70000, 1000000 };
 	size_t i;
 
 	fill_text(9);
 	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		assert_body(lengths[i]);
+		assert_body(DEFLATE_GZIP, 15 + 16, lengths[i]);
 		assert_memory_equal(packed, "\x1f\x8b\x08\0\0\0\0\0\0\x03", 10);
+		assert_body(DEFLATE_ZLIB, 15, lengths[i]);
 	}
 }
 
@@ -562,7 +566,7 @@ main(void)
 		cmocka_unit_test(messages_come_out_the_same_each_time),
 		cmocka_unit_test(a_message_has_the_room_it_has),
 		cmocka_unit_test(what_cannot_be_made_smaller_is_0),
-		cmocka_unit_test(a_body_is_gzip),
+		cmocka_unit_test(a_body_is_gzip_or_zlib),
 		cmocka_unit_test(freeing_nothing_is_fine),
 	};
 
