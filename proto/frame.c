@@ -133,12 +133,6 @@ frame_connect_to(char *buf, size_t size, const struct span *nsp,
 }
 
 size_t
-frame_connect(char *buf, size_t size, const char *sid, const char *pid)
-{
-	return frame_connect_to(buf, size, NULL, sid, pid);
-}
-
-size_t
 frame_connect_error(char *buf, size_t size, const struct span *nsp,
     const char *message, const char *json, size_t json_len)
 {
@@ -148,19 +142,6 @@ frame_connect_error(char *buf, size_t size, const struct span *nsp,
 
 	if (at != NULL)
 		(void)sio_connect_error(at, len, nsp, message, json, json_len);
-	return whole;
-}
-
-size_t
-frame_event(char *buf, size_t size, const char *name, const char *json,
-    size_t json_len)
-{
-	size_t len = sio_event(NULL, 0, NULL, name, json, json_len);
-	char *at;
-	size_t whole = begin(buf, size, len, &at);
-
-	if (at != NULL)
-		(void)sio_event(at, len, NULL, name, json, json_len);
 	return whole;
 }
 
@@ -180,6 +161,13 @@ frame_event_offset(char *buf, size_t size, const char *name, const char *json,
 }
 
 size_t
+frame_event(char *buf, size_t size, const char *name, const char *json,
+    size_t json_len)
+{
+	return frame_event_offset(buf, size, name, json, json_len, NULL);
+}
+
+size_t
 frame_ack(char *buf, size_t size, uint64_t id, const char *json,
     size_t json_len)
 {
@@ -190,52 +178,4 @@ frame_ack(char *buf, size_t size, uint64_t id, const char *json,
 	if (at != NULL)
 		(void)sio_ack(at, len, NULL, id, json, json_len);
 	return whole;
-}
-
-size_t
-frame_disconnect_from(char *buf, size_t size, const struct span *nsp)
-{
-	size_t len = sio_disconnect(NULL, 0, nsp);
-	char *at;
-	size_t whole = begin(buf, size, len, &at);
-
-	if (at != NULL)
-		(void)sio_disconnect(at, len, nsp);
-	return whole;
-}
-
-size_t
-frame_disconnect(char *buf, size_t size)
-{
-	return frame_disconnect_from(buf, size, NULL);
-}
-
-size_t
-frame_event_head(char *buf, size_t size, const char *name, size_t json_len)
-{
-	size_t head = sio_event_head(NULL, 0, NULL, name, json_len > 0);
-	size_t tail = json_len + strlen(FRAME_EVENT_TAIL);
-	size_t prefix = ws_header_size(1 + head + tail) + 1;
-
-	if (prefix + head > size)
-		return prefix + head;
-	(void)ws_header(buf, WS_TEXT, 1 + head + tail);
-	buf[prefix - 1] = eio_type_char(EIO_MESSAGE);
-	(void)sio_event_head(buf + prefix, head, NULL, name, json_len > 0);
-	return prefix + head;
-}
-
-size_t
-frame_ack_head(char *buf, size_t size, uint64_t id, size_t json_len)
-{
-	size_t head = sio_ack_head(NULL, 0, NULL, id);
-	size_t tail = json_len + strlen(FRAME_EVENT_TAIL);
-	size_t prefix = ws_header_size(1 + head + tail) + 1;
-
-	if (prefix + head > size)
-		return prefix + head;
-	(void)ws_header(buf, WS_TEXT, 1 + head + tail);
-	buf[prefix - 1] = eio_type_char(EIO_MESSAGE);
-	(void)sio_ack_head(buf + prefix, head, NULL, id);
-	return prefix + head;
 }

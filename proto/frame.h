@@ -43,30 +43,19 @@ size_t frame_binary_b64(char *buf, size_t size, const void *data, size_t len,
 size_t frame_sio(char *buf, size_t size, const struct sio_message *m);
 size_t frame_connect_to(char *buf, size_t size, const struct span *nsp,
     const char *sid, const char *pid);
-size_t frame_disconnect_from(char *buf, size_t size, const struct span *nsp);
 
 /*
  * Frequent ones, all but the error in the namespace "/"; arguments as in
  * proto/sio.h.
  */
-size_t frame_connect(char *buf, size_t size, const char *sid, const char *pid);
 size_t frame_connect_error(char *buf, size_t size, const struct span *nsp,
     const char *message, const char *json, size_t len);
 size_t frame_event(char *buf, size_t size, const char *name, const char *json,
     size_t len);
+/* 'offset' may be NULL: none */
 size_t frame_event_offset(char *buf, size_t size, const char *name,
     const char *json, size_t len, const char *offset);
 size_t frame_ack(char *buf, size_t size, uint64_t id, const char *json,
     size_t len);
-size_t frame_disconnect(char *buf, size_t size);
-
-/*
- * For JSON that is written straight into the frame: everything in front of
- * 'len' bytes of it; FRAME_EVENT_TAIL has to follow them.  An offset counts
- * strlen(offset) + 3 of these bytes: then sio_event_tail() has to follow.
- */
-#define FRAME_EVENT_TAIL "]"
-size_t frame_event_head(char *buf, size_t size, const char *name, size_t len);
-size_t frame_ack_head(char *buf, size_t size, uint64_t id, size_t len);
 
 #endif /* PROTO_FRAME_H */

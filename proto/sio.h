@@ -158,23 +158,11 @@ size_t sio_connect_error(char *buf, size_t size, const struct span *nsp,
 /* 2["name",<json>]; 'json' holds the arguments, with commas between */
 size_t sio_event(char *buf, size_t size, const struct span *nsp,
     const char *name, const char *json, size_t len);
-/* 2["name",<json>,"offset"]; the offset needs no escapes */
+/* 2["name",<json>,"offset"]; the offset, which may be NULL, needs no escapes */
 size_t sio_event_offset(char *buf, size_t size, const struct span *nsp,
     const char *name, const char *json, size_t len, const char *offset);
 /* 3<id>[<json>] */
 size_t sio_ack(char *buf, size_t size, const struct span *nsp, uint64_t id,
     const char *json, size_t len);
-/*
- * The same up to the place where the JSON begins, and without its "]";
- * 'args': there will be some.
- */
-size_t sio_event_head(char *buf, size_t size, const struct span *nsp,
-    const char *name, bool args);
-size_t sio_ack_head(char *buf, size_t size, const struct span *nsp,
-    uint64_t id);
-/* What is behind the JSON: "]" or, with an offset, ',"offset"]'. */
-size_t sio_event_tail(char *buf, size_t size, const char *offset);
-/* 1 */
-size_t sio_disconnect(char *buf, size_t size, const struct span *nsp);
 
 #endif /* PROTO_SIO_H */

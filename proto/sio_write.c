@@ -131,91 +131,49 @@ sio_connect_error(char *buf, size_t size, const struct span *nsp,
 	return w.len;
 }
 
-size_t
-sio_event_head(char *buf, size_t size, const struct span *nsp, const char *name,
-    bool args)
+/* 'json' and what stands behind it */
+static void
+put_rest(struct put *w, const char *json, size_t len, const char *offset)
 {
-	struct put w = { buf, size, 0 };
-
-	put_head(&w, SIO_EVENT, nsp);
-	put_text(&w, "[\"");
-	put_text(&w, name);
-	put_char(&w, '"');
-	if (args)
-		put_char(&w, ',');
-	return w.len;
-}
-
-size_t
-sio_ack_head(char *buf, size_t size, const struct span *nsp, uint64_t id)
-{
-	struct put w = { buf, size, 0 };
-
-	put_head(&w, SIO_ACK, nsp);
-	put_u64(&w, id);
-	put_char(&w, '[');
-	return w.len;
-}
-
-size_t
-sio_event_tail(char *buf, size_t size, const char *offset)
-{
-	struct put w = { buf, size, 0 };
-
+	put_bytes(w, json, len);
 	if (offset != NULL) {
-		put_text(&w, ",\"");
-		put_text(&w, offset);
-		put_char(&w, '"');
+		put_text(w, ",\"");
+		put_text(w, offset);
+		put_char(w, '"');
 	}
-	put_char(&w, ']');
-	return w.len;
-}
-
-/* What stands behind the 'at' bytes of a head. */
-static size_t
-put_rest(char *buf, size_t size, size_t at, const char *json, size_t len,
-    const char *offset)
-{
-	struct put w = { buf, size, at };
-
-	put_bytes(&w, json, len);
-	at = w.len < size ? w.len : size;
-	return w.len +
-	    sio_event_tail(buf == NULL ? NULL : buf + at, size - at, offset);
-}
-
-size_t
-sio_event(char *buf, size_t size, const struct span *nsp, const char *name,
-    const char *json, size_t len)
-{
-	size_t at = sio_event_head(buf, size, nsp, name, len > 0);
-
-	return put_rest(buf, size, at, json, len, NULL);
+	put_char(w, ']');
 }
 
 size_t
 sio_event_offset(char *buf, size_t size, const struct span *nsp,
     const char *name, const char *json, size_t len, const char *offset)
 {
-	size_t at = sio_event_head(buf, size, nsp, name, len > 0);
+	struct put w = { buf, size, 0 };
 
-	return put_rest(buf, size, at, json, len, offset);
+	put_head(&w, SIO_EVENT, nsp);
+	put_text(&w, "[\"");
+	put_text(&w, name);
+	put_text(&w, len > 0 ? "\"," : "\"");
+	put_rest(&w, json, len, offset);
+	return w.len;
+}
+
+size_t
+sio_event(char *buf, size_t size, const struct span *nsp, const char *name,
+    const char *json, size_t len)
+{
+	return sio_event_offset(buf, size, nsp, name, json, len, NULL);
 }
 
 size_t
 sio_ack(char *buf, size_t size, const struct span *nsp, uint64_t id,
     const char *json, size_t len)
 {
-	size_t at = sio_ack_head(buf, size, nsp, id);
-
-	return put_rest(buf, size, at, json, len, NULL);
-}
-
-size_t
-sio_disconnect(char *buf, size_t size, const struct span *nsp)
-{
 	struct put w = { buf, size, 0 };
 
-	put_head(&w, SIO_DISCONNECT, nsp);
+	put_head(&w, SIO_ACK, nsp);
+	put_u64(&w, id);
+	put_char(&w, '[');
+	put_rest(&w, json, len, NULL);
 	return w.len;
 }

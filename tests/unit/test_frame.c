@@ -51,10 +51,10 @@ packets_stand_in_frames(void **state)
 	OUT(frame_message(out, sizeof(out), NULL, 0),
 	    "\x81\x01"
 	    "4");
-	OUT(frame_connect(out, sizeof(out), "abc", NULL),
+	OUT(frame_connect_to(out, sizeof(out), NULL, "abc", NULL),
 	    "\x81\x0f"
 	    "40{\"sid\":\"abc\"}");
-	OUT(frame_connect(out, sizeof(out), "abc", "de"),
+	OUT(frame_connect_to(out, sizeof(out), NULL, "abc", "de"),
 	    "\x81\x1a"
 	    "40{\"sid\":\"abc\",\"pid\":\"de\"}");
 	OUT(frame_connect_error(out, sizeof(out), &nope, "no", NULL, 0),
@@ -72,9 +72,6 @@ packets_stand_in_frames(void **state)
 	OUT(frame_ack(out, sizeof(out), 12, "{}", 2),
 	    "\x81\x08"
 	    "4312[{}]");
-	OUT(frame_disconnect(out, sizeof(out)),
-	    "\x81\x02"
-	    "41");
 	OUT(frame_open(out, sizeof(out), &o),
 	    "\x81\x6b"
 	    "0{\"sid\":\"abcdefghijklmnopqrAB\",\"upgrades\":[],"
@@ -99,9 +96,6 @@ packets_of_any_namespace_stand_in_frames(void **state)
 	OUT(frame_connect_to(out, sizeof(out), &nsp, "abc", NULL),
 	    "\x81\x12"
 	    "40/x,{\"sid\":\"abc\"}");
-	OUT(frame_disconnect_from(out, sizeof(out), &nsp),
-	    "\x81\x05"
-	    "41/x,");
 	OUT(frame_sio(out, sizeof(out), &m),
 	    "\x81\x10"
 	    "451-/x,3[\"a\",{}]");
@@ -114,21 +108,12 @@ packets_of_any_namespace_stand_in_frames(void **state)
 static void
 an_offset_stands_behind_the_arguments(void **state)
 {
-	char direct[64];
-	size_t n;
-
 	OUT(frame_event_offset(out, sizeof(out), "hey", "{}", 2, "1a"),
 	    "\x81\x11"
 	    "42[\"hey\",{},\"1a\"]");
-	/* and the same for JSON that is written in place */
-	n = frame_event_head(direct, sizeof(direct), "hey", 2 + 2 + 3);
-	memcpy(direct + n, "{}", 2);
-	n += 2;
-	n += sio_event_tail(direct + n, sizeof(direct) - n, "1a");
-	memcpy(out, direct, n);
-	OUT(n,
-	    "\x81\x11"
-	    "42[\"hey\",{},\"1a\"]");
+	OUT(frame_event_offset(out, sizeof(out), "hey", NULL, 0, "1a"),
+	    "\x81\x0e"
+	    "42[\"hey\",\"1a\"]");
 }
 
 static void
@@ -165,11 +150,9 @@ nothing_is_written_into_too_small_a_buffer(void **state)
 		assert_non_null(small);
 		assert_true(frame_event(small, n, "hey", "1", 1) > n);
 		assert_true(frame_ack(small, n, 1234567, "12", 2) > n);
-		assert_true(frame_connect(small, n, "a", NULL) > n);
 		assert_true(
 		    frame_connect_error(small, n, NULL, "", "1", 1) > n);
 		assert_true(frame_open(small, n, &o) > n);
-		assert_true(frame_event_head(small, n, "heyhey", 1) > n);
 		assert_true(frame_message(small, n, "abcdefghijkl", 12) > n);
 		assert_true(frame_binary(small, n, "abcdefghijkl", 12, 4) > n);
 		assert_true(frame_binary_b64(small, n, "abcdefgh", 8, 3) > n);
@@ -180,8 +163,6 @@ nothing_is_written_into_too_small_a_buffer(void **state)
 			assert_true(frame_sio(small, n,
 					&(struct sio_message){
 					    .type = SIO_CONNECT }) > n);
-		if (n < 4)
-			assert_true(frame_disconnect(small, n) > n);
 		if (n < 3)
 			assert_true(frame_packet(small, n, EIO_PONG) > n);
 		if (n > 0)
@@ -197,53 +178,38 @@ nothing_is_written_into_too_small_a_buffer(void **state)
 	assert_int_equal(out[2], '6');
 }
 
-/* The frame of an event with 'len' bytes of JSON, in both ways. */
+/* The frame of an event with 'len' bytes of JSON has such a header. */
 static void
-assert_both_ways(size_t len, size_t header)
+assert_header(size_t len, size_t header)
 {
 	static char json[70000];
-	size_t whole = frame_event(NULL, 0, "name", json, len);
-	char *a = malloc(whole), *b = malloc(whole);
-	size_t head;
+	size_t whole = frame_event(NULL, 0, "name", json, len), n;
+	char *frame = malloc(whole);
 
-	assert_non_null(a);
-	assert_non_null(b);
-	/* the head may have exactly the room that it needs */
-	head = frame_event_head(NULL, 0, "name", len);
-	memset(a, 0, whole);
-	assert_int_equal(frame_event_head(a, head, "name", len), head);
-	assert_int_equal(a[head - 1], len > 0 ? ',' : '"');
-	head = frame_ack_head(NULL, 0, 7, len);
-	memset(a, 0, whole);
-	assert_int_equal(frame_ack_head(a, head, 7, len), head);
-	assert_int_equal(a[head - 1], '[');
+	assert_non_null(frame);
 	memset(json, '7', sizeof(json));
 	assert_int_equal(whole, header + 10 + len + (len > 0));
-	assert_int_equal(frame_event(a, whole, "name", json, len), whole);
-	head = frame_event_head(b, whole, "name", len);
-	memcpy(b + head, json, len);
-	memcpy(b + head + len, FRAME_EVENT_TAIL, 1);
-	assert_int_equal(head + len + 1, whole);
-	assert_memory_equal(a, b, whole);
-	whole = frame_ack(a, whole, 7, json, len);
-	head = frame_ack_head(b, whole, 7, len);
-	memcpy(b + head, json, len);
-	memcpy(b + head + len, FRAME_EVENT_TAIL, 1);
-	assert_int_equal(head + len + 1, whole);
-	assert_memory_equal(a, b, whole);
-	free(a);
-	free(b);
+	assert_int_equal(frame_event(frame, whole, "name", json, len), whole);
+	assert_memory_equal(frame + header, "42[\"name\"", 9);
+	assert_int_equal(frame[whole - 1], ']');
+	/* what the header says is what follows */
+	n = header == 2	  ? (uint8_t)frame[1]
+	    : header == 4 ? (size_t)((uint8_t)frame[2] << 8 | (uint8_t)frame[3])
+			  : (size_t)((uint8_t)frame[7] << 16 |
+				(uint8_t)frame[8] << 8 | (uint8_t)frame[9]);
+	assert_int_equal(n, whole - header);
+	free(frame);
 }
 
 static void
 the_header_grows_with_the_length(void **state)
 {
-	assert_both_ways(0, 2);
-	assert_both_ways(1, 2);
-	assert_both_ways(114, 2);
-	assert_both_ways(115, 4);
-	assert_both_ways(65524, 4);
-	assert_both_ways(65525, 10);
+	assert_header(0, 2);
+	assert_header(1, 2);
+	assert_header(114, 2);
+	assert_header(115, 4);
+	assert_header(65524, 4);
+	assert_header(65525, 10);
 }
 
 int
