@@ -352,6 +352,17 @@ the_request_line_has_8192_bytes_at_most(void **state)
 	n = big_add(big_line(HTTP_LINE_MAX + 1), "\r\nHost: x\r\n\r\n");
 	assert_int_equal(parse_n(big, n), HTTP_BAD);
 	assert_int_equal(err.status, 414);
+	/* an empty line in front of it does not count */
+	n = big_add(big_line(HTTP_LINE_MAX), "\r\nHost: x\r\n\r\n");
+	memmove(big + 2, big, n);
+	memcpy(big, "\r\n", 2);
+	assert_int_equal(parse_n(big, n + 2), HTTP_OK);
+	n = big_add(big_line(HTTP_LINE_MAX + 1), "\r\nHost: x\r\n\r\n");
+	memmove(big + 2, big, n);
+	memcpy(big, "\r\n", 2);
+	assert_int_equal(parse_n(big, n + 2), HTTP_BAD);
+	assert_int_equal(err.status, 414);
+	n = big_add(big_line(HTTP_LINE_MAX + 1), "\r\nHost: x\r\n\r\n");
 	/* without waiting for its end; a sid of any length is like that */
 	memset(big + 5, 'a', sizeof(big) - 5);
 	assert_int_equal(parse_copy(big, HTTP_LINE_MAX, &scan), HTTP_MORE);
@@ -498,6 +509,7 @@ case_75_http_1_1_needs_one_good_host(void **state)
 	bad("GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", 400);
 	good("GET / HTTP/1.1\r\nHost:\r\n\r\n");
 	good("GET / HTTP/1.1\r\nHost: [fe80::1]:3002\r\n\r\n");
+	good("GET / HTTP/1.1\r\nHost: [v]\r\n\r\n");
 	good("GET / HTTP/1.1\r\nHost: a_b.example:\r\n\r\n");
 	good("GET / HTTP/1.1\r\nHost: azAZ09-~.%:0918273645\r\n\r\n");
 }
