@@ -226,6 +226,14 @@ replay_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 
 /* --- all of it ------------------------------------------------------------- */
 
+/* Who missed little in one session need not wait for another. */
+static void
+job_to_end(struct chat_socket *s, struct job *job)
+{
+	STAILQ_REMOVE(&s->work->jobs, job, job, entry);
+	STAILQ_INSERT_TAIL(&s->work->jobs, job, entry);
+}
+
 static enum produced
 job_produce(struct chat *chat, struct chat_socket *s, struct job *job,
     uint64_t delivered, size_t *bytes)
@@ -258,6 +266,8 @@ jobs_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 		done = job_produce(chat, s, job, delivered, &bytes);
 		if (done == PRODUCED_ALL)
 			job_remove(chat, s, job);
+		else if (done == PRODUCED_PIECE)
+			job_to_end(s, job);
 	}
 	if (done == PRODUCED_STALLED)
 		chat->stalled = true;

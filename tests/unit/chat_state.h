@@ -1,0 +1,165 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * chat_state - what chat_world.h consists of.
+ */
+
+#ifndef CHAT_STATE_H
+#define CHAT_STATE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "chat/chat.h"
+#include "chat/count.h"
+#include "chat/offset.h"
+#include "common/json.h"
+#include "common/log.h"
+
+#define WORKERS 2
+#define CONNS 64
+#define OUTS 4096
+#define EVENTS 8192
+#define ROOMS 80
+#define ROWS 4096
+#define RECOVERIES 64
+#define RECOVERY_ROOMS 32
+#define START_MS 1700000000000ULL
+
+struct world;
+
+struct conn {
+	struct world *w;
+	int worker;
+	struct chat_socket *s;
+	char id[24], pid[24];
+	struct chat_owner owner;
+	/* "event json", "ack:id json", "CONNECT new", "CONNECT recovered",
+	 * "CONNECT_ERROR code", "CLOSE"; and the offset behind it, or NULL */
+	char *out[OUTS], *offset[OUTS];
+	enum chat_priority prio[OUTS];
+	int nout, next;
+	bool want_produce;
+};
+
+struct stored {
+	struct chat_delivery d;
+	char *field[CHAT_MAX_FIELDS];
+	int worker;
+	unsigned incarnation;
+	bool live;
+};
+
+/* Whose a row is. */
+struct whose {
+	unsigned incarnation;
+	struct chat_owner owner;
+};
+
+struct presence_row {
+	bool used;
+	uint64_t room, joined_ms, active_ms, gseq;
+	char user_id[256], user_name[256], socket_id[64], status[16];
+	char pid[24];
+	struct whose whose;
+};
+
+struct recovery_row {
+	bool used, partial;
+	char pid[24], socket_id[64], user_id[256];
+	uint64_t user, lost_ms;
+	struct whose whose;
+	int nrooms;
+	struct {
+		uint64_t room, gseq, after_seq;
+		bool has_after, present;
+		char agent[128];
+	} room[RECOVERY_ROOMS];
+};
+
+struct room_row {
+	char workspace[128], session[128];
+	uint64_t last, time_ms;
+};
+
+struct message_row {
+	uint64_t room, seq, gseq, time_ms;
+	char *id, *user, *body;
+};
+
+struct world {
+	struct config cfg;
+	struct chat *chat[WORKERS];
+	struct engine {
+		struct world *w;
+		int worker;
+		unsigned incarnation;
+		/* what the others deliver has been delivered up to here */
+		uint64_t delivered;
+		int interests;
+	} engine[WORKERS];
+	struct conn conn[CONNS];
+	int nconns;
+	struct stored *published[EVENTS], *sequenced[EVENTS];
+	int npublished, nsequenced, ndelivered, nlive;
+	struct stored *live[EVENTS];
+	char *frame[OUTS], *frame_offset[OUTS];
+	int nframes;
+	struct presence_row presence[ROWS];
+	struct recovery_row recovery[RECOVERIES];
+	struct room_row room[ROOMS];
+	int nrooms;
+	struct message_row message[ROWS];
+	int nmessages;
+	char *users[64];
+	int nusers;
+	uint64_t gseq, mono_ms, real_ms;
+	/* ns; 0: allowed */
+	uint64_t wait_ns[CHAT_RATE__MAX];
+	int charged[CHAT_RATE__MAX], given_back[CHAT_RATE__MAX];
+	unsigned counts[CHAT_COUNT__MAX];
+	/* faults */
+	bool fail_roster, fail_messages, fail_last_seq, fail_seek;
+	bool fail_recovery;
+	/* who is told to close does so at once */
+	bool close_at_once;
+	bool force;
+	enum chat_outcome forced;
+	int encodes;
+	/* ids and owners given out */
+	unsigned nids;
+	/* of new clients */
+	bool without_offsets;
+};
+
+#define UNUSED __attribute__((unused))
+
+static struct chat_str
+str_of(const char *p)
+{
+	return (struct chat_str){ p, strlen(p) };
+}
+
+static struct recovery_row *
+recovery_find(struct world *w, struct chat_str pid)
+{
+	int i;
+
+	for (i = 0; i < RECOVERIES; i++) {
+		if (w->recovery[i].used && pid.len > 0 &&
+		    strlen(w->recovery[i].pid) == pid.len &&
+		    memcmp(w->recovery[i].pid, pid.p, pid.len) == 0)
+			return &w->recovery[i];
+	}
+	return NULL;
+}
+
+#endif /* CHAT_STATE_H */
