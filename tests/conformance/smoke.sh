@@ -8,4 +8,5 @@ sh ../system/clients.sh
 status=0
 node --test --test-reporter=tap smoke.test.mjs || status=1
 /usr/bin/python3 test_echo.py || status=1
+/usr/bin/python3 chaos.py || status=1
 exit $status
