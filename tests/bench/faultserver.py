@@ -8,7 +8,8 @@
 It has history, replay and idempotent ids, and without --fault it keeps every
 promise.  --drop cuts a third of its connections every MS milliseconds, after
 it has taken messages from them for a while without answering, as a killed
-worker does.  Prints "listening on 127.0.0.1:N"; ends with its standard input.
+worker does.  It speaks WebSocket and polling, with upgrade, and recovers
+sockets whose pid it knows.  Prints "listening on 127.0.0.1:N"; ends with its standard input.
 """
 
 import argparse
@@ -58,7 +59,15 @@ FAULTS = {
     "replaydup": "replays begin one message too early",
     "truncated": "replays say that they are cut short",
     "mutejoin": "the fifth join is never answered",
+    # these concern polling, upgrades and recovery
+    "unknown": "its POST is answered as of an unknown session",
+    "status": "its POST is answered with something else than ok",
+    "probe": "a noop follows 3probe on the websocket",
+    "identity": "a recovered socket has another id",
+    "recoverlose": "recovered sockets miss the first message",
+    "recoverdup": "recovered sockets get the last message once more",
     # no fault: the load generator has to put up with it
+    "norecover": "nobody is recovered",
     "retry": "it is refused at first, to be sent again",
     "split": "every byte comes alone",
     "ping": "pings of both kinds come with it",
@@ -74,37 +83,186 @@ class Session:
         self.held = None    # swap: what one member gets later
 
 
-class Conn(asyncio.Protocol):
+class Member:
+    """A socket in the chat, whatever carries it; subclasses send()."""
+
+    def __init__(self, server):
+        self.server = server
+        self.session = None
+        self.name = None
+        self.user = None
+        self.id = self.pid = None
+        # what it has if it was told nothing since it joined
+        self.base = 0
+        server.conns.append(self)
+
+    def gone(self):
+        self.server.conns.remove(self)
+        if self.session is not None:
+            self.session.members.remove(self)
+            self.server.lost[self.pid] = (self.id, self.session, self.name,
+                                          self.base)
+            self.session = None
+
+    def emit(self, event, payload, offset=None):
+        self.send("42" + json.dumps(
+            [event, payload] + ([] if offset is None else [str(offset)]),
+            separators=(",", ":")))
+
+    def ack(self, number, payload):
+        if number:
+            self.send("43" + number + json.dumps([payload],
+                                                 separators=(",", ":")))
+
+    def connect(self, auth):
+        self.user = auth.get("userId")
+        old = self.server.lost.pop(auth.get("pid"), None)
+        if old is None or self.server.fault == "norecover":
+            self.id = "s%d" % self.server.number()
+            self.pid = "p" + self.id
+        else:
+            self.pid = auth["pid"]
+            self.id, self.session, self.name, self.base = old
+            self.server.replay(self, int(auth.get("offset", self.base)))
+            self.session.members.append(self)
+            if self.server.fault == "identity":
+                self.id = "s%d" % self.server.number()
+        self.send('40{"sid":"%s","pid":"%s"}' % (self.id, self.pid))
+
+    def packet(self, text):
+        if text.startswith("40"):
+            self.connect(json.loads(text[2:] or "{}"))
+            return
+        m = re.fullmatch(r"42(\d*)(\[.*\])", text, re.S)
+        if m is None:
+            return
+        event, payload = json.loads(m.group(2))
+        handler = {
+            "chat:join-session": self.server.join,
+            "chat:send-message": self.server.post,
+            "chat:request-history": self.server.history,
+        }.get(event)
+        if handler:
+            handler(self, m.group(1), payload)
+
+
+OPEN = ('0{"sid":"%s","upgrades":["websocket"],"pingInterval":25000,'
+        '"pingTimeout":20000,"maxPayload":1000000}')
+
+
+class Poll(Member):
+    """A session by polling, until a websocket takes it over."""
+
+    def __init__(self, server):
+        super().__init__(server)
+        self.sid = "e%d" % server.number()
+        self.queue = [OPEN % self.sid]
+        self.get = None         # the connection whose GET waits
+        self.socket = None
+        self.probed = False     # each GET is answered, until the upgrade
+        self.muted = False
+        server.polls[self.sid] = self
+
+    def send(self, text):
+        if self.muted:
+            return
+        if self.socket is not None:
+            self.socket.frame(1, text.encode())
+            return
+        self.queue.append(text)
+        self.flush()
+
+    def flush(self):
+        if self.get is not None and self.probed and not self.queue:
+            self.queue.append("6")
+        if self.get is None or not self.queue:
+            return
+        self.get.answer(200, "\x1e".join(self.queue))
+        self.get.poll = None
+        self.get, self.queue = None, []
+
+    def end(self):
+        """The transport is lost."""
+        if self.server.polls.pop(self.sid, None) is not None:
+            self.gone()
+
+    def abort(self):
+        for c in (self.get, self.socket):
+            if c is not None:
+                c.transport.abort()
+        self.end()
+
+
+class Conn(Member, asyncio.Protocol):
+    """A TCP connection: a websocket, or requests of polling sessions."""
+
     def __init__(self, server):
         self.server = server
         self.buf = b""
         self.open = False
         self.muted = False
-        self.session = None
-        self.name = None
+        # the session whose GET waits here, or that goes on here
+        self.poll = None
+        self.probes = False
 
     def connection_made(self, transport):
         self.transport = transport
-        self.server.conns.append(self)
 
     def connection_lost(self, exc):
-        self.server.conns.remove(self)
-        if self.session is not None:
-            self.session.members.remove(self)
-            self.session = None
+        if self.poll is not None:
+            if self.poll.get is self or self.poll.socket is self:
+                self.poll.end()
+        elif self.open:
+            self.gone()
 
     def data_received(self, data):
         self.buf += data
-        if not self.open:
-            head, sep, rest = self.buf.partition(b"\r\n\r\n")
-            if not sep:
-                return
-            self.buf = rest
-            self.handshake(head)
-        while self.take_frame():
+        while not self.open and self.take_request():
+            pass
+        while self.open and self.take_frame():
             pass
 
-    def handshake(self, head):
+    def abort(self):
+        self.transport.abort()
+
+    def take_request(self):
+        head, sep, rest = self.buf.partition(b"\r\n\r\n")
+        m = re.search(rb"(?i)content-length: (\d+)", head)
+        length = int(m.group(1)) if m else 0
+        if not sep or len(rest) < length:
+            return False
+        self.buf = rest[length:]
+        sid = re.search(rb"[?&]sid=([^& ]*)", head)
+        poll = self.server.polls.get(sid.group(1).decode()) if sid else None
+        if b"Upgrade: websocket" in head:
+            self.handshake(head, poll)
+        elif sid and poll is None:
+            self.answer(400, '{"code":1,"message":"Session ID unknown"}')
+        elif head.startswith(b"GET"):
+            self.poll = poll or Poll(self.server)
+            self.poll.get = self
+            self.poll.flush()
+        else:
+            self.post(poll, rest[:length].decode())
+        return True
+
+    def post(self, poll, body):
+        for text in body.split("\x1e"):
+            poll.packet(text)
+        s = poll.session
+        if s is not None and self.server.strikes("unknown", s, None):
+            self.answer(400, '{"code":1,"message":"Session ID unknown"}')
+        elif s is not None and self.server.strikes("status", s, None):
+            self.answer(200, "no")
+        else:
+            self.answer(200, "ok")
+
+    def answer(self, status, text):
+        body = text.encode()
+        self.transport.write(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s"
+                             % (status, len(body), body))
+
+    def handshake(self, head, poll):
         key = re.search(rb"Sec-WebSocket-Key: (\S+)", head).group(1)
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         self.transport.write(
@@ -112,8 +270,24 @@ class Conn(asyncio.Protocol):
             b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept +
             b"\r\n\r\n")
         self.open = True
-        self.send('0{"sid":"s","upgrades":[],"pingInterval":25000,'
-                  '"pingTimeout":20000,"maxPayload":1000000}')
+        if poll is not None:
+            self.poll, self.probes = poll, True
+        else:
+            super().__init__(self.server)
+            self.send(OPEN % "s")
+
+    def upgrade(self, text):
+        if text == "2probe":
+            self.frame(1, b"3probe")
+            if self.server.fault == "probe":
+                self.frame(1, b"6")
+            self.poll.probed = True
+            self.poll.flush()
+        elif text == "5":
+            self.probes = False
+            self.poll.socket = self
+            for late in self.poll.queue:
+                self.frame(1, late.encode())
 
     def take_frame(self):
         b = self.buf
@@ -130,8 +304,10 @@ class Conn(asyncio.Protocol):
         key = (mask * (n // 4 + 1))[:n]
         body = (int.from_bytes(body, "big") ^
                 int.from_bytes(key, "big")).to_bytes(n, "big")
-        if b[0] & 15 == 1:
-            self.packet(body.decode())
+        if b[0] & 15 == 1 and self.probes:
+            self.upgrade(body.decode())
+        elif b[0] & 15 == 1:
+            (self.poll or self).packet(body.decode())
         elif b[0] & 15 == 10:
             self.server.pongs += 1
         return True
@@ -153,43 +329,42 @@ class Conn(asyncio.Protocol):
         if not self.muted and not self.transport.is_closing():
             self.frame(1, text.encode())
 
-    def emit(self, event, payload):
-        self.send("42" + json.dumps([event, payload],
-                                    separators=(",", ":")))
-
-    def ack(self, number, payload):
-        if number:
-            self.send("43" + number + json.dumps([payload],
-                                                 separators=(",", ":")))
-
-    def packet(self, text):
-        if text.startswith("40"):
-            self.send('40{"sid":"x"}')
-            return
-        m = re.fullmatch(r"42(\d*)(\[.*\])", text, re.S)
-        if m is None:
-            return
-        event, payload = json.loads(m.group(2))
-        handler = {
-            "chat:join-session": self.server.join,
-            "chat:send-message": self.server.post,
-            "chat:request-history": self.server.history,
-        }.get(event)
-        if handler:
-            handler(self, m.group(1), payload)
-
 
 class Server:
     def __init__(self, fault, drop):
         self.fault = fault
         self.drop = drop
         self.conns = []
+        # polling sessions by sid, lost sockets by pid
+        self.polls = {}
+        self.lost = {}
+        self.numbers = 0
         self.sessions = {}
         self.struck = set()
         self.joins = 0
         self.pongs = 0
         self.random = random.Random(1)
         self.queues = {}
+
+    def number(self):
+        self.numbers += 1
+        return self.numbers
+
+    def replay(self, conn, offset):
+        """What a recovered socket missed, and what it was not told."""
+        s = conn.session
+        missed = [e for e in s.log if e[0] > offset]
+        if self.fault == "recoverlose":
+            missed = missed[1:]
+        if self.fault == "recoverdup" and offset > 0:
+            missed = [e for e in s.log if e[0] >= offset]
+        for seq, mid, m in missed:
+            if m["userId"] == conn.user:
+                conn.emit("chat:message-sent", {
+                    "messageId": mid, "sessionId": conn.name, "seq": seq},
+                    seq)
+            else:
+                conn.emit("chat:message-received", m, seq)
 
     def strikes(self, kind, session, message_id):
         """Is this the message that the fault is for?  Once a session."""
@@ -221,6 +396,7 @@ class Server:
         conn.session, conn.name = s, name
         s.members.append(conn)
         answer = {"ok": True, "sessionId": name, "lastSeq": s.seq}
+        conn.base = payload.get("afterSeq", s.seq)
         replay = []
         if "afterSeq" in payload:
             after = payload["afterSeq"]
@@ -233,7 +409,7 @@ class Server:
                 answer["truncated"] = True
         conn.ack(number, answer)
         for m in replay:
-            conn.emit("chat:message-received", m)
+            conn.emit("chat:message-received", m, m["seq"])
 
     def post(self, conn, number, payload):
         s, m = conn.session, payload["message"]
@@ -254,7 +430,7 @@ class Server:
         if self.strikes("sameseq", s, m["id"]):
             s.seq -= 1
         seq = s.seq
-        m = dict(m, userId="u", seq=seq)
+        m = dict(m, userId=conn.user, seq=seq)
         if self.strikes("forget", s, m["id"]):
             s.seq -= 1
             self.tell(conn, number, m["id"], seq, False)
@@ -275,7 +451,8 @@ class Server:
             times = 0
         for _ in range(times):
             conn.emit("chat:message-sent",
-                      wrong if self.strikes("wrongseq", s, mid) else answer)
+                      wrong if self.strikes("wrongseq", s, mid) else answer,
+                      None if duplicate else seq)
         times = 2 if self.strikes("twiceack", s, mid) else 1
         if self.strikes("noack", s, mid):
             times = 0
@@ -293,7 +470,7 @@ class Server:
         for i, c in enumerate(others):
             if i == 0 and self.one_differs(c, s, m):
                 continue
-            c.emit(event, m)
+            c.emit(event, m, m["seq"])
         if held is not None and held[0] in others:
             held[0].emit(event, held[1])
             s.held = None
@@ -373,7 +550,7 @@ class Server:
                 c.muted = True
             await asyncio.sleep(0.02)
             for c in some:
-                c.transport.abort()
+                c.abort()
 
 
 async def main():
@@ -393,7 +570,7 @@ async def main():
         dropper.cancel()
     listener.close()
     for c in list(server.conns):
-        c.transport.abort()
+        c.abort()
 
 
 if __name__ == "__main__":
