@@ -51,7 +51,7 @@ STEPS = [
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),
     ("polling", "sh tests/clients/clients.sh && "
      "node tests/clients/polling_load.mjs --requests 10000", 200),
-    ("load", "/usr/bin/python3 tests/bench/test_load.py", 200),
+    ("load", "/usr/bin/python3 tests/bench/test_load.py", 400),
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 200),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 400),
