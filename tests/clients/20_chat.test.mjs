@@ -2,7 +2,7 @@
 // thousand messages, ends, and coming back.
 import { test, describe, before, after, afterEach } from "node:test";
 import assert from "node:assert/strict";
-import { Daemon, sleep, until } from "../system/daemon.mjs";
+import { Daemon, sleep, until, workerOf } from "../system/daemon.mjs";
 import { CLIENTS, Wire, matrix, dial, connected, connects, settles, call, event,
   hangUp } from "./stock.mjs";
 
@@ -175,6 +175,32 @@ matrix((kind, transport, title) => describe(title, () => {
       await sleep(100);
       assert.deepEqual(list, numbered(sent, 1, "m"));
     });
+
+  test("comes back when its worker is killed", async () => {
+    const room = `killed${++sessions}`;
+    const a = await connected(kind, transport, url, { ...who("a"),
+      reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200 });
+    let b;
+    do b = await connected(kind, transport, url, who("b"));
+    while (workerOf(b) === workerOf(a));
+    await Promise.all([join(a, room), join(b, room)]);
+    const list = listen(a), { id } = a;
+    for (let i = 0; i < 5; i++) await send(b, room, `m${i}`);
+    await until(() => list.length === 5);
+    await settles(a, transport);
+    const again = event(a, "connect");
+    process.kill(d.roles().workers[workerOf(a)], "SIGKILL");
+    for (let i = 5; i < 10; i++) await send(b, room, `m${i}`);
+    await again;
+    if (kind.recovers) {
+      assert.equal(a.recovered, true);
+      assert.equal(a.id, id);
+    } else await join(a, room, { afterSeq: list.length });
+    for (let i = 10; i < 15; i++) await send(b, room, `m${i}`);
+    await until(() => list.length >= 15);
+    assert.deepEqual(list, numbered(15, 1, "m"));
+    await until(() => Object.keys(d.roles().workers).length === 3);
+  });
 }));
 
 test("4.8: what was missed comes before connect, also to other listeners",
@@ -203,4 +229,67 @@ test("4.8: what was missed comes before connect, also to other listeners",
     await until(() => order.includes("connect"));
     assert.deepEqual(order.slice(0, 3), ["second", "third", "connect"]);
     await until(() => order.includes("chat:presence-sync"));
+  });
+
+describe("a restart of the daemon", () => {
+  matrix((kind, transport, title) => test(title, async () => {
+    const options = { reconnection: true, reconnectionDelay: 100,
+      reconnectionDelayMax: 300 };
+    const room = `restart${++sessions}`;
+    const [a, b] = await Promise.all(["a", "b"].map((u) =>
+      connected(kind, transport, url, { ...who(u), ...options })));
+    await Promise.all([join(a, room), join(b, room)]);
+    const list = listen(a), { id } = a;
+    for (let i = 0; i < 5; i++) await send(b, room, `m${i}`);
+    await until(() => list.length === 5);
+    await Promise.all([a, b].map((s) => settles(s, transport)));
+    const back = [a, b].map((s) => event(s, "connect", 20000));
+    // one is asked to end, the other is not asked
+    await (sessions % 2 ? d.restart() : killAndStart());
+    await Promise.all(back);
+    if (kind.recovers) {
+      assert.equal(a.recovered, true);
+      assert.equal(a.id, id);
+    } else
+      await Promise.all([join(a, room, { afterSeq: 5 }),
+        join(b, room, { afterSeq: 5 })]);
+    for (let i = 5; i < 10; i++) await send(b, room, `m${i}`);
+    await until(() => list.length >= 10);
+    assert.deepEqual(list, numbered(10, 1, "m"));
+  }));
+});
+
+async function killAndStart() {
+  d.process.kill("SIGKILL");
+  await d.exited;
+  await d.start();
+}
+
+test("after recovery.window, and without one, there is a new socket",
+  async () => {
+    for (const [window, wait, pid] of [["1s", 2500, true], ["0", 0, false]]) {
+      const e = await new Daemon({ "recovery.window": window }).start();
+      try {
+        const a = await connected(CLIENTS["4.8"], "websocket",
+          `http://127.0.0.1:${e.port}`, { ...who("a"), reconnection: true,
+            reconnectionDelay: wait || 50, reconnectionDelayMax: wait || 50,
+            randomizationFactor: 0 });
+        await join(a, "window");
+        await send(a, "window", "x");
+        assert.equal(a._pid !== undefined, pid);
+        const { id } = a, again = event(a, "connect");
+        a.io.engine.close();
+        await again;
+        assert.ok(!a.recovered);
+        assert.notEqual(a.id, id);
+        // it is in no room, and may join again
+        const [answer] = await call(a, "chat:send-message",
+          { message: { content: "y", type: "user", sessionId: "window" } });
+        assert.equal(answer.code, "NOT_JOINED");
+        assert.equal((await join(a, "window", { afterSeq: 0 })).lastSeq, 1);
+      } finally {
+        hangUp();
+        await e.end();
+      }
+    }
   });
