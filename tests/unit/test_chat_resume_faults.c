@@ -426,6 +426,46 @@ a_replay_that_is_cut_goes_on_as_it_began(void **state)
 	}
 }
 
+/* The answers that it missed are owed to it, even if it leaves. */
+static void
+who_leaves_in_the_middle_still_gets_the_answers(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob"), *a2;
+	char json[3000];
+	int i;
+
+	w->cfg.limits_message_length = 0;
+	join_all(w, "s1");
+	for (i = 1; i <= 50; i++) {
+		snprintf(json, sizeof(json),
+		    "{\"message\":{\"id\":\"m%d\",\"content\":\"%02000d\","
+		    "\"sessionId\":\"s1\"}}",
+		    i, i);
+		say(b, "chat:send-message", json, 0);
+	}
+	say_messages(a, "s1", 51, 51);
+	hang_up(a, "transport close");
+	say_messages(b, "s1", 52, 52);
+	run(w);
+	a2 = come_back(a, 0, "ada");
+	steps(w);
+	while (a2->nout == 0) {
+		chat_produce(w->chat[0], a2->s, w->engine[0].delivered);
+		steps(w);
+	}
+	say(a2, "chat:leave-session", "{\"sessionId\":\"s1\"}", 0);
+	steps(w);
+	assert_string_equal(a2->out[a2->nout - 2], "CONNECT recovered");
+	assert_int_equal(strncmp(a2->out[a2->nout - 1],
+			     "chat:leave-session-success", 26),
+	    0);
+	skip_all(a2);
+	run(w);
+	expect_seq(a2, SENT, 51);
+	expect_nothing(a2);
+}
+
 /* Nothing is told before CONNECT but what is stored. */
 static void
 typing_presence_and_announcements_wait(void **state)
@@ -640,6 +680,7 @@ main(void)
 		T(it_outlives_its_worker_and_the_daemon),
 		T(a_long_replay_goes_on_behind_connect),
 		T(a_replay_that_is_cut_goes_on_as_it_began),
+		T(who_leaves_in_the_middle_still_gets_the_answers),
 		T(typing_presence_and_announcements_wait),
 		T(a_roster_that_cannot_be_read_comes_later),
 		T(after_a_gap_those_that_were_taken_are_closed),
