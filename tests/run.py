@@ -38,6 +38,9 @@ STEPS = [
     ("conformance-asan", "CONFORMANCE=build-asan/chatd-conformance "
      "sh tests/conformance/smoke.sh", 300),
     ("stock", "sh tests/clients/stock.sh", 600),
+    ("stock-asan", "CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
+     "CONFORMANCE=build-asan/chatd-conformance sh tests/clients/stock.sh "
+     "10_protocol.test.mjs 20_chat.test.mjs", 600),
     ("stock-python",
      "/usr/bin/python3 -W ignore tests/clients/test_python.py", 300),
     ("proxy", "/usr/bin/python3 tests/clients/test_proxy.py", 120),

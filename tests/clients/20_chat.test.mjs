@@ -20,6 +20,7 @@ after(async () => {
   hangUp();
   await wire.end();
   assert.equal((await d.end()).code, 0);
+  assert.doesNotMatch(d.log, /Sanitizer|runtime error/);
 });
 afterEach(() => {
   wire.mend();

@@ -11,10 +11,11 @@
 // The load generator (tests/bench/load) verifies what each member got and
 // compares it with the history.  Then the same once more without nginx, where
 // the sessions share their connections to the daemon: what nginx does, worse.
+// At last nginx again, while connections are cut and workers killed.
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { resolve } from "node:path";
-import { Daemon } from "../system/daemon.mjs";
+import { Daemon, sleep } from "../system/daemon.mjs";
 import { Nginx } from "./proxies.mjs";
 import { ROOT, freePort } from "./stock.mjs";
 
@@ -41,9 +42,8 @@ function check(fine, what) {
 function load(address, ...more) {
   return new Promise((done, fail) => {
     const p = spawn(LOAD, ["--json", "--transport", "polling",
-      "--rooms", rooms, "--members", MEMBERS, "--requests", requests,
-      "--window", 2, "--warmup", 0, "--history", "--grace", 30, ...more,
-      address].map(String), { stdio: ["ignore", "pipe", "inherit"] });
+      "--members", MEMBERS, "--warmup", 0, "--history", "--grace", 60,
+      ...more, address].map(String), { stdio: ["ignore", "pipe", "inherit"] });
     let out = "";
     p.stdout.on("data", (d) => (out += d));
     p.on("error", fail);
@@ -81,7 +81,8 @@ async function run(title, through, ...more) {
       nginx = await new Nginx({ to: address, tls: false }).start();
       address = `127.0.0.1:${nginx.port}`;
     }
-    const r = await load(address, ...more);
+    const r = await load(address, "--rooms", rooms, "--window", 2,
+      "--requests", requests, ...more);
     const [handed, unknown, accepted, served] = await Promise.all(
       ["handoffs", "sid_unknown", "accepted", "requests"]
         .map((name) => counter(d, name)));
@@ -114,7 +115,41 @@ async function run(title, through, ...more) {
   }
 }
 
+/** Sessions end all the time, through nginx, and nothing is lost. */
+async function storm(kills) {
+  const d = new Daemon({ workers: 4, trusted_proxies: "127.0.0.1" });
+  let nginx;
+  try {
+    await d.start();
+    nginx = await new Nginx({ to: `127.0.0.1:${d.port}`, tls: false }).start();
+    const loaded = load(`127.0.0.1:${nginx.port}`, "--rooms", 10, "--rate",
+      200, "--seconds", 2 + 2 * kills, "--reconnect", "--recover",
+      "--cut", 20);
+    for (let i = 0; i < kills; i++) {
+      await sleep(2000);
+      const pids = Object.values(d.roles().workers);
+      process.kill(pids[i % pids.length], "SIGKILL");
+    }
+    const r = await loaded, t = r.total;
+    const restarts = await counter(d, "worker_restarts");
+    console.log(`nginx, ${t.cuts} cuts, ${restarts} workers killed: ` +
+      `${t.sent} messages, ${t.deliveries} deliveries, ${t.recovered} ` +
+      `recovered, ${t.unrecovered} not; ${r.violations.total} violations`);
+    check(r.violations.total === 0, JSON.stringify(r.violations));
+    check(restarts === kills, `${restarts} of ${kills} workers were killed`);
+    check(t.recovered > t.cuts * 0.8 &&
+      t.recovered >= 0.999 * (t.recovered + t.unrecovered),
+    `${t.recovered} recovered, ${t.unrecovered} not`);
+    check(t.acked === t.sent && t.deliveries === t.sent * (MEMBERS - 1),
+      `${t.acked} of ${t.sent} acknowledged, ${t.deliveries} deliveries`);
+  } finally {
+    await nginx?.end();
+    await d.end();
+  }
+}
+
 await run("nginx", true);
 await run("shared connections", false, "--mix");
+await storm(5);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed ? 1 : 0);
