@@ -1,10 +1,13 @@
 #!/usr/bin/python3
-"""run.py - all tests, one after the other, counted.
+"""run.py - all tests, counted.
 
 Each step is a command; what it prints tells how many tests passed and
 failed.  A step that prints no count is one test, judged by its exit status;
 a step that ends with another status than 0 has at least one failure.
 The output of a step is shown when something failed in it (-v: always).
+
+First come the steps that build, one after the other.  Then two lanes run side
+by side: steps that compute, and steps that mostly wait.
 """
 import argparse
 import os
@@ -12,55 +15,57 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CHATD = os.environ.get("CHATD", "build/chatd")
+
+ASAN = ("CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
+        "CONFORMANCE=build-asan/chatd-conformance ")
 
 # name, command, seconds
-STEPS = [
-    ("build", "make -s -j2 all bench-tools conformance", 600),
+FIRST = [
+    ("build", "make -s -j2 all bench-tools conformance "
+     "build/unit/test_sandbox", 900),
     ("build-asan", "make -s -j2 BUILD=asan all unit-programs conformance",
-     900),
-    ("unit", "make -s -k BUILD=asan unit", 600),
+     1200),
+    ("clients", "sh tests/clients/clients.sh", 200),
+]
+COMPUTE = [
+    ("unit", "make -s -k BUILD=asan unit", 900),
     # the sandbox is real in this build only
-    ("sandbox", "make -s build/unit/test_sandbox && build/unit/test_sandbox",
-     60),
-    ("ring-tsan", "make -s ring-tsan", 300),
-    ("client-tsan", "make -s client-tsan", 200),
-    ("models", "make -s models", 400),
-    ("torture-short", "make -s torture-short", 200),
-    ("clients", "sh tests/system/clients.sh", 120),
-    ("system", "sh tests/system/system.sh", 600),
-    ("system-asan", "CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
-     "sh tests/system/system.sh", 900),
-    ("conformance", "sh tests/conformance/smoke.sh", 300),
-    ("conformance-asan", "CONFORMANCE=build-asan/chatd-conformance "
-     "sh tests/conformance/smoke.sh", 300),
-    ("stock", "sh tests/clients/stock.sh", 600),
-    ("stock-asan", "CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
-     "CONFORMANCE=build-asan/chatd-conformance sh tests/clients/stock.sh "
+    ("sandbox", "build/unit/test_sandbox", 60),
+    ("ring-tsan", "make -s ring-tsan", 400),
+    ("client-tsan", "make -s client-tsan", 300),
+    ("models", "make -s models", 600),
+    ("torture-short", "make -s torture-short", 300),
+    ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 400),
+    ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
+    ("churn", "/usr/bin/python3 tests/stress/churn.py", 400),
+    ("system-asan", ASAN + "sh tests/system/system.sh", 900),
+    ("stock-asan", ASAN + "sh tests/clients/stock.sh "
      "10_protocol.test.mjs 20_chat.test.mjs", 600),
+    ("edges-asan", "make -s BUILD=asan edges", 600),
+]
+WAIT = [
+    ("system", "sh tests/system/system.sh", 600),
+    ("conformance", "sh tests/conformance/smoke.sh", 400),
+    ("conformance-asan", ASAN + "sh tests/conformance/smoke.sh", 400),
+    ("stock", "sh tests/clients/stock.sh", 600),
     ("stock-python",
      "/usr/bin/python3 -W ignore tests/clients/test_python.py", 300),
-    ("proxy", "/usr/bin/python3 tests/clients/test_proxy.py", 120),
-    ("master", "/usr/bin/python3 tests/system/test_master.py", 300),
-    ("handover", "/usr/bin/python3 tests/system/test_handover.py", 300),
-    ("wire", "/usr/bin/python3 tests/system/test_wire.py", 300),
-    ("edges", "make -s edges", 300),
-    ("edges-asan", "make -s BUILD=asan edges", 400),
-    ("framing", "make -s framing", 200),
-    ("vulns", "make -s vulns", 400),
-    ("faults", "/usr/bin/python3 tests/system/test_faults.py", 120),
-    ("polling", "sh tests/clients/clients.sh && "
+    ("proxy", "/usr/bin/python3 tests/clients/test_proxy.py", 200),
+    ("master", "/usr/bin/python3 tests/system/test_master.py", 400),
+    ("handover", "/usr/bin/python3 tests/system/test_handover.py", 400),
+    ("wire", "/usr/bin/python3 tests/system/test_wire.py", 400),
+    ("edges", "make -s edges", 400),
+    ("framing", "make -s framing", 300),
+    ("vulns", "make -s vulns", 500),
+    ("faults", "/usr/bin/python3 tests/system/test_faults.py", 200),
+    ("polling",
      "node tests/clients/polling_load.mjs --requests 10000", 200),
-    ("load", "/usr/bin/python3 tests/bench/test_load.py", 400),
-    ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 200),
-    ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 300),
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 400),
-    ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 200),
-    ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
-    ("churn", "/usr/bin/python3 tests/stress/churn.py", 300),
+    ("load", "/usr/bin/python3 tests/bench/test_load.py", 400),
 ]
 
 COUNTS = [
@@ -110,15 +115,18 @@ def run(command, seconds):
     return status, out.decode("utf-8", "replace")
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("--only", help="steps whose name holds this")
-    ap.add_argument("-v", action="store_true", help="show all output")
-    args = ap.parse_args()
-    passed = failed = 0
-    for name, command, seconds in STEPS:
-        if args.only and args.only not in name:
-            continue
+class Tally:
+    """What has passed and failed, whoever ran it."""
+
+    def __init__(self, args):
+        self.args = args
+        self.lock = threading.Lock()
+        self.passed = self.failed = 0
+
+    def step(self, name, command, seconds):
+        """Run one; whether all of it passed."""
+        if self.args.only and self.args.only not in name:
+            return True
         began = time.time()
         status, out = run(command, seconds)
         good, bad = count(out)
@@ -126,16 +134,33 @@ def main():
             good, bad = (1, 0) if status == 0 else (0, 1)
         elif status != 0 and bad == 0:
             bad = 1
-        passed += good
-        failed += bad
-        if bad or args.v:
-            print(out.rstrip())
-        print("%-14s %4d passed, %d failed  (%.0f s)"
-              % (name + ":", good, bad, time.time() - began), flush=True)
-        if bad and name.startswith("build"):
-            break
-    print("%d passed, %d failed" % (passed, failed))
-    return 0 if failed == 0 and passed > 0 else 1
+        with self.lock:
+            self.passed += good
+            self.failed += bad
+            if bad or self.args.v:
+                print(out.rstrip())
+            print("%-17s %4d passed, %d failed  (%.0f s)"
+                  % (name + ":", good, bad, time.time() - began), flush=True)
+        return bad == 0
+
+    def lane(self, steps):
+        for step in steps:
+            self.step(*step)
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--only", help="steps whose name holds this")
+    ap.add_argument("-v", action="store_true", help="show all output")
+    args = ap.parse_args()
+    tally = Tally(args)
+    if all(tally.step(*step) for step in FIRST):
+        beside = threading.Thread(target=tally.lane, args=(WAIT,))
+        beside.start()
+        tally.lane(COMPUTE)
+        beside.join()
+    print("%d passed, %d failed" % (tally.passed, tally.failed))
+    return 0 if tally.failed == 0 and tally.passed > 0 else 1
 
 
 if __name__ == "__main__":
