@@ -37,7 +37,8 @@ void
 chat_id_set(struct chat_id *id_r, struct chat_str id)
 {
 	CHECK(id.len <= CHAT_ID_MAX);
-	memcpy(id_r->text, id.p, id.len);
+	if (id.len > 0)
+		memcpy(id_r->text, id.p, id.len);
 	id_r->text[id.len] = '\0';
 	id_r->len = id.len;
 }

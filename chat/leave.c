@@ -102,7 +102,8 @@ keep(char **to, struct chat_str s)
 {
 	struct chat_str kept = { *to, s.len };
 
-	memcpy(*to, s.p, s.len);
+	if (s.len > 0)
+		memcpy(*to, s.p, s.len);
 	*to += s.len;
 	return kept;
 }

@@ -40,7 +40,7 @@ struct conn {
 	struct world *w;
 	int worker;
 	struct chat_socket *s;
-	char id[24], pid[24];
+	char id[40], pid[40];
 	struct chat_owner owner;
 	/* "event json", "ack:id json", "CONNECT new", "CONNECT recovered",
 	 * "CONNECT_ERROR code", "CLOSE"; and the offset behind it, or NULL */
@@ -68,13 +68,13 @@ struct presence_row {
 	bool used;
 	uint64_t room, joined_ms, active_ms, gseq;
 	char user_id[256], user_name[256], socket_id[64], status[16];
-	char pid[24];
+	char pid[40];
 	struct whose whose;
 };
 
 struct recovery_row {
 	bool used, partial;
-	char pid[24], socket_id[64], user_id[256];
+	char pid[40], socket_id[64], user_id[256];
 	uint64_t user, lost_ms;
 	struct whose whose;
 	int nrooms;

@@ -23,7 +23,7 @@ struct model {
 	/* frames of it that the client has read */
 	int read;
 	bool stock, connected;
-	char pid[24], offset[OFFSET_TEXT_SIZE];
+	char pid[40], offset[OFFSET_TEXT_SIZE];
 	bool has_offset;
 	/* by session: the next seq, and whether the join was answered */
 	int next[SESSIONS];
@@ -341,7 +341,7 @@ live(unsigned seed, bool stock, bool kills, int *cuts, int *takeovers,
 	struct model m = { .stock = stock, .seed = seed };
 	struct world *w;
 	struct conn *b;
-	void *state;
+	void *state = NULL;
 	int step, n = 0, i;
 
 	assert_int_equal(world_setup(&state), 0);

@@ -321,6 +321,37 @@ it_outlives_its_worker_and_the_daemon(void **state)
 	expect_nothing(a2);
 }
 
+/* Messages of 2000 characters. */
+static void
+say_long(struct conn *c, const char *session, int from, int to)
+{
+	char json[2200], id[40];
+
+	for (; from <= to; from++) {
+		snprintf(id, sizeof(id), "%s-m%d", session, from);
+		snprintf(json, sizeof(json),
+		    "{\"message\":{\"id\":\"%s\",\"content\":\"%02000d\","
+		    "\"sessionId\":\"%s\"}}",
+		    id, from, session);
+		say(c, "chat:send-message", json, 0);
+	}
+	run(c->w);
+}
+
+/* Until the first piece has been sent. */
+static void
+first_piece(struct conn *c)
+{
+	struct world *w = c->w;
+
+	while (c->nout == 0) {
+		c->want_produce = false;
+		chat_produce(w->chat[c->worker], c->s,
+		    w->engine[c->worker].delivered);
+		steps(w);
+	}
+}
+
 static void
 a_long_replay_goes_on_behind_connect(void **state)
 {
@@ -328,33 +359,15 @@ a_long_replay_goes_on_behind_connect(void **state)
 	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob"), *a2;
 	struct offset o;
 	const char *why;
-	char big[2001], id[20];
-	int i, before = 0;
+	int before = 0;
 
-	memset(big, 'x', 2000);
-	big[2000] = '\0';
 	w->cfg.limits_message_length = 0;
 	join_all(w, "s1");
 	join_all(w, "s2");
 	hang_up(a, "transport close");
-	for (i = 1; i <= 100; i++) {
-		char json[2200];
-
-		snprintf(id, sizeof(id), "m%d", i);
-		snprintf(json, sizeof(json),
-		    "{\"message\":{\"id\":\"%s\",\"content\":\"%s\","
-		    "\"sessionId\":\"s1\"}}",
-		    id, big);
-		say(b, "chat:send-message", json, 0);
-	}
-	run(w);
+	say_long(b, "s1", 1, 100);
 	a2 = come_back(a, 0, "ada");
-	steps(w);
-	while (a2->nout == 0 || strncmp(a2->out[a2->nout - 1], "CONNECT", 7)) {
-		a2->want_produce = false;
-		chat_produce(w->chat[0], a2->s, w->engine[0].delivered);
-		steps(w);
-	}
+	first_piece(a2);
 	for (; strncmp(a2->out[a2->next], RECEIVED, 10) == 0; a2->next++)
 		before++;
 	/* one piece */
@@ -432,28 +445,19 @@ who_leaves_in_the_middle_still_gets_the_answers(void **state)
 {
 	struct world *w = *state;
 	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob"), *a2;
-	char json[3000];
-	int i;
+	char *offset;
 
 	w->cfg.limits_message_length = 0;
 	join_all(w, "s1");
-	for (i = 1; i <= 50; i++) {
-		snprintf(json, sizeof(json),
-		    "{\"message\":{\"id\":\"m%d\",\"content\":\"%02000d\","
-		    "\"sessionId\":\"s1\"}}",
-		    i, i);
-		say(b, "chat:send-message", json, 0);
-	}
+	offset = xdup(last_offset(a));
+	say_long(b, "s1", 1, 50);
 	say_messages(a, "s1", 51, 51);
 	hang_up(a, "transport close");
 	say_messages(b, "s1", 52, 52);
 	run(w);
-	a2 = come_back(a, 0, "ada");
-	steps(w);
-	while (a2->nout == 0) {
-		chat_produce(w->chat[0], a2->s, w->engine[0].delivered);
-		steps(w);
-	}
+	a2 = come_back_as(w, 0, "ada", a->pid, offset);
+	free(offset);
+	first_piece(a2);
 	say(a2, "chat:leave-session", "{\"sessionId\":\"s1\"}", 0);
 	steps(w);
 	assert_string_equal(a2->out[a2->nout - 2], "CONNECT recovered");
