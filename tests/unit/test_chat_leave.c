@@ -229,6 +229,77 @@ a_leave_comes_not_again_when_the_socket_has_come_back(void **state)
 	expect_nothing(b);
 }
 
+/* What is put off for long does not hold up what is put off for short. */
+static void
+leaves_are_published_when_they_are_due(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 0, "bob");
+	struct chat_delivery d = { .ev = { .type = CHAT_RESUME, .nfields = 3 },
+		.outcome = CHAT_STORED };
+
+	join_all(w, "s1");
+	/* taken over by one who never joins: five seconds */
+	d.ev.field[0] = str_of(a->pid);
+	d.ev.field[1] = str_of("ada");
+	d.ev.field[2] = str_of(a->id);
+	chat_deliver(w->chat[0], &d);
+	assert_string_equal(a->out[a->nout - 1], "CLOSE");
+	close_told(w);
+	/* not taken by the store: one second */
+	w->force = true;
+	w->forced = CHAT_STORE_UNAVAILABLE;
+	hang_up(b, "transport close");
+	run(w);
+	w->force = false;
+	w->mono_ms += 1000;
+	chat_tick(w->chat[0]);
+	assert_int_equal(w->npublished, 1);
+	assert_string_equal(w->published[0]->field[0], b->id);
+	assert_int_equal(w->published[0]->d.ev.flags, CHAT_F_LOST);
+	run(w);
+	w->mono_ms += 3999;
+	chat_tick(w->chat[0]);
+	assert_int_equal(w->npublished, 0);
+	w->mono_ms += 1;
+	chat_tick(w->chat[0]);
+	assert_int_equal(w->npublished, 1);
+	assert_string_equal(w->published[0]->field[0], a->id);
+	assert_int_equal(w->published[0]->d.ev.owner.serial, a->owner.serial);
+	run(w);
+	assert_false(w->presence[0].used || w->presence[1].used);
+}
+
+static void
+why_one_went_is_remembered_for_a_minute(void **state)
+{
+	struct world *w = *state;
+	struct conn *a, *b = client(w, 1, "bob");
+	int late;
+
+	join_all(w, "s1");
+	for (late = 0; late < 2; late++) {
+		a = client(w, 0, "ada");
+		say(a, "chat:join-session", S1, 0);
+		hang_up(a, "kicked");
+		w->mono_ms += late ? 60000 : 59999;
+		chat_tick(w->chat[0]);
+		run(w);
+		(void)expect_event(b, "chat:user-joined");
+		assert_member(expect_event(b, "chat:user-left"), "reason",
+		    late ? "\"transport close\"" : "\"kicked\"");
+	}
+	/* and only of so many */
+	for (late = 0; late < 1100; late++) {
+		w->nconns = 1;
+		a = client(w, 0, "ada");
+		say(a, "chat:join-session", S1, 0);
+		hang_up(a, "kicked");
+	}
+	run(w);
+	skip_all(b);
+}
+
 static void
 an_orphans_leave_is_told(void **state)
 {
@@ -266,6 +337,8 @@ main(void)
 		T(who_hangs_up_while_leaving_leaves_once),
 		T(a_leave_that_the_store_could_not_take_comes_again),
 		T(a_leave_comes_not_again_when_the_socket_has_come_back),
+		T(leaves_are_published_when_they_are_due),
+		T(why_one_went_is_remembered_for_a_minute),
 		T(an_orphans_leave_is_told),
 	};
 

@@ -605,6 +605,89 @@ a_resume_survives_a_gap(void **state)
 	expect_nothing(a2);
 }
 
+/* The verdict about a RESUME comes twice: nobody is taken over. */
+static void
+it_is_not_taken_over_by_itself(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *a2;
+	struct chat_delivery d;
+	int i;
+
+	join(a, "w1", "s1");
+	hang_up(a, "transport close");
+	run(w);
+	a2 = come_back(a, 0, "ada");
+	run(w);
+	expect(a2, "CONNECT recovered");
+	skip_all(a2);
+	for (i = 0; w->sequenced[i]->d.ev.type != CHAT_RESUME; i++)
+		continue;
+	d = w->sequenced[i]->d;
+	d.own = true;
+	d.socket = a2->s;
+	d.gseq = w->gseq++;
+	chat_deliver(w->chat[0], &d);
+	expect_nothing(a2);
+	/* a RESUME that was rejected takes nobody over either, nor does one
+	 * that names another pid */
+	d.own = false;
+	d.outcome = CHAT_REJECTED;
+	chat_deliver(w->chat[0], &d);
+	d.outcome = CHAT_STORED;
+	d.ev.field[0] = str_of("pid-999-012345678901");
+	chat_deliver(w->chat[0], &d);
+	expect_nothing(a2);
+}
+
+/* The store knows already who is next; this worker hears of it soon. */
+static void
+who_is_overtaken_waits_for_the_end(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob"), *x, *y;
+
+	join_all(w, "s1");
+	hang_up(a, "transport close");
+	run(w);
+	skip_all(b);
+	x = come_back(a, 0, "ada");
+	say(x, "chat:typing", "{\"sessionId\":\"s1\",\"isTyping\":true}", 0);
+	sequence(w);
+	y = come_back(a, 1, "ada");
+	sequence(w);
+	deliver(w, 1);
+	/* it must not join: the row is the other's */
+	(void)produce(w);
+	assert_int_equal(w->npublished, 0);
+	chat_tick(w->chat[0]);
+	(void)produce(w);
+	assert_int_equal(w->npublished, 0);
+	run(w);
+	expect(x, "CLOSE");
+	expect_nothing(x);
+	expect(y, "CONNECT recovered");
+	(void)expect_event(b, "chat:user-joined");
+	expect_nothing(b);
+}
+
+static void
+who_gives_up_for_good_before_it_is_in_is_forgotten(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *a2;
+
+	join(a, "w1", "s1");
+	hang_up(a, "transport close");
+	run(w);
+	a2 = come_back(a, 0, "ada");
+	say(a2, "chat:typing", "{\"sessionId\":\"s1\",\"isTyping\":true}", 0);
+	steps(w);
+	hang_up(a2, "kicked");
+	run(w);
+	assert_null(row_of(a));
+}
+
 static void
 with_more_replays_than_an_offset_holds_there_is_no_way_back(void **state)
 {
@@ -689,6 +772,9 @@ main(void)
 		T(a_roster_that_cannot_be_read_comes_later),
 		T(after_a_gap_those_that_were_taken_are_closed),
 		T(a_resume_survives_a_gap),
+		T(it_is_not_taken_over_by_itself),
+		T(who_is_overtaken_waits_for_the_end),
+		T(who_gives_up_for_good_before_it_is_in_is_forgotten),
 		T(with_more_replays_than_an_offset_holds_there_is_no_way_back),
 		T(a_member_that_is_asked_for_and_gone_leaves),
 	};
