@@ -292,7 +292,10 @@ conn_holds(const struct conn *c)
 	return (size_t)cl->out.bytes + cl->in.bytes + cl->raw.bytes;
 }
 
-/* Drop who holds more than 'holds' bytes. */
+/*
+ * Who holds more than 'holds' bytes loses them, and is dropped at the end of
+ * the turn: this may be the middle of what the application sends to many.
+ */
 static int
 worker_make_room(struct worker *w, size_t holds)
 {
@@ -312,14 +315,17 @@ worker_make_room(struct worker *w, size_t holds)
 		}
 	}
 	if (rich != NULL) {
-		session_fail(rich, COUNTER_CLOSED_OVERLOAD, "transport error",
-		    WS_CODE_RETRY, "out of memory");
+		poll_rob(rich);
 		return 0;
 	}
 	if (most == NULL)
 		return -1;
 	log_debug("no chunk left client=%u holds=%zu", most->slot, holds);
-	conn_drop(most, COUNTER_CLOSED_OVERLOAD, "transport error");
+	chain_free(&w->io, &most->client->out);
+	chain_free(&w->io, &most->client->in);
+	chain_free(&w->io, &most->client->raw);
+	most->robbed = true;
+	output_doom(most);
 	return 0;
 }
 
@@ -338,16 +344,7 @@ worker_keep(struct worker *w, struct chain *chain, const void *data, size_t len,
 int
 conn_keep(struct conn *c, struct chain *chain, const void *data, size_t len)
 {
-	struct worker *w = c->worker;
-
-	while (chain_append(&w->io, chain, data, len) == -1) {
-		WORKER_COUNT(w, CHUNKS_EMPTY, 1);
-		/* what makes room may be its own session */
-		if (worker_make_room(w, conn_holds(c) + len) == -1 ||
-		    c->client == NULL)
-			return -1;
-	}
-	return 0;
+	return worker_keep(c->worker, chain, data, len, conn_holds(c));
 }
 
 /* Hand bytes to the layer whose turn it is; how many it is done with. */
@@ -384,7 +381,7 @@ conn_input(struct conn *c, char *buf, size_t len)
 		phase = c->client->phase;
 		n = conn_step(c, buf + used, len - used);
 		used += n;
-		if (c->client == NULL)
+		if (c->client == NULL || c->doomed)
 			return;
 	} while (used < len && (n > 0 || c->client->phase != phase) &&
 	    !c->paused && !c->choked);
@@ -408,6 +405,8 @@ conn_input_kept(struct conn *c, size_t n)
 	struct chain *raw = &c->client->raw;
 	size_t have = raw->bytes;
 
+	if (c->doomed)
+		return;
 	if (have > 0) {
 		chain_copy(&w->io, raw, 0, w->io.read, have);
 		chain_free(&w->io, raw);
@@ -470,6 +469,8 @@ conn_on_event(int fd, short what, void *arg)
 {
 	struct conn *c = arg;
 
+	if (c->doomed)
+		return;
 	/* a deadline that has passed during our sleep has passed */
 	c->worker->now_ms = clock_mono_ms();
 	if (c->client != NULL && (what & EV_WRITE))
@@ -527,6 +528,8 @@ conn_on_timer(void *arg, struct wheel_entry *e)
 	struct conn *c =
 	    (struct conn *)(void *)((char *)e - offsetof(struct conn, timer));
 
+	if (c->doomed)
+		return;
 	if (c->client->phase == CONN_OPEN)
 		session_on_timer(c->session);
 	/* the other worker's inbox was full */

@@ -104,6 +104,8 @@ struct conn {
 	bool choked : 1;
 	/* too slow, or no memory for it: to be closed after the turn */
 	bool doomed : 1;
+	/* ... and what it held is gone already */
+	bool robbed : 1;
 };
 
 LIST_HEAD(conn_list, conn);
@@ -157,7 +159,7 @@ void conn_on_timer(void *arg, struct wheel_entry *e);
 void conn_pause(struct conn *c);
 /*
  * Append to one of its chains.  When no chunk is left, those who hold most
- * are dropped to make room; -1: it would hold most itself.
+ * lose it to make room, and are dropped after the turn; -1: it would hold most itself.
  */
 int conn_keep(struct conn *c, struct chain *chain, const void *data,
     size_t len);

@@ -124,8 +124,7 @@ output_left(struct conn *c)
 		conn_unchoke(c);
 }
 
-/* The connection will be closed when the turn's output has left. */
-static void
+void
 output_doom(struct conn *c)
 {
 	struct output *o = &c->worker->out;
@@ -308,7 +307,7 @@ static void
 output_flush_conn(struct conn *c)
 {
 	c->dirty = false;
-	if (c->client != NULL && c->out_first != 0) {
+	if (c->client != NULL && c->out_first != 0 && !c->robbed) {
 		if (c->client->out.bytes > 0)
 			output_keep(c, c->out_first, 0);
 		else
@@ -321,7 +320,9 @@ output_flush_conn(struct conn *c)
 	if (c->doomed) {
 		log_debug("slow client client=%u queued=%zu", c->slot,
 		    output_queued(c));
-		conn_drop(c, COUNTER_CLOSED_SLOW, "transport close");
+		conn_drop(c,
+		    c->robbed ? COUNTER_CLOSED_OVERLOAD : COUNTER_CLOSED_SLOW,
+		    "transport close");
 	} else if (!c->writing) {
 		conn_drained(c);
 	}

@@ -68,6 +68,9 @@ void output_send(struct conn *c, struct chat_frame frame,
 void output_bytes(struct conn *c, const void *bytes, size_t len,
     enum chat_priority prio);
 
+/* The connection is closed at the end of the turn. */
+void output_doom(struct conn *c);
+
 /* Bytes that wait for the connection, this turn's included. */
 size_t output_queued(const struct conn *c);
 

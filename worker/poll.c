@@ -120,6 +120,14 @@ poll_send(struct session *s, struct chat_frame frame, enum chat_priority prio)
 }
 
 void
+poll_rob(struct session *s)
+{
+	chain_free(&s->worker->io, &s->poll->out);
+	s->doomed = s->robbed = true;
+	poll_mark(s);
+}
+
+void
 poll_ping(struct session *s)
 {
 	s->poll->pinged = true;
@@ -249,6 +257,12 @@ poll_answer(struct session *s)
 	if (c == NULL)
 		return;
 	x = c->exchange;
+	if (s->poll->out.bytes == 0) {
+		/* there was no room for what it should get */
+		s->poll->get = NULL;
+		exchange_status(c, x, 503);
+		return;
+	}
 	body_make(s, x, &body);
 	if (body_compress(w, x, &body))
 		put_text(&put,
@@ -308,8 +322,9 @@ poll_flush_one(struct session *s)
 
 	if (s->doomed) {
 		log_debug("slow session queued=%u", p->out.bytes);
-		session_fail(s, COUNTER_CLOSED_SLOW, "transport close",
-		    WS_CODE_POLICY, "too slow");
+		session_fail(s,
+		    s->robbed ? COUNTER_CLOSED_OVERLOAD : COUNTER_CLOSED_SLOW,
+		    "transport close", WS_CODE_POLICY, "too slow");
 		return;
 	}
 	if (p->get == NULL)

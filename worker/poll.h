@@ -46,6 +46,8 @@ bool poll_must_wait(const struct session *s);
 /* A frame for the session: to be fetched by a GET. */
 void poll_send(struct session *s, struct chat_frame frame,
     enum chat_priority prio);
+/* What it holds is needed: it is closed at the end of the turn. */
+void poll_rob(struct session *s);
 /* A ping for it; it takes no room until then. */
 void poll_ping(struct session *s);
 /* The session may have something for its GET. */

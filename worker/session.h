@@ -129,6 +129,8 @@ struct session {
 	bool dirty : 1;
 	/* too slow, or no memory for it: closed at the end of the turn */
 	bool doomed : 1;
+	/* ... and what was queued is gone already */
+	bool robbed : 1;
 };
 
 LIST_HEAD(session_list, session);

@@ -177,7 +177,9 @@ upgrade_message(struct conn *c, const char *data, size_t len, bool binary)
 		s->poll->probed = true;
 		poll_mark(s);
 	} else if (!binary && len == 1 && data[0] == '5') {
-		upgrade_finish(s);
+		/* what waits may be gone already, and it goes with it */
+		if (!s->doomed)
+			upgrade_finish(s);
 	} else {
 		/* this one is no transport; the session goes on polling */
 		upgrade_abort(s);
