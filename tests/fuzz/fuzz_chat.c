@@ -353,9 +353,12 @@ op_connected(void *ctx, void *conn, const char *sid, const char *pid,
 	struct person *p = person_of(c);
 
 	CHECK(!c->connected && !c->closed);
+	c->connected = true;
+	/* an old connection that goes on: the person may be another now */
+	if (c != current((int)((c - w.client) / 2)))
+		return;
 	CHECK(!recovered ||
 	    (strcmp(p->id, sid) == 0 && strcmp(p->pid, pid) == 0));
-	c->connected = true;
 	if (recovered)
 		return;
 	memcpy(p->id, sid, CHAT_SID_SIZE);
