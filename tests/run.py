@@ -42,6 +42,8 @@ COMPUTE = [
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 400),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 400),
+    ("wire-torture", ASAN + "/usr/bin/python3 tests/stress/wire_torture.py "
+     "--seconds 40", 400),
     ("system-asan", ASAN + "sh tests/system/system.sh", 900),
     ("stock-asan", ASAN + "sh tests/clients/stock.sh "
      "10_protocol.test.mjs 20_chat.test.mjs", 600),
@@ -66,12 +68,6 @@ WAIT = [
      "node tests/clients/polling_load.mjs --requests 10000", 200),
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 400),
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 400),
-    ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 200),
-    ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
-    ("churn", "/usr/bin/python3 tests/stress/churn.py", 300),
-    ("wire-torture", "CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
-     "CONFORMANCE=build-asan/chatd-conformance "
-     "/usr/bin/python3 tests/stress/wire_torture.py --seconds 40", 400),
 ]
 
 COUNTS = [
