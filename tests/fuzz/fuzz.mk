@@ -34,8 +34,14 @@ $(F)/libchatd.a: $(FUZZ_LIB)
 	@rm -f $@
 	ar rcs $@ $^
 
+# what a target brings with it
+$(F)/fuzz_chat: $(F)/obj/tests/fuzz/chat_script.o
+$(F)/cov/fuzz_chat: $(F)/cov/tests/fuzz/chat_script.o
+$(O)/fuzz/chat: $(O)/obj/tests/fuzz/chat_script.o
+
 $(F)/fuzz_%: $(F)/obj/tests/fuzz/fuzz_%.o $(F)/libchatd.a
-	clang -g -fsanitize=fuzzer,address,undefined -o $@ $^ $(PKG_LIBS) \
+	clang -g -fsanitize=fuzzer,address,undefined -o $@ \
+	    $(filter %.o,$^) $(F)/libchatd.a $(PKG_LIBS) \
 	    -lm -pthread
 
 # What is found new goes to build-fuzz/corpus, what crashes beside it.
@@ -72,7 +78,8 @@ $(F)/cov/libchatd.a: $(COV_LIB)
 
 $(F)/cov/fuzz_%: $(F)/cov/tests/fuzz/fuzz_%.o \
     $(F)/cov/tests/fuzz/run_corpus.o $(F)/cov/libchatd.a
-	clang -g $(FUZZ_COV) -o $@ $^ $(PKG_LIBS) -lm -pthread
+	clang -g $(FUZZ_COV) -o $@ $(filter %.o,$^) $(F)/cov/libchatd.a \
+	    $(PKG_LIBS) -lm -pthread
 
 # what a target is there for, if it is not all that begins with its name
 FUZZ_SRC_chat := $(wildcard chat/*.c)
@@ -105,7 +112,7 @@ fuzz-corpus-run: $(foreach x,$(FUZZ),$(O)/fuzz/$(x))
 $(O)/fuzz/%: $(O)/obj/tests/fuzz/fuzz_%.o $(O)/obj/tests/fuzz/run_corpus.o \
     $(O)/libchatd.a
 	@mkdir -p $(@D)
-	$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+	$(CC) $(OPT) -o $@ $(filter %.o,$^) $(O)/libchatd.a $(LDLIBS)
 
 -include $(FUZZ_LIB:.o=.d) $(FUZZ_OBJ:.o=.d) $(CORPUS_OBJ:.o=.d) \
 	$(COV_LIB:.o=.d) $(COV_OBJ:.o=.d)

@@ -25,20 +25,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chat/chat.h"
 #include "chat/count.h"
-#include "chat/offset.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "tests/fuzz/chat_script.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CLIENTS 4
-#define EVENTS 512
-#define ROOMS 8
-#define MESSAGES 256
-#define STEPS 300
-#define CHAT_FUZZ_NAME 101
 
 #define AUTH_A "{\"userId\":\"a\"}"
 #define AUTH_SERVICE "{\"userId\":\"a\",\"role\":\"service\"}"
@@ -46,64 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 	"{\"userId\":\"b\",\"workspaces\":[\"w\",{\"id\":\"v\",\"role\":" \
 	"\"agent\",\"sessions\":[\"s\"]}]}"
 #define AUTH_NONE "{\"userId\":\"c\",\"workspaces\":[]}"
-
-/* A connection. */
-struct client {
-	struct chat_socket *s;
-	uint32_t serial;
-	/* the answer to its CONNECT has come; it was told to close */
-	bool connected, closed;
-	bool wants;
-	/* acknowledgements that it waits for */
-	uint64_t acks;
-};
-
-struct event {
-	struct chat_event ev;
-	char *field[CHAT_MAX_FIELDS];
-	struct chat_socket *from;
-	uint32_t request;
-	enum chat_outcome outcome;
-	uint64_t gseq, seq;
-};
-
-struct message {
-	uint64_t room, seq, gseq;
-	char *body;
-};
-
-/* What a client remembers, and its row: whether there is one, whose it is,
- * what it is in. */
-struct person {
-	char id[CHAT_SID_SIZE], pid[CHAT_SID_SIZE];
-	char offset[OFFSET_TEXT_SIZE];
-	bool used;
-	uint32_t serial;
-	uint64_t lost_ms;
-	struct {
-		bool in;
-		uint64_t gseq, after;
-		char workspace[CHAT_FUZZ_NAME], session[CHAT_FUZZ_NAME];
-	} room[ROOMS + 1];
-};
-
-static struct {
-	struct config cfg;
-	struct chat *chat;
-	/* of each two, of which the second may be an old one */
-	struct client client[2 * CLIENTS];
-	int turn[CLIENTS];
-	struct person person[CLIENTS];
-	char offset[OFFSET_TEXT_SIZE];
-	uint32_t serials;
-	struct event event[EVENTS];
-	int published, decided, delivered;
-	struct message message[MESSAGES];
-	int nmessages;
-	uint64_t last[ROOMS + 1], gseq, now;
-	bool fail, over;
-	int interests;
-} w;
 
 static struct client *
 current(int i)
@@ -279,19 +213,6 @@ op_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
 }
 
 static int
-client_of_pid(struct chat_str pid)
-{
-	int i;
-
-	for (i = 0; i < CLIENTS; i++) {
-		if (pid.len == CHAT_SID_LEN && w.person[i].used &&
-		    memcmp(w.person[i].pid, pid.p, pid.len) == 0)
-			return i;
-	}
-	return -1;
-}
-
-static int
 op_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
 {
 	static const char *const user[CLIENTS] = { "a", "a", "b", "c" };
@@ -418,147 +339,6 @@ static const struct chat_ops ops = {
 };
 
 /* --- the world's steps -------------------------------------------------------- */
-
-static void
-decide_message(struct event *e)
-{
-	struct message *m = &w.message[w.nmessages];
-	size_t len = e->ev.field[2].len;
-
-	if (w.nmessages == MESSAGES ||
-	    (e->ev.flags & CHAT_F_ONLY_DUPLICATE) != 0) {
-		e->outcome = CHAT_REJECTED;
-		return;
-	}
-	w.nmessages++;
-	m->room = e->ev.room;
-	m->gseq = e->gseq;
-	m->seq = e->seq = ++w.last[e->ev.room];
-	CHECK((m->body = malloc(len + 1)) != NULL);
-	memcpy(m->body, e->field[2], len);
-	m->body[len] = '\0';
-}
-
-static void
-keep_name(char to[CHAT_FUZZ_NAME], const struct event *e, int field)
-{
-	memcpy(to, e->field[field], e->ev.field[field].len);
-	to[e->ev.field[field].len] = '\0';
-}
-
-static void
-decide_join(struct event *e)
-{
-	struct person *row;
-	int i = client_of_pid(e->ev.field[6]), k;
-
-	/* some rooms more than once: by their names' lengths */
-	e->ev.room = 1 + (e->ev.field[0].len * 3 + e->ev.field[1].len) % ROOMS;
-	e->ev.user = (uint64_t)e->field[2][0];
-	e->seq = w.last[e->ev.room];
-	for (k = 0; i < 0 && k < CLIENTS; k++) {
-		if (e->ev.field[6].len > 0 &&
-		    memcmp(w.person[k].pid, e->field[6], CHAT_SID_LEN) == 0) {
-			i = k;
-			memset(w.person[i].room, 0, sizeof(w.person[i].room));
-			w.person[i].used = true;
-			w.person[i].serial = e->ev.owner.serial;
-		}
-	}
-	if (i < 0 || e->outcome != CHAT_STORED)
-		return;
-	row = &w.person[i];
-	if (row->serial != e->ev.owner.serial) {
-		e->outcome = CHAT_REJECTED;
-		return;
-	}
-	row->lost_ms = 0;
-	if (row->room[e->ev.room].in && (e->ev.flags & CHAT_F_RESUME) != 0)
-		return;
-	row->room[e->ev.room].in = true;
-	row->room[e->ev.room].gseq = e->gseq;
-	row->room[e->ev.room].after = e->ev.field[7].len;
-	keep_name(row->room[e->ev.room].workspace, e, 0);
-	keep_name(row->room[e->ev.room].session, e, 1);
-}
-
-static void
-decide_leave(const struct event *e)
-{
-	int i;
-
-	for (i = 0; i < CLIENTS; i++) {
-		if (!w.person[i].used ||
-		    w.person[i].serial != e->ev.owner.serial)
-			continue;
-		if ((e->ev.flags & CHAT_F_FINAL) != 0)
-			w.person[i].used = false;
-		else if ((e->ev.flags & CHAT_F_LOST) != 0)
-			w.person[i].lost_ms = w.now;
-		else
-			w.person[i].room[e->ev.room].in = false;
-	}
-}
-
-static void
-decide_resume(struct event *e)
-{
-	int i = client_of_pid(e->ev.field[0]);
-
-	e->outcome = CHAT_REJECTED;
-	if (i < 0 || w.fail)
-		return;
-	e->outcome = CHAT_STORED;
-	w.person[i].serial = e->ev.owner.serial;
-	w.person[i].lost_ms = w.now;
-}
-
-static void
-decide_release(const struct event *e)
-{
-	int i = client_of_pid(e->ev.field[0]);
-
-	if (i < 0 || w.person[i].serial != e->ev.owner.serial)
-		return;
-	if (e->ev.room == 0)
-		w.person[i].used = false;
-	else
-		w.person[i].room[e->ev.room].in = false;
-}
-
-static void
-decide(void)
-{
-	struct event *e;
-
-	for (; w.decided < w.published; w.decided++) {
-		e = &w.event[w.decided];
-		e->gseq = w.gseq++;
-		e->outcome = w.fail ? CHAT_STORE_UNAVAILABLE : CHAT_STORED;
-		switch (e->ev.type) {
-		case CHAT_JOIN:
-			decide_join(e);
-			break;
-		case CHAT_LEAVE:
-			decide_leave(e);
-			break;
-		case CHAT_MESSAGE:
-			if (e->outcome == CHAT_STORED)
-				decide_message(e);
-			break;
-		case CHAT_RESUME:
-			decide_resume(e);
-			break;
-		case CHAT_RELEASE:
-			decide_release(e);
-			break;
-		case CHAT_PRESENCE:
-		case CHAT_ASK:
-		case CHAT_TYPING:
-			break;
-		}
-	}
-}
 
 static bool
 alive(const struct chat_socket *s)
