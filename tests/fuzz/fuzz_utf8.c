@@ -65,7 +65,7 @@ check_repair(const char *p, size_t len, bool valid)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *copy = malloc(size > 0 ? size : 1);
+	char *copy = calloc(1, size > 0 ? size : 1);
 	size_t cut, units;
 	bool valid;
 
