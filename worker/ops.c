@@ -323,8 +323,11 @@ recovery_row(struct worker *w, struct store_txn *t,
 		const struct store_recovery_room *from = &row->room[i];
 		struct chat_recovery_room *to = &rooms[r.nrooms];
 
-		if (store_room_get(t, from->room, &names) == -1)
+		/* who cannot be put back everywhere is not put back */
+		if (store_room_get(t, from->room, &names) == -1) {
+			r.partial = true;
 			continue;
+		}
 		to->room = from->room;
 		to->gseq = from->gseq;
 		to->has_after = from->has_after;
@@ -350,7 +353,8 @@ ops_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
 	rc = store_recovery_get(t, (struct store_text){ pid.p, pid.len }, &row);
 	if (rc == 0)
 		recovery_row(w, t, &row, fn, arg);
-	else if (errno == ENOENT)
+	else if (errno == ENOENT || errno == EBADMSG)
+		/* none, or one that is damaged: as if there were none */
 		rc = 0;
 	store_snapshot_end(&t);
 	return rc;
