@@ -221,6 +221,15 @@ conn_reap(struct worker *w)
 	}
 }
 
+/* The peer sees the end after our last byte; what it still sends is read and
+ * dropped, so that no reset overtakes that byte. */
+static void
+conn_shut(struct conn *c)
+{
+	if (shutdown(c->fd, SHUT_WR) == -1)
+		conn_drop(c, COUNTER_CLOSED_PEER, "transport close");
+}
+
 void
 conn_end(struct conn *c)
 {
@@ -234,6 +243,8 @@ conn_end(struct conn *c)
 	cl->phase = CONN_CLOSING;
 	conn_set_due(c, c->worker->now_ms + CLOSE_TIMEOUT_MS);
 	conn_watch(c);
+	if (!c->dirty && !c->writing)
+		conn_shut(c);
 }
 
 void
@@ -252,10 +263,7 @@ conn_drained(struct conn *c)
 {
 	switch (c->client->phase) {
 	case CONN_CLOSING:
-		/* the peer sees the end after our last byte; what it still
-		 * sends is read and dropped, so that no reset overtakes it */
-		if (shutdown(c->fd, SHUT_WR) == -1)
-			conn_drop(c, COUNTER_CLOSED_PEER, "transport close");
+		conn_shut(c);
 		break;
 	case CONN_PASSING:
 		request_pass(c);
