@@ -105,8 +105,10 @@ class Run:
         before = self.status.recovered
         began = time.monotonic()
         act()
+        # who was lost may be back already
         if not self.wait(lambda: self.status.ready <
-                         self.args.clients - expected, 5):
+                         self.args.clients - expected or
+                         self.status.recovered - before >= expected, 5):
             self.wrong.append("%s: nobody was lost" % name)
         if not self.all_there():
             self.wrong.append("%s: only %d are back" % (
