@@ -355,12 +355,16 @@ def connecting(table):
                 f.write(SECRET)
             with open(d + "/tokens", "w") as f:
                 f.write("".join(token(i) + "\n" for i in range(n)))
-            with Chatd({"auth.mode": "jwt",
-                        "auth.secret_file": d + "/secret"}) as s:
-                with Held(s, "--token-file", d + "/tokens", "--rooms",
-                          str(n // 2)) as h:
-                    r["jwt"] = h.setup and h.setup["per_cpu_second"]
-                    r["jwt_setup"] = h.setup
+            for kind, transport in (("jwt", "websocket"),
+                                    ("upgraded", "upgrade")):
+                with Chatd({"auth.mode": "jwt",
+                            "auth.secret_file": d + "/secret"}) as s, \
+                        Held(s, "--token-file", d + "/tokens", "--rooms",
+                             str(n // 2), "--transport", transport) as h:
+                    r[kind] = h.setup and h.setup["per_cpu_second"]
+                    r[kind + "_per_s"] = h.setup and \
+                        h.setup["clients"] / h.setup["seconds"]
+                    r[kind + "_setup"] = h.setup
     accepted = median([x.get("chatd") for x in rounds])
     table.add("connections accepted", "per CPU-s", accepted,
               median([x.get("write") for x in rounds]),
@@ -369,6 +373,31 @@ def connecting(table):
     joined = median([x.get("jwt") for x in rounds])
     table.add("handshake + token + join", "per CPU-s", joined, None, None,
               ">= 10,000", joined is not None and joined >= 10000)
+    for name, kind, unit in (
+            ("handshake + token + join", "jwt_per_s", "per s"),
+            ("polling + upgrade + token + join", "upgraded", "per CPU-s"),
+            ("polling + upgrade + token + join", "upgraded_per_s", "per s")):
+        table.add(name, unit, median([x.get(kind) for x in rounds]), None,
+                  None, "", None, rounds)
+
+
+def polling(table):
+    """GETs and POSTs that are answered, a second, over two workers."""
+    rounds = []
+    for _ in range(min(ROUNDS, 3)):
+        progress("polling")
+        with Chatd({"workers": 2}) as s:
+            got = load(s, "polling", "--transport", "polling", "--rooms",
+                       "100", "--members", "2", "--senders", "2",
+                       "--seconds", "2" if QUICK else "5")
+        if got:
+            rounds.append({"per_s": got["requests_per_s"],
+                           "per_cpu": got["requests_per_s"] *
+                           got["seconds"] / got["server_cpu"]})
+    for unit, kind in (("per s", "per_s"), ("per CPU-s", "per_cpu")):
+        table.add("polling round trips", unit,
+                  median([x[kind] for x in rounds]), None, None, "", None,
+                  rounds)
 
 
 def machine():
@@ -385,7 +414,7 @@ def main():
     here = machine()
     table = Table()
     here["seconds"] = {}
-    for part in (relay, durable, latency, memory, connecting):
+    for part in (relay, durable, latency, memory, connecting, polling):
         began = time.time()
         try:
             part(table)
