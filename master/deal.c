@@ -113,16 +113,23 @@ on_collect(evutil_socket_t fd, short what, void *arg)
 /* ------------------------------------------------------------------ */
 /* Choosing. */
 
+/* Has this worker (0: whichever has it) not taken it yet? */
+static bool
+passed_still(const struct deal *d, const struct passed *p, uint32_t incarnation)
+{
+	const struct client *c = client_at(tables_of(d), p->slot);
+	const struct client_owner o = client_owner(c);
+
+	return c->generation == p->generation && o.state == CLIENT_PASSED &&
+	    (incarnation == 0 || o.incarnation == incarnation);
+}
+
 /* How many has it not taken yet?  It takes them in the order given. */
 static unsigned
 waiting(const struct deal *d, struct hand *h)
 {
-	const struct client *c;
-
 	while (h->nwaiting > 0) {
-		c = client_at(tables_of(d), h->waiting[h->head].slot);
-		if (c->generation == h->waiting[h->head].generation &&
-		    client_state(c) == CLIENT_PASSED)
+		if (passed_still(d, &h->waiting[h->head], 0))
 			break;
 		h->head = (h->head + 1) % WAITING_MAX;
 		h->nwaiting--;
@@ -284,8 +291,8 @@ send_batch(struct deal *d, struct child *w, struct hand *h)
 }
 
 /*
- * The worker has just ended: these go to others, as long as there are any;
- * they have been judged already.
+ * Their worker has ended before it took them: these go to others, as long as
+ * there are any; they have been judged already.
  */
 static void
 deal_again(struct deal *d, struct hand *h, struct choice *c)
@@ -412,12 +419,43 @@ lost(struct deal *d, unsigned slot, uint32_t n)
 	(void)evtimer_add(d->bury, &at_once);
 }
 
+/*
+ * What it was given and never took: nobody has read a byte of these, so
+ * another worker can do all for them.
+ */
+static void
+rescue(struct deal *d, unsigned slot, uint32_t incarnation)
+{
+	struct hand *h = &d->hand[slot];
+	struct choice c[TABLES_WORKERS];
+	const struct passed *p;
+	unsigned turn = d->turn;
+
+	for (; waiting(d, h) > 0; send_batches(d, c)) {
+		make_choices(d, c);
+		c[slot].usable = false;
+		if (choose_worker(c, d->master->workers, &turn) == -1)
+			break;
+		h->nbatch = 0;
+		for (; h->nwaiting > 0 && h->nbatch < DEAL_BATCH;
+		     h->nwaiting--) {
+			p = &h->waiting[h->head];
+			h->head = (h->head + 1) % WAITING_MAX;
+			if (passed_still(d, p, incarnation))
+				h->batch[h->nbatch++] = *p;
+		}
+		deal_again(d, h, c);
+	}
+	/* nobody takes them now: they are buried with the others */
+	h->nwaiting = 0;
+}
+
 void
 deal_worker_dead(struct deal *d, unsigned slot, uint32_t incarnation)
 {
 	/* those that it had closed itself: they are not lost */
 	(void)client_collect_closed(tables_of(d), on_closed, d);
-	d->hand[slot].nwaiting = 0;
+	rescue(d, slot, incarnation);
 	lost(d, slot,
 	    client_bury(tables_of(d), slot, incarnation, on_buried, d));
 }

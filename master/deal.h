@@ -50,7 +50,10 @@ void deal_clients(struct deal *d, const struct deal_client *c, unsigned n);
 uint32_t deal_used(const struct deal *d);
 
 void deal_worker_ready(struct deal *d, unsigned slot);
-/* Close what it had: nobody adopts a connection yet. */
+/*
+ * Give what it had not taken yet to others, and close what it had: nobody
+ * adopts a connection yet.
+ */
 void deal_worker_dead(struct deal *d, unsigned slot, uint32_t incarnation);
 /* It will not be back at once: close what was handed to it meanwhile. */
 void deal_worker_absent(struct deal *d, unsigned slot);

@@ -467,6 +467,37 @@ what_was_handed_to_a_dead_worker_is_let_go(void **state)
 }
 
 static void
+what_a_dead_worker_never_took_goes_to_others(void **state)
+{
+	unsigned was[WORKERS], more = 0;
+
+	f.worker[1].state = f.worker[2].state = TABLES_CHILD_DEAD;
+	come(60, 1);
+	come(40, 1);
+	for (unsigned i = 0; i < 10; i++)
+		take(0, i);
+	f.worker[1].state = f.worker[2].state = TABLES_CHILD_READY;
+	memcpy(was, f.npassed, sizeof(was));
+	deal_worker_dead(f.m.deal, 0, f.worker[0].incarnation);
+	loop(20);
+	/* not to the dead one, whose state may still say READY */
+	assert_int_equal(f.npassed[0], was[0]);
+	for (unsigned i = 1; i < WORKERS; i++) {
+		more += f.npassed[i] - was[i];
+		for (unsigned k = was[i]; k < f.npassed[i]; k++) {
+			assert_int_equal(owner_of(&f.passed[i][k]).state,
+			    CLIENT_PASSED);
+			assert_true(is_open(f.passed[i][k].fd));
+		}
+	}
+	assert_int_equal(more, 90);
+	assert_int_equal(deal_used(f.m.deal), 90);
+	assert_int_equal(counter_get(f.tables, COUNTER_MASTER,
+			     COUNTER_CLOSED_WORKER),
+	    10);
+}
+
+static void
 a_dead_workers_clients_are_shut_down_and_let_go(void **state)
 {
 	struct deal_client c = { .fd = -1 };
@@ -534,6 +565,7 @@ main(void)
 		T(an_address_that_comes_too_often_is_marked),
 		T(who_is_in_between_is_not_limited_here),
 		T(what_was_handed_to_a_dead_worker_is_let_go),
+		T(what_a_dead_worker_never_took_goes_to_others),
 		T(a_dead_workers_clients_are_shut_down_and_let_go),
 		T(another_incarnations_clients_are_left_alone),
 		T(a_worker_that_takes_nobody_is_not_buried_in_clients),
