@@ -7,7 +7,7 @@
 #   make bench      ratios against a floor, measured in the same run
 #   make conformance  a server for the suites of the protocols
 #   make torture    the long runs
-#   BUILD=release|debug|asan|tsan, CC=gcc|clang, V=1 shows the commands
+#   BUILD=release|debug|asan|tsan|fault, CC=gcc|clang, V=1 shows the commands
 
 BUILD ?= release
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
@@ -28,8 +28,12 @@ else ifeq ($(BUILD),tsan)
 O := build-tsan
 OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DCHATD_SANITIZED
 LDSAN := -fsanitize=thread
+else ifeq ($(BUILD),fault)
+# the steps at which a test may kill (common/fault.h)
+O := build-fault
+OPT := -O1 -g -DCHATD_FAULTS
 else
-$(error BUILD is release, debug, asan or tsan)
+$(error BUILD is release, debug, asan, tsan or fault)
 endif
 O := $(O)$(if $(filter clang,$(CC)),-clang)
 
@@ -104,7 +108,7 @@ unit: $(UNIT_BIN)
 	tests/conformance/conformance.mk tests/clients/clients.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk
 
--include tests/wire/wire.mk
+-include tests/wire/wire.mk tests/fault/fault.mk
 
 clean:
 	rm -rf build build-*

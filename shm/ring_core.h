@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "shm/atomic.h"
-#include "shm/fault.h"
+#include "common/fault.h"
 #include "shm/order.h"
 
 /* The arena of a word that refers to nothing. */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "shm/fault.h"
+#include "common/fault.h"
 #include "shm/wake_core.h"
 
 /* The scribe's bit has a line of its own: every publication looks at it. */

@@ -4,7 +4,7 @@
 .PHONY: models
 
 RELACY_FROM := tests/model/ring_relacy.cc tests/model/relacy_atomic.h \
-	shm/ring_core.h shm/wake_core.h shm/atomic.h shm/order.h shm/fault.h
+	shm/ring_core.h shm/wake_core.h shm/atomic.h shm/order.h common/fault.h
 
 # Relacy's headers warn
 $(O)/model/ring_relacy: $(RELACY_FROM)

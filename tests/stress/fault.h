@@ -2,19 +2,21 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * fault - arming one of the fault points (shm/fault.h) in this process.
+ * fault - arming one of the fault points (common/fault.h) in this process.
  */
 
 #ifndef TESTS_STRESS_FAULT_H
 #define TESTS_STRESS_FAULT_H
 
-#include "shm/fault.h"
+#include "common/fault.h"
 
+#ifndef CHATD_FAULTS
 enum fault_action {
 	FAULT_ACTION_KILL,
 	/* until somebody sends SIGCONT */
 	FAULT_ACTION_STOP,
 };
+#endif
 
 /* "BEFORE_CAS (record complete, ...)" */
 const char *fault_name(enum fault_point point);
@@ -31,6 +33,7 @@ void fault_arm(enum fault_point point, unsigned hits, enum fault_action action,
 
 #ifndef CHATD_FAULTS
 void fault_hit(enum fault_point point);
+bool fault_error(enum fault_point point);
 #endif
 
 #endif /* TESTS_STRESS_FAULT_H */

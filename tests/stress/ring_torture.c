@@ -142,7 +142,7 @@ arm(unsigned who, unsigned how)
 {
 	enum fault_point point;
 	unsigned first = who == SCRIBE ? FAULT_WAKE_TAKEN : 0;
-	unsigned last = who == SCRIBE ? FAULT__MAX : FAULT_DECIDE_HALF;
+	unsigned last = who == SCRIBE ? FAULT__RINGS : FAULT_DECIDE_HALF;
 
 	if (how % 8 == 0 || (t.calm && only == FAULT__MAX))
 		return;
@@ -380,7 +380,7 @@ fault_coverage(void)
 {
 	unsigned i, n = 0;
 
-	for (i = 0; i < FAULT__MAX; i++) {
+	for (i = 0; i < FAULT__RINGS; i++) {
 		if (t.board->fired[i] > 0)
 			n++;
 		else if (seconds >= 60)
@@ -416,7 +416,7 @@ judge(uint64_t ns)
 	printf("  killed in flight: %lu workers, %lu scribes; idle %lu; "
 	       "stopped %lu; fault points %u of %u\n",
 	    worker_kills, scribe_kills, idle_kills, stopped, faults,
-	    (unsigned)FAULT__MAX);
+	    (unsigned)FAULT__RINGS);
 	printf("  evictions %llu + %llu live, rejoined %llu + %llu, full %llu, "
 	       "slept %llu, blocks compared %llu + %llu live\n",
 	    (unsigned long long)log.evictions,
