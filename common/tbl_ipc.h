@@ -37,6 +37,15 @@ IPC(LOG_TARGET,		"log target",		IPC_FROM_MASTER)
 /* To the scribe: a worker has been reaped.  u32 slot, u32 incarnation,
  * u64 the first position that it cannot have published */
 IPC(WORKER_DEAD,	"worker dead",		IPC_FROM_MASTER)
+/* To the scribe: remove at once all that retention may remove, in slices.
+ * u64 serial; answered by RETENTION_DONE, unless the scribe dies */
+IPC(RETENTION,		"retention",		IPC_FROM_MASTER)
+/* u64 serial, string why not (empty: it was done), u64 rooms looked at, u64
+ * messages removed, u64 message ids removed that nobody has to recognise */
+IPC(RETENTION_DONE,	"retention done",	IPC_FROM_CHILD)
+/* From the scribe: a reader of the store has held one snapshot for too long,
+ * and the file grows.  u32 pid, u64 milliseconds */
+IPC(READER_STUCK,	"reader stuck",		IPC_FROM_CHILD)
 /* To a worker: chatctl asks for what only a worker can tell.
  * bytes: the request line (JSON); descriptor: chatctl's connection */
 IPC(CTL_REQUEST,	"ctl request",		IPC_FROM_MASTER)

@@ -171,9 +171,20 @@ OPT("store.min_commit_interval", store_min_commit_interval, DURATION, "0",
 OPT("store.dedupe_window", store_dedupe_window, DURATION, "7d", 0,
     31536000000, NULL, true,
     "How long a message id is recognised when a client sends it again.")
+OPT("store.retention", store_retention, DURATION, "365d", 0,
+    3153600000000, NULL, true,
+    "How long messages are kept; 0: for ever.")
+OPT("store.max_messages_per_session", store_max_messages_per_session, COUNT,
+    "0", 0, 1000000000, NULL, true,
+    "Messages that are kept of one chat session, the newest; 0: any number.")
 OPT("store.max_bytes", store_max_bytes, SIZE, "64g", 16777216,
-    1099511627776, NULL, false,
-    "Most that the store may take on the disk.")
+    1099511627776, NULL, true,
+    "Most that the store may take on the disk.  At nine tenths of it new "
+    "messages are refused, until retention has made space.")
+OPT("store.ballast", store_ballast, SIZE, "64m", 0, 1073741824, NULL, true,
+    "Space that is kept on the store's disk and given up when the disk is "
+    "full, for what was taken before it was; at most a hundredth of the "
+    "disk.  0: none.")
 
 /* Shared memory. */
 OPT("ring.slots", ring_slots, COUNT, "65536", 64, 16777216, NULL, false,

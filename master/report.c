@@ -157,6 +157,24 @@ store_state_name(uint32_t state)
 	return "unknown";
 }
 
+static const char *
+store_why_name(uint32_t why)
+{
+	switch ((enum tables_store_why)why) {
+	case TABLES_STORE_WHY_NONE:
+		return "";
+	case TABLES_STORE_WHY_DISK:
+		return "disk full";
+	case TABLES_STORE_WHY_SIZE:
+		return "store.max_bytes";
+	case TABLES_STORE_WHY_IO:
+		return "input/output error";
+	case TABLES_STORE_WHY_SCRIBE:
+		return "the scribe keeps dying";
+	}
+	return "unknown";
+}
+
 static void
 put_sum(struct json_out *o, const struct tables *t, const char *key,
     enum gauge g)
@@ -307,6 +325,25 @@ put_hist(const struct tables *t, struct json_out *o, enum hist h)
 	json_out_object_end(o);
 }
 
+/* What the scribe does between batches, and who keeps it from it. */
+static void
+put_upkeep(const struct tables *t, struct json_out *o)
+{
+	const struct tables_store *s = &t->state->store;
+
+	put_u64(o, "trimmed", counter_sum(t, COUNTER_TRIMMED));
+	put_u64(o, "ids_merged", counter_sum(t, COUNTER_IDS_MERGED));
+	put_u64(o, "ids_over", counter_sum(t, COUNTER_IDS_OVER));
+	put_u64(o, "ids_unmerged", load64(&s->ids_unmerged));
+	put_u64(o, "retention_resumes_at_ms", load64(&s->retention_held_ms));
+	json_out_key(o, "oldest_reader");
+	json_out_object(o);
+	put_u64(o, "pid", load64(&s->reader_pid));
+	put_u64(o, "age_ms", load64(&s->reader_ms));
+	put_u64(o, "transactions", load64(&s->reader_txns));
+	json_out_object_end(o);
+}
+
 void
 report_store(struct master *m, const struct request *r, struct json_out *o)
 {
@@ -316,8 +353,12 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 
 	json_out_object(o);
 	put_text(o, "state", store_state_name(load32(&s->state)));
+	put_text(o, "why", store_why_name(load32(&s->why)));
 	put_u64(o, "used_bytes", load64(&s->map_used));
+	put_u64(o, "file_bytes", load64(&s->file_bytes));
 	put_u64(o, "max_bytes", load64(&s->map_max));
+	put_u64(o, "disk_free_bytes", load64(&s->disk_free));
+	put_u64(o, "ballast_bytes", load64(&s->ballast));
 	put_u64(o, "last_transaction", load64(&s->last_txn));
 	put_u64(o, "last_commit_at_ms", load64(&s->last_commit_ms));
 	put_u64(o, "batch_last", load64(&s->batch_last));
@@ -325,6 +366,7 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 	put_u64(o, "sequenced", counter_sum(t, COUNTER_SEQUENCED));
 	put_u64(o, "commits", counter_sum(t, COUNTER_COMMITS));
 	put_u64(o, "commits_failed", counter_sum(t, COUNTER_COMMITS_FAILED));
+	put_upkeep(t, o);
 	json_out_key(o, "scribe");
 	json_out_object(o);
 	put_process(o, &t->state->child[TABLES_SCRIBE]);
@@ -342,6 +384,7 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 	json_out_object(o);
 	put_hist(t, o, HIST_COMMIT);
 	put_hist(t, o, HIST_BATCH);
+	put_hist(t, o, HIST_UPKEEP);
 	json_out_object_end(o);
 	json_out_object_end(o);
 }

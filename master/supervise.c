@@ -282,6 +282,8 @@ bury_scribe(struct supervisor *s)
 		return;
 	/* messages are refused instead of waiting; the next scribe that
 	 * works says otherwise */
+	atomic_store_explicit(&store->why, TABLES_STORE_WHY_SCRIBE,
+	    memory_order_relaxed);
 	atomic_store_explicit(&store->state, TABLES_STORE_FAILED,
 	    memory_order_relaxed);
 	log_error("the scribe keeps dying: nothing is stored until one stays "
@@ -495,6 +497,29 @@ supervise_log_target(struct supervisor *s)
 	}
 }
 
+/*
+ * The scribe names the one who holds up the reuse of pages.  A worker whose
+ * snapshot is seconds old is stopped, or lost; anybody else (a backup, an
+ * operator's tool) knows what they do.
+ */
+static void
+on_reader_stuck(struct supervisor *s, struct ipc_msg *msg)
+{
+	pid_t pid = (pid_t)ipc_get_u32(msg);
+	struct child *c;
+
+	(void)ipc_get_u64(msg);
+	if (ipc_end(msg) == -1)
+		return;
+	for (c = NULL; (c = supervise_next(s, c)) != NULL;) {
+		if (c->pid != pid || c->role != ROLE_WORKER)
+			continue;
+		counter_add(s->master->shared.tables, COUNTER_MASTER,
+		    COUNTER_READERS_KILLED, 1);
+		child_kill(c, "held a snapshot of the store for too long");
+	}
+}
+
 void
 supervise_message(struct child *c, struct ipc_msg *msg)
 {
@@ -509,6 +534,10 @@ supervise_message(struct child *c, struct ipc_msg *msg)
 	case IPC_CONFIG_SWITCHED:
 		reload_switched(c->master->reload, c, msg);
 		break;
+	case IPC_READER_STUCK:
+		on_reader_stuck(c->master->supervisor, msg);
+		break;
+	case IPC_RETENTION_DONE:
 	/* ipc.c lets nothing through that a child may not send */
 	case IPC_NONE:
 	case IPC_HELLO:
@@ -517,6 +546,7 @@ supervise_message(struct child *c, struct ipc_msg *msg)
 	case IPC_CONFIG_SWITCH:
 	case IPC_LOG_TARGET:
 	case IPC_WORKER_DEAD:
+	case IPC_RETENTION:
 	case IPC_CTL_REQUEST:
 	case IPC_STOP:
 	case IPC__MAX:

@@ -62,6 +62,19 @@ enum tables_store_state {
 	TABLES_STORE_FAILED,
 };
 
+/* Why the store is not OK. */
+enum tables_store_why {
+	TABLES_STORE_WHY_NONE,
+	/* the disk is full, or the quota is used up */
+	TABLES_STORE_WHY_DISK,
+	/* store.max_bytes */
+	TABLES_STORE_WHY_SIZE,
+	/* reading or writing fails */
+	TABLES_STORE_WHY_IO,
+	/* scribes die one after the other */
+	TABLES_STORE_WHY_SCRIBE,
+};
+
 enum tables_child_state {
 	TABLES_CHILD_NONE,
 	TABLES_CHILD_STARTING,
@@ -97,7 +110,7 @@ struct tables_store {
 	_Atomic uint32_t state;
 	/* stored with release after the names */
 	_Atomic uint32_t ntables;
-	/* bytes of the file that are in use, and it may use at most */
+	/* bytes of the file that hold something, and it may use at most */
 	_Atomic uint64_t map_used;
 	_Atomic uint64_t map_max;
 	_Atomic uint64_t last_txn;
@@ -106,6 +119,25 @@ struct tables_store {
 	/* records in the last batch, and in the largest */
 	_Atomic uint64_t batch_last;
 	_Atomic uint64_t batch_max;
+	/* enum tables_store_why, and errno of the last failure; both 0 when
+	 * the store is OK */
+	_Atomic uint32_t why;
+	_Atomic uint32_t error;
+	/* bytes of the file, pages that are free in it included; bytes that
+	 * are free on its disk; bytes kept for when there are none */
+	_Atomic uint64_t file_bytes;
+	_Atomic uint64_t disk_free;
+	_Atomic uint64_t ballast;
+	/* who holds the oldest snapshot (0: nobody), for how long, and how
+	 * many transactions were committed since */
+	_Atomic uint64_t reader_pid;
+	_Atomic uint64_t reader_ms;
+	_Atomic uint64_t reader_txns;
+	/* ms since the epoch: the clock was set, and retention by age waits
+	 * until then; 0: it does not */
+	_Atomic uint64_t retention_held_ms;
+	/* message ids that are only in the scribe's memory */
+	_Atomic uint64_t ids_unmerged;
 	_Atomic uint64_t reserved[8];
 	struct tables_store_table table[TABLES_STORES];
 };

@@ -230,8 +230,8 @@ static void
 what_is_not_reloadable_is_what_is_said(void **state)
 {
 	static const char *const fixed[] = { "listen", "run_dir", "data_dir",
-		"user", "group", "workers", "max_connections",
-		"store.max_bytes", "ring.slots", "ring.arena_bytes" };
+		"user", "group", "workers", "max_connections", "ring.slots",
+		"ring.arena_bytes" };
 	char *text = printed(config_manual), *p = text;
 	size_t n = 0;
 
