@@ -20,6 +20,10 @@ UNLIMITED = {
     "limits.connect_rate": 0, "limits.connections_per_user": 0,
 }
 
+# the configuration that is tested: "name=value name=value"
+CONFIGURATION = dict(o.split("=", 1) for o in
+                     os.environ.get("CHATD_TEST_OPTIONS", "").split())
+
 
 def free_port():
     with socket.socket() as s:
@@ -35,7 +39,7 @@ class Daemon:
         self.port = free_port()
         self.options = {"auth.mode": "none", "workers": 2,
                         "log.target": "stderr", **UNLIMITED,
-                        **(options or {})}
+                        **CONFIGURATION, **(options or {})}
         self.data_dir = data_dir or self.dir + "/data"
         self.proc = None
 

@@ -13,6 +13,11 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const CHATD = resolve(ROOT, process.env.CHATD ?? "build/chatd");
 const CHATCTL = resolve(ROOT, process.env.CHATCTL ?? "build/chatctl");
 
+/** Options of the configuration that is tested, as "name=value name=value". */
+const CONFIGURATION = Object.fromEntries(
+  (process.env.CHATD_TEST_OPTIONS ?? "").split(/\s+/).filter(Boolean)
+    .map((o) => o.split(/=(.*)/s).slice(0, 2)));
+
 export { sleep };
 
 function freePort() {
@@ -52,6 +57,7 @@ export class Daemon {
       "limits.presence_rate": 0,
       "limits.connect_rate": 0,
       "limits.connections_per_user": 0,
+      ...CONFIGURATION,
       ...options,
     };
     this.log = "";
