@@ -20,4 +20,17 @@ uint64_t clock_mono_ms(void);
 /* For people: milliseconds since 1970; may jump. */
 uint64_t clock_real_ms(void);
 
+/*
+ * For tests: what the two clocks are ahead of the kernel's.  May lie in
+ * memory that several processes share and change at any time; the monotonic
+ * one must not go back.
+ */
+struct clock_shift {
+	volatile int64_t real_ms;
+	volatile int64_t mono_ns;
+};
+
+/* NULL: as the kernel has them.  'shift' must outlive its use. */
+void clock_set_shift(const struct clock_shift *shift);
+
 #endif /* COMMON_CLOCK_H */
