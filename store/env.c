@@ -37,6 +37,12 @@ static const char *const table_name[STORE__TABLES] = {
 	[STORE_LOG] = "log",
 	[STORE_PRESENCE] = "presence",
 	[STORE_RECOVERY] = "recovery",
+	[STORE_DEDUPE] = "dedupe",
+	[STORE_MEMBER] = "member",
+	[STORE_CHANGE] = "change",
+	[STORE_RECEIPT] = "receipt",
+	[STORE_STREAM] = "stream",
+	[STORE_BAN] = "ban",
 };
 
 const char *

@@ -32,6 +32,12 @@ enum store_table {
 	STORE_LOG,
 	STORE_PRESENCE,
 	STORE_RECOVERY,
+	STORE_DEDUPE,
+	STORE_MEMBER,
+	STORE_CHANGE,
+	STORE_RECEIPT,
+	STORE_STREAM,
+	STORE_BAN,
 	STORE__TABLES,
 };
 
@@ -177,8 +183,8 @@ void store_scan_end(struct store_scan *sc);
  * false is met again by the next call; place->done is set at the end.
  * 0 or -1.
  */
-typedef bool store_row_fn(const MDB_val *key, const MDB_val *val, void *arg);
+typedef bool store_raw_fn(const MDB_val *key, const MDB_val *val, void *arg);
 int store_walk(struct store_txn *t, enum store_table table,
-    struct store_place *place, unsigned max, store_row_fn *fn, void *arg);
+    struct store_place *place, unsigned max, store_raw_fn *fn, void *arg);
 
 #endif /* STORE_ENV_H */

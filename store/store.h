@@ -18,10 +18,17 @@
  *
  * Every value carries a version and a checksum over its key and itself.  A
  * value that fails its check is never given out: it is counted
- * (store_bad_values()) and, where one value was asked for, it is EBADMSG.
+ * (store_bad_values()), named in the log, and where one value was asked for
+ * it is EBADMSG.
+ *
+ * Every read is guarded: a page that is damaged, or that the disk does not
+ * give (SIGBUS), is EUCLEAN of that call, and named in the log once; pages
+ * and walks go on behind what cannot be read.  The guard covers the calls,
+ * not what a caller does with the text that they give: see store_guarded().
  *
  * Functions that return int: 0, or -1 with errno: ENOENT there is none,
- * EBADMSG the value is damaged, EIO and others the store cannot be read.
+ * EBADMSG the value is damaged, EUCLEAN its page is, EIO and others the
+ * store cannot be read.
  */
 
 #ifndef STORE_STORE_H
@@ -31,7 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_SCHEMA 1
+#define STORE_SCHEMA 2
 #define STORE_MAX_READERS 256
 /* the longest id and name that a key holds */
 #define STORE_MAX_NAME 240
@@ -41,10 +48,21 @@
 #define STORE_RECOVERY_ROOMS 256
 
 enum store_mode {
-	/* wait up to two seconds for the writer to have made it */
+	/*
+	 * wait up to two seconds for the writer to have made it, and as long
+	 * as a migration goes on
+	 */
 	STORE_READ,
-	/* make it if it is not there; one process only */
+	/*
+	 * make it if it is not there, swap a compacted copy in (compact.h),
+	 * migrate it from an older schema; one process only
+	 */
 	STORE_WRITE,
+	/* as it is, also of an older schema: for looking at it (check.h) */
+	STORE_LOOK,
+	/* the same, without a lock: nobody else uses it, and it may be on a
+	 * disk that cannot be written */
+	STORE_LOOK_OFFLINE,
 };
 
 /* One process's environment; opaque. */
@@ -63,6 +81,12 @@ struct store_text {
  * sentence (valid until the next call) and errno set.
  */
 struct store *store_open(enum store_mode mode, const char **why_r);
+/*
+ * The same in another directory than "db"; a descriptor's is
+ * "/proc/self/fd/N".
+ */
+struct store *store_open_dir(const char *dir, enum store_mode mode,
+    const char **why_r);
 void store_close(struct store **s);
 
 /* What the library underneath calls itself. */
@@ -77,16 +101,49 @@ void store_snapshot_end(struct store_txn **t);
 /* The first position of the ring that the snapshot does not cover. */
 uint64_t store_pos(const struct store_txn *t);
 
+/*
+ * A reader of its own for a helper thread: one snapshot at a time each, of
+ * the same environment, with the same reading calls and the same
+ * store_snapshot_end().  At most STORE_MAX_READERS of all processes.  To be
+ * freed before store_close(), by any thread, without a snapshot.
+ */
+struct store_reader;
+
+/* NULL with errno ENOMEM. */
+struct store_reader *store_reader_new(struct store *s);
+void store_reader_free(struct store_reader **r);
+/* NULL with errno. */
+struct store_txn *store_reader_snapshot(struct store_reader *r);
+
+/*
+ * Run 'fn' so that a page which cannot be read does not end the process: 0,
+ * or -1 with EUCLEAN when it was left in the middle.  For copying text out
+ * of a snapshot; it may hold no lock and allocate nothing.
+ */
+int store_guarded(struct store_txn *t, void (*fn)(void *arg), void *arg);
+
 /* How many values failed their check since store_open(). */
 uint64_t store_bad_values(const struct store *s);
+/* How many reads met a damaged page since store_open(). */
+uint64_t store_bad_pages(const struct store *s);
 
 /* --- sessions and users ------------------------------------------------ */
+
+/* What retention has removed from the front of a room; 0: nothing. */
+struct store_floor {
+	/* the last seq, and the time of its message */
+	uint64_t seq;
+	uint64_t ms;
+	/* the greatest revision whose change is gone */
+	uint64_t revision;
+};
 
 struct store_room {
 	uint64_t room;
 	struct store_text workspace;
 	struct store_text session;
 	uint64_t created_ms;
+	struct store_floor floor;
 };
 
 struct store_user {
@@ -122,6 +179,11 @@ struct store_message {
 	uint64_t user;
 	/* enum record_type */
 	unsigned type;
+	/* of the last edit or deletion; 0: it is as it was sent */
+	uint64_t revision;
+	uint64_t edited_ms;
+	/* a tombstone: who, when and the id, but no body */
+	bool deleted;
 	struct store_text id;
 	/* the inside of the JSON object, as in the record */
 	struct store_text body;
@@ -142,7 +204,8 @@ struct store_query {
  * One page of a room's messages into 'm', which holds q->count.  They are
  * ascending by seq, whichever way they were looked for.  *more_r tells
  * whether there are further ones in the direction of the query.  An empty
- * page is a success.
+ * page is a success.  Tombstones are in it; messages that cannot be read
+ * are not.
  */
 int store_page(struct store_txn *t, const struct store_query *q,
     struct store_message *m, unsigned *n_r, bool *more_r);
@@ -150,7 +213,10 @@ int store_page(struct store_txn *t, const struct store_query *q,
 int store_message_get(struct store_txn *t, uint64_t room, uint64_t seq,
     struct store_message *m_r);
 
-/* The newest seq of a room; 0 when it has no message (or is unknown). */
+/*
+ * The newest seq that was given in a room, whether or not its message is
+ * still there; 0 when it never had one (or is unknown).
+ */
 int store_last_seq(struct store_txn *t, uint64_t room, uint64_t *seq_r);
 
 /* What is known of a stored event by its position in the ring. */

@@ -276,7 +276,7 @@ store_scan_end(struct store_scan *sc)
 
 int
 store_walk(struct store_txn *t, enum store_table table,
-    struct store_place *place, unsigned max, store_row_fn *fn, void *arg)
+    struct store_place *place, unsigned max, store_raw_fn *fn, void *arg)
 {
 	struct store_scan sc;
 	struct store_key k;

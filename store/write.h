@@ -20,6 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/types.h>
+
+#include "store/rows.h"
 #include "store/store.h"
 
 /* --- transactions ------------------------------------------------------ */
@@ -35,6 +38,23 @@ int store_commit(struct store_txn **t);
 void store_abort(struct store_txn **t);
 /* The error that sticks, 0 if there is none. */
 int store_error(const struct store_txn *t);
+
+/*
+ * What the last EUCLEAN was about; it is not forgotten with the
+ * transaction.  With a room, only what concerns that room cannot be
+ * written, and a batch without it goes through.
+ */
+struct store_damage {
+	/* name of the table */
+	const char *table;
+	/* the room whose rows were touched; 0: not a room's */
+	uint64_t room;
+	/* number of the page; 0: not known */
+	uint64_t page;
+};
+
+/* false: there was none since the last call. */
+bool store_take_damage(struct store *s, struct store_damage *d_r);
 
 /*
  * Bring everything that the file holds to the disk: what a predecessor
@@ -96,6 +116,71 @@ void store_user_update(struct store_txn *t, const struct store_user *user);
 void store_message_add(struct store_txn *t, const struct store_message *m,
     const uint64_t id_hash[2]);
 
+/*
+ * Replace a message's body, or leave its tombstone, with the room's next
+ * revision; the change names 'gseq'.  'body' must not be the store's own.
+ * 0, or -1 with ENOENT (none, or a tombstone), EBADMSG, or the error that
+ * sticks.
+ */
+int store_message_edit(struct store_txn *t, uint64_t room, uint64_t seq,
+    struct store_text body, uint64_t time_ms, uint64_t gseq,
+    uint64_t *revision_r);
+int store_message_delete(struct store_txn *t, uint64_t room, uint64_t seq,
+    uint64_t time_ms, uint64_t gseq, uint64_t *revision_r);
+
+/*
+ * Somebody has read up to 'seq': with the room's next revision.  0, or -1
+ * with EALREADY (so far already: nothing is written) or the error that
+ * sticks.  That 'seq' exists is for the caller to see.
+ */
+int store_receipt_put(struct store_txn *t, uint64_t room, uint64_t user,
+    uint64_t seq, uint64_t time_ms, uint64_t gseq, uint64_t *revision_r);
+
+void store_member_put(struct store_txn *t, const struct store_member *m);
+void store_member_del(struct store_txn *t, uint64_t room, uint64_t user);
+
+/* Put or replace; a user id or message id that is no key: EINVAL. */
+void store_ban_put(struct store_txn *t, const struct store_ban *ban);
+void store_ban_del(struct store_txn *t, struct store_text user_id);
+void store_stream_put(struct store_txn *t, const struct store_stream *st);
+void store_stream_del(struct store_txn *t, uint64_t room, struct store_text id);
+
+/* --- retention --------------------------------------------------------- */
+
+/*
+ * Take messages from the front of a room: as long as the first one has a
+ * seq below 'below_seq' or a time before 'before_ms', and at most 'max' of
+ * them.  What belongs to them in 'log' and 'change' goes with them, the
+ * floor moves, and the ids of those with a time of at least 'keep_ids_ms'
+ * are put into 'dedupe' (under the first half of XXH3-128, as in 'log')
+ * and counted in the room's store_merged, all in this transaction.
+ */
+struct store_trim {
+	uint64_t room;
+	uint64_t below_seq;
+	uint64_t before_ms;
+	/* UINT64_MAX: keep no ids */
+	uint64_t keep_ids_ms;
+	unsigned max;
+
+	/* what it has done */
+	unsigned removed;
+	unsigned ids_kept;
+	/* the room's floor now */
+	struct store_floor floor;
+	/* the first one may go too: call again */
+	bool more;
+};
+
+/* 0, or -1 with the error that sticks; ENOENT: no such room. */
+int store_trim(struct store_txn *t, struct store_trim *trim);
+
+/* --- duplicates -------------------------------------------------------- */
+
+/* Put or replace: doing it again changes nothing. */
+void store_dedupe_put(struct store_txn *t, const struct store_dedupe *d);
+void store_merged_put(struct store_txn *t, const struct store_merged *m);
+
 /* Put or replace. */
 void store_presence_put(struct store_txn *t, const struct store_presence *p);
 /* ENOENT is not an error here. */
@@ -107,13 +192,6 @@ void store_presence_clear(struct store_txn *t);
 /* Sockets of one user in the room; of everybody (user 0). */
 int store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
     uint64_t *n_r);
-
-/* Where a walk through all rows of a table has come to; zero it to begin. */
-struct store_place {
-	uint8_t key[16 + STORE_MAX_NAME];
-	size_t len;
-	bool done;
-};
 
 /*
  * Go on from *place with at most 'max' rows; sets place->done behind the
@@ -130,6 +208,13 @@ void store_recovery_put(struct store_txn *t, struct store_text pid,
     const struct store_recovery *row);
 /* ENOENT is not an error here. */
 void store_recovery_del(struct store_txn *t, struct store_text pid);
+
+/*
+ * Go on from *place through at most 'max' rows of 'dedupe' and delete those
+ * of before 'before_ms', which the rooms' store_merged count no more.
+ */
+int store_dedupe_sweep(struct store_txn *t, struct store_place *place,
+    unsigned max, uint64_t before_ms, unsigned *removed_r);
 
 typedef bool store_recovery_fn(struct store_text pid,
     const struct store_recovery *row, void *arg);
@@ -148,7 +233,7 @@ int store_log_newest(struct store_txn *t, uint64_t room, store_log_fn *fn,
 
 /* --- how much there is ------------------------------------------------- */
 
-#define STORE_TABLES 7
+#define STORE_TABLES 13
 
 struct store_stat {
 	struct {
@@ -163,5 +248,38 @@ struct store_stat {
 };
 
 int store_stat(struct store *s, struct store_stat *stat_r);
+
+/*
+ * The file.  What is free in it is used again once no reader can see it any
+ * more; the file never shrinks by itself.
+ */
+struct store_space {
+	unsigned page_bytes;
+	/* its size, and how far pages have been given out */
+	uint64_t file_bytes;
+	uint64_t used_bytes;
+	/* of those: free */
+	uint64_t free_bytes;
+	/* free, but some reader may still look at it */
+	uint64_t held_bytes;
+	uint64_t last_txn;
+	/* the oldest snapshot of any process; last_txn if there is none */
+	uint64_t oldest_txn;
+};
+
+/* 0 or -1.  Its time grows with what is free: some 10 us a thousand pages. */
+int store_space(struct store *s, struct store_space *space_r);
+
+/* Somebody who holds a snapshot now. */
+struct store_holder {
+	pid_t pid;
+	uint64_t txn;
+	/* how many commits ago that was the newest */
+	uint64_t age;
+};
+
+typedef bool store_holder_fn(const struct store_holder *h, void *arg);
+/* All processes' snapshots, in no order: 0 or -1. */
+int store_holder_each(struct store *s, store_holder_fn *fn, void *arg);
 
 #endif /* STORE_WRITE_H */

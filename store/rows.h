@@ -1,0 +1,173 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * rows - what else is kept of a room and of users: changes, receipts,
+ * members, known ids, unfinished streams, bans.
+ *
+ * For reading; promises and errors as in store/store.h.
+ */
+
+#ifndef STORE_ROWS_H
+#define STORE_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+/* Where a walk through all rows of a table has come to; zero it to begin. */
+struct store_place {
+	uint8_t key[16 + STORE_MAX_NAME];
+	size_t len;
+	bool done;
+};
+
+/*
+ * Go on from *place with at most 'max' rooms, ascending by number; sets
+ * place->done behind the last one.  If 'fn' returns false, the walk stops
+ * before that row.
+ */
+int store_room_walk(struct store_txn *t, struct store_place *place,
+    unsigned max, store_room_fn *fn, void *arg);
+
+/* --- changes ----------------------------------------------------------- */
+
+enum store_change_kind {
+	STORE_CHANGE_EDIT = 1,
+	STORE_CHANGE_DELETE,
+	STORE_CHANGE_RECEIPT,
+};
+
+/*
+ * The latest change of a message or of a receipt: each has at most one row,
+ * under its newest revision.  Revisions of a room are given out without
+ * holes, from 1.
+ */
+struct store_change {
+	uint64_t room;
+	uint64_t revision;
+	enum store_change_kind kind;
+	/* of the message, or 0 */
+	uint64_t seq;
+	/* whose receipt, or 0 */
+	uint64_t user;
+	uint64_t gseq;
+	uint64_t time_ms;
+};
+
+typedef bool store_change_fn(const struct store_change *c, void *arg);
+/* Those with a revision of at least 'from', ascending. */
+int store_change_each(struct store_txn *t, uint64_t room, uint64_t from,
+    store_change_fn *fn, void *arg);
+/* The last revision that was given in a room; 0: none. */
+int store_last_revision(struct store_txn *t, uint64_t room,
+    uint64_t *revision_r);
+
+/* --- receipts and members ---------------------------------------------- */
+
+struct store_receipt {
+	uint64_t room;
+	uint64_t user;
+	/* has read up to here */
+	uint64_t seq;
+	uint64_t revision;
+	uint64_t time_ms;
+};
+
+typedef bool store_receipt_fn(const struct store_receipt *r, void *arg);
+int store_receipt_get(struct store_txn *t, uint64_t room, uint64_t user,
+    struct store_receipt *r_r);
+/* By user number. */
+int store_receipt_each(struct store_txn *t, uint64_t room, store_receipt_fn *fn,
+    void *arg);
+
+/* A right that was granted in the store. */
+struct store_member {
+	uint64_t room;
+	uint64_t user;
+	/* what it means is the chat's; at most 255 */
+	unsigned role;
+	uint64_t joined_ms;
+	/* sees messages from here on */
+	uint64_t from_seq;
+};
+
+typedef bool store_member_fn(const struct store_member *m, void *arg);
+int store_member_get(struct store_txn *t, uint64_t room, uint64_t user,
+    struct store_member *m_r);
+int store_member_each(struct store_txn *t, uint64_t room, store_member_fn *fn,
+    void *arg);
+
+/* --- duplicates -------------------------------------------------------- */
+
+/* A message id that is known without the message. */
+struct store_dedupe {
+	uint64_t room;
+	/* the first half of the id's XXH3-128, as in store_log */
+	uint64_t hash;
+	uint64_t seq;
+	uint64_t time_ms;
+	uint64_t user;
+	struct store_text id;
+};
+
+/* The newest row of this room with exactly this id; ENOENT: none. */
+int store_dedupe_find(struct store_txn *t, uint64_t room, uint64_t hash,
+    struct store_text id, struct store_dedupe *d_r);
+
+/*
+ * The ids of all messages of a room up to 'seq' (at position 'gseq') are in
+ * 'dedupe', or their window was over.
+ */
+struct store_merged {
+	uint64_t room;
+	uint64_t seq;
+	uint64_t gseq;
+	/* rows of the room, about */
+	uint64_t count;
+};
+
+/* ENOENT: nothing of the room is in 'dedupe'. */
+int store_merged_get(struct store_txn *t, uint64_t room,
+    struct store_merged *m_r);
+
+/* --- streams and bans -------------------------------------------------- */
+
+/* The text so far of a message that is still being written. */
+struct store_stream {
+	uint64_t room;
+	/* the message's, at most STORE_MAX_NAME bytes */
+	struct store_text id;
+	/* the agent's */
+	uint64_t user;
+	/* of the chunk that comes next */
+	uint64_t next;
+	uint64_t time_ms;
+	struct store_text text;
+};
+
+typedef bool store_stream_fn(const struct store_stream *st, void *arg);
+int store_stream_get(struct store_txn *t, uint64_t room, struct store_text id,
+    struct store_stream *st_r);
+/* As store_room_walk(), by room and id. */
+int store_stream_walk(struct store_txn *t, struct store_place *place,
+    unsigned max, store_stream_fn *fn, void *arg);
+
+struct store_ban {
+	struct store_text user_id;
+	/* UINT64_MAX: for ever */
+	uint64_t until_ms;
+	struct store_text reason;
+	/* the id of who banned */
+	struct store_text by;
+};
+
+typedef bool store_ban_fn(const struct store_ban *ban, void *arg);
+int store_ban_get(struct store_txn *t, struct store_text user_id,
+    struct store_ban *ban_r);
+int store_ban_walk(struct store_txn *t, struct store_place *place, unsigned max,
+    store_ban_fn *fn, void *arg);
+
+#endif /* STORE_ROWS_H */
