@@ -2,7 +2,7 @@
 // exact text and code, as an event and as an acknowledgement.
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
-import { Daemon, next, never, collect, until, sleep, join_, send }
+import { Daemon, TEXT, METADATA, next, never, collect, until, sleep, join_, send }
   from "./daemon.mjs";
 
 const d = new Daemon();
@@ -115,7 +115,7 @@ test("disconnect: the room hears who and why, within a second", async () => {
 test("send: each refusal has its text and code", async () => {
   const { a, b, s } = await pair();
   const quiet = never(b, "chat:message-received", 600);
-  const long = "x".repeat(10001);
+  const long = "x".repeat(TEXT + 1);
   const rows = [
     [undefined, "INVALID_PAYLOAD", "Invalid message content"],
     [{}, "INVALID_PAYLOAD", "Invalid message content"],
@@ -129,8 +129,8 @@ test("send: each refusal has its text and code", async () => {
     [{ message: { sessionId: s, content: "\ud800" } }, "INVALID_PAYLOAD", "Invalid message content"],
     [{ message: { sessionId: s, content: "" } }, "CONTENT_EMPTY", "Message content cannot be empty"],
     [{ message: { sessionId: s, content: " \t\u00a0\ufeff\n" } }, "CONTENT_EMPTY", "Message content cannot be empty"],
-    [{ message: { sessionId: s, content: long } }, "CONTENT_TOO_LONG", "Message content exceeds maximum length (10000 characters)"],
-    [{ message: { sessionId: s, content: "x", metadata: { x: "y".repeat(9000) } } }, "METADATA_TOO_LARGE", "Message metadata exceeds maximum size (8192 bytes)"],
+    [{ message: { sessionId: s, content: long } }, "CONTENT_TOO_LONG", `Message content exceeds maximum length (${TEXT} characters)`],
+    [{ message: { sessionId: s, content: "x", metadata: { x: "y".repeat(METADATA) } } }, "METADATA_TOO_LARGE", `Message metadata exceeds maximum size (${METADATA} bytes)`],
     [{ message: { sessionId: s, content: "x", type: "assistant" } }, "FORBIDDEN_TYPE", "Message type not allowed"],
     [{ message: { sessionId: s, content: "x", type: "system" } }, "FORBIDDEN_TYPE", "Message type not allowed"],
     [{ message: { sessionId: "elsewhere", content: "x" } }, "NOT_JOINED", "Not joined to this chat session"],
@@ -161,7 +161,7 @@ test("send: texts arrive as they were", async () => {
   const { a, b, s } = await pair();
   const texts = ["a < b && c > d", "vector<int>", "\u{1F600}\u{1F468}\u200d\u{1F469}",
     "שלום \u202eabc", "line\u2028sep\u2029", "\"quotes\" \\ back", "tab\tnl\n",
-    "x".repeat(10000), "\u{1F600}".repeat(5000), "zero\u200bwidth"];
+    "x".repeat(TEXT), "\u{1F600}".repeat(TEXT / 2), "zero\u200bwidth"];
   for (const text of texts) {
     const got = next(b, "chat:message-received");
     assert.ok((await send(a, s, text)).ok, text.slice(0, 20));

@@ -18,6 +18,10 @@ const CONFIGURATION = Object.fromEntries(
   (process.env.CHATD_TEST_OPTIONS ?? "").split(/\s+/).filter(Boolean)
     .map((o) => o.split(/=(.*)/s).slice(0, 2)));
 
+/** The most that a text and metadata may be in this configuration. */
+export const TEXT = Number(CONFIGURATION["limits.message_length"] ?? 10000);
+export const METADATA = Number(CONFIGURATION["limits.metadata_bytes"] ?? 8192);
+
 export { sleep };
 
 function freePort() {
