@@ -22,6 +22,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 ASAN = ("CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
         "CONFORMANCE=build-asan/chatd-conformance ")
+SMALL = ("CHATD_TEST_OPTIONS='ring.slots=64 ring.arena_bytes=64k "
+         "limits.event_bytes=8k limits.message_length=2000 "
+         "limits.metadata_bytes=4096' ")
 
 # name, command, seconds
 FIRST = [
@@ -51,6 +54,8 @@ COMPUTE = [
 ]
 WAIT = [
     ("system", "sh tests/system/system.sh", 600),
+    # the smallest rings, which wrap and fill all the time
+    ("system-small", SMALL + "sh tests/system/system.sh", 600),
     ("conformance", "sh tests/conformance/smoke.sh", 400),
     ("conformance-asan", ASAN + "sh tests/conformance/smoke.sh", 400),
     ("stock", "sh tests/clients/stock.sh", 600),
