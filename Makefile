@@ -54,7 +54,8 @@ LDLIBS = $(LDSAN) $(PKG_LIBS) -lm -pthread
 # A program is a list of objects drawn from one pool.
 LIB_DIRS := common shm proto store chat
 LIB_SRC := $(foreach d,$(LIB_DIRS),$(sort $(wildcard $(d)/*.c)))
-CHATD_SRC := $(sort $(wildcard master/*.c worker/*.c scribe/*.c))
+CHATD_SRC := $(sort $(wildcard master/*.c worker/*.c scribe/*.c \
+	clerk/*.c))
 CTL_SRC := $(sort $(wildcard chatctl/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 
@@ -103,7 +104,7 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/libchatd.a
 unit: $(UNIT_BIN)
 	@for t in $(UNIT_BIN); do $$t || exit 1; done
 
--include worker/worker.mk scribe/scribe.mk master/master.mk
+-include worker/worker.mk scribe/scribe.mk master/master.mk clerk/clerk.mk
 -include tests/tests.mk tests/bench/bench.mk tests/stress/stress.mk \
 	tests/conformance/conformance.mk tests/clients/clients.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk

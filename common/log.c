@@ -36,6 +36,7 @@ static const char *const role_names[] = {
 	[ROLE_MASTER] = "master",
 	[ROLE_WORKER] = "worker",
 	[ROLE_SCRIBE] = "scribe",
+	[ROLE_CLERK] = "clerk",
 };
 
 /* Set while there is one thread; then only read, but for the counters. */

@@ -12,8 +12,14 @@ enum role {
 	ROLE_MASTER,
 	ROLE_WORKER,
 	ROLE_SCRIBE,
+	/* one command of chatctl that reads the whole store; also started by
+	 * chatctl itself, without a daemon */
+	ROLE_CLERK,
 	ROLE__MAX,
 };
+
+/* Where the binary finds which role it is: "worker", "scribe", "clerk". */
+#define ROLE_ENV "CHATD_ROLE"
 
 /* The descriptor on which a child finds its connection to the master. */
 #define ROLE_IPC_FD 3
@@ -35,6 +41,7 @@ enum role {
 /* What each role does from its start to its exit; returns the exit status. */
 int worker_main(void);
 int scribe_main(void);
+int clerk_main(void);
 
 /* chatd -V: what the master cannot know, a name and a value each. */
 typedef void (*role_version_fn)(const char *what, const char *value, void *arg);

@@ -49,6 +49,12 @@ IPC(READER_STUCK,	"reader stuck",		IPC_FROM_CHILD)
 /* To a worker: chatctl asks for what only a worker can tell.
  * bytes: the request line (JSON); descriptor: chatctl's connection */
 IPC(CTL_REQUEST,	"ctl request",		IPC_FROM_MASTER)
+/* To a clerk, its first and only one but for STOP: what to do.  string
+ * command, u32 n, n strings: its arguments, u8 the store is a file or a
+ * directory without a daemon, u8 there is an output; descriptors: the data
+ * directory (or that store), chatctl's connection, the log target, the
+ * output if there is one */
+IPC(CLERK,		"clerk",		IPC_FROM_MASTER)
 /* End in good order; u32 milliseconds that are left.  The child exits 0. */
 IPC(STOP,		"stop",			IPC_FROM_MASTER)
 #undef IPC

@@ -44,6 +44,8 @@ struct asker {
 	struct control *control;
 	uint64_t id;
 	int fd;
+	/* the descriptor that came with the request, or -1 */
+	int file;
 	/* 'patience' ends it; it is for reading or writing, not for what we
 	 * do in between */
 	struct event *readable, *writable, *patience;
@@ -90,6 +92,8 @@ asker_free(struct asker *a)
 		event_free(a->patience);
 	if (a->fd != -1)
 		(void)close(a->fd);
+	if (a->file != -1)
+		(void)close(a->file);
 	sb_clear(&a->out);
 	free(a->line);
 	free(a);
@@ -215,6 +219,51 @@ asker_ask(struct asker *a, size_t len)
 	request_clear(&r);
 }
 
+/* Keep the first descriptor that an asker sends, and none beside it. */
+static void
+take_files(struct asker *a, struct msghdr *msg)
+{
+	struct cmsghdr *h;
+	size_t n;
+	int fd;
+
+	for (h = CMSG_FIRSTHDR(msg); h != NULL; h = CMSG_NXTHDR(msg, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(fd), sizeof(fd));
+			if (a->file == -1)
+				a->file = fd;
+			else
+				(void)close(fd);
+		}
+	}
+}
+
+/* More of the request; as recv(). */
+static ssize_t
+read_request(struct asker *a)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { a->line + a->linelen,
+		CONTROL_LINE_MAX - a->linelen };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+	ssize_t n;
+
+	/* what does not fit into 'control' the kernel closes */
+	n = recvmsg(a->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n != -1)
+		take_files(a, &msg);
+	return n;
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -229,8 +278,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 			(void)event_del(a->readable);
 		return;
 	}
-	n = recv(fd, a->line + a->linelen, CONTROL_LINE_MAX - a->linelen,
-	    MSG_DONTWAIT);
+	n = read_request(a);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -295,6 +343,7 @@ asker_new(struct control *c, int fd)
 	a->control = c;
 	a->id = ++c->ids;
 	a->fd = fd;
+	a->file = -1;
 	sb_init(&a->out);
 	TAILQ_INSERT_TAIL(&c->askers, a, link);
 	c->naskers++;
@@ -471,6 +520,17 @@ control_failed(struct control *c, uint64_t id, const char *fmt, ...)
 	(void)vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	asker_end(a, why);
+}
+
+int
+control_take_file(struct control *c, uint64_t id)
+{
+	struct asker *a = find(c, id);
+	int fd = a == NULL ? -1 : a->file;
+
+	if (a != NULL)
+		a->file = -1;
+	return fd;
 }
 
 int

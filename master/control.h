@@ -7,7 +7,7 @@
  * One request a connection, one line of JSON each way and no line longer
  * than CONTROL_LINE_MAX from them:
  *
- *	{"v":1,"command":"status","args":[]}
+ *	{"v":1,"command":"status","args":[]}	and one descriptor, perhaps
  *	{"data":...}				none, one or many
  *	{"done":true,"ok":true}			the last one
  *	{"done":true,"ok":false,"error":"..."}
@@ -47,6 +47,12 @@ void control_data(struct control *c, uint64_t asker, const char *json,
 void control_done(struct control *c, uint64_t asker);
 void control_failed(struct control *c, uint64_t asker, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * The file whose descriptor came with the request; it belongs to the caller
+ * then.  -1: there is none (any more).
+ */
+int control_take_file(struct control *c, uint64_t asker);
 
 /*
  * Take the connection away from us and forget it; the descriptor belongs to

@@ -31,21 +31,28 @@
 #include "master/spawn.h"
 #include "master/version.h"
 
-#define ENV_ROLE "CHATD_ROLE"
-
 static int
 role_main(const char *role)
 {
-	bool worker = strcmp(role, "worker") == 0;
+	static const struct {
+		const char *name, *process;
+		int (*run)(void);
+	} roles[] = {
+		{ "worker", "chatd-worker", worker_main },
+		{ "scribe", "chatd-scribe", scribe_main },
+		{ "clerk", "chatd-clerk", clerk_main },
+	};
 
-	if (!worker && strcmp(role, "scribe") != 0) {
-		(void)fprintf(stderr, "chatd: " ENV_ROLE " is not for you\n");
-		return 2;
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		if (strcmp(role, roles[i].name) != 0)
+			continue;
+		(void)unsetenv(ROLE_ENV);
+		/* the executable's own name, /proc/self/exe, tells nothing */
+		(void)prctl(PR_SET_NAME, roles[i].process);
+		return roles[i].run();
 	}
-	(void)unsetenv(ENV_ROLE);
-	/* the executable's own name, /proc/self/exe, tells nothing */
-	(void)prctl(PR_SET_NAME, worker ? "chatd-worker" : "chatd-scribe");
-	return worker ? worker_main() : scribe_main();
+	(void)fprintf(stderr, "chatd: " ROLE_ENV " is not for you\n");
+	return 2;
 }
 
 static struct config *
@@ -91,7 +98,7 @@ check(const struct config *cfg)
 int
 main(int argc, char *argv[])
 {
-	const char *role = getenv(ENV_ROLE);
+	const char *role = getenv(ROLE_ENV);
 	struct options opt;
 	struct config *cfg;
 	int status = 0;

@@ -25,6 +25,7 @@
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "master/bundle.h"
+#include "master/clerk.h"
 #include "master/control.h"
 #include "master/deal.h"
 #include "master/detach.h"
@@ -104,6 +105,7 @@ master_stop(struct master *m)
 	listeners_free(&m->listeners);
 	control_close_listener(m->control);
 	reload_abort(m->reload);
+	clerk_stop(m->clerk);
 	supervise_stop(m->supervisor);
 }
 
@@ -352,6 +354,7 @@ start(struct master *m, const struct options *opt, struct config *cfg)
 	m->supervisor = supervisor_new(m);
 	m->deal = deal_new(m);
 	m->reload = reload_new(m);
+	m->clerk = clerk_new(m);
 	place_write_pid(&m->place);
 	(void)event_add(housekeeping, &second);
 	control_start(m->control);
@@ -364,6 +367,7 @@ start(struct master *m, const struct options *opt, struct config *cfg)
 static void
 finish(struct master *m)
 {
+	clerk_free(&m->clerk);
 	deal_free(&m->deal);
 	reload_free(&m->reload);
 	supervisor_free(&m->supervisor);

@@ -17,6 +17,7 @@
 #include "master/rights.h"
 #include "master/shared.h"
 
+struct clerk;
 struct control;
 struct hearing;
 struct deal;
@@ -67,6 +68,7 @@ struct master {
 	struct listeners *listeners;
 	struct reload *reload;
 	struct control *control;
+	struct clerk *clerk;
 	/* NULL while children write to our own stderr */
 	struct hearing *hearing;
 };

@@ -39,8 +39,9 @@ struct image {
 extern char **environ;
 
 static const char *const role_env[] = {
-	[ROLE_WORKER] = "CHATD_ROLE=worker",
-	[ROLE_SCRIBE] = "CHATD_ROLE=scribe",
+	[ROLE_WORKER] = ROLE_ENV "=worker",
+	[ROLE_SCRIBE] = ROLE_ENV "=scribe",
+	[ROLE_CLERK] = ROLE_ENV "=clerk",
 };
 
 /* /dev/null; what stands in the places that we keep for the children */
@@ -86,16 +87,11 @@ spawn_set_stderr(int fd)
 }
 
 static int
-image_init(struct image *im, enum role role, unsigned slot)
+image_init(struct image *im, enum role role, const char *title)
 {
 	size_t n = 0;
 
-	CHECK(role == ROLE_WORKER || role == ROLE_SCRIBE);
-	if (role == ROLE_WORKER)
-		(void)snprintf(im->title, sizeof(im->title), "chatd: worker %u",
-		    slot);
-	else
-		(void)snprintf(im->title, sizeof(im->title), "chatd: scribe");
+	(void)snprintf(im->title, sizeof(im->title), "chatd: %s", title);
 	im->argv[0] = im->title;
 	im->argv[1] = NULL;
 	(void)snprintf(im->role, sizeof(im->role), "%s", role_env[role]);
@@ -160,15 +156,15 @@ take_back(void)
 	errno = saved;
 }
 
-pid_t
-spawn_role(enum role role, unsigned slot, int ipc_fd, int lock_fd)
+static pid_t
+spawn(enum role role, const char *title, int ipc_fd, int lock_fd)
 {
 	struct image im;
 	sigset_t all, mask;
 	int saved;
 	long pid;
 
-	if (image_init(&im, role, slot) == -1)
+	if (image_init(&im, role, title) == -1)
 		return -1;
 	if (lay_out(ipc_fd, lock_fd) == -1) {
 		saved = errno;
@@ -191,4 +187,25 @@ spawn_role(enum role role, unsigned slot, int ipc_fd, int lock_fd)
 	free(im.envp);
 	errno = saved;
 	return (pid_t)pid;
+}
+
+pid_t
+spawn_role(enum role role, unsigned slot, int ipc_fd, int lock_fd)
+{
+	char title[32];
+
+	CHECK(role == ROLE_WORKER || role == ROLE_SCRIBE);
+	if (role == ROLE_SCRIBE)
+		return spawn(role, "scribe", ipc_fd, lock_fd);
+	(void)snprintf(title, sizeof(title), "worker %u", slot);
+	return spawn(role, title, ipc_fd, lock_fd);
+}
+
+pid_t
+spawn_clerk(const char *command, int ipc_fd)
+{
+	char title[32];
+
+	(void)snprintf(title, sizeof(title), "clerk %s", command);
+	return spawn(ROLE_CLERK, title, ipc_fd, -1);
 }

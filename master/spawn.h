@@ -39,4 +39,7 @@ void spawn_set_stderr(int fd);
  */
 pid_t spawn_role(enum role role, unsigned slot, int ipc_fd, int lock_fd);
 
+/* Start a clerk for that command, in the same way. */
+pid_t spawn_clerk(const char *command, int ipc_fd);
+
 #endif /* MASTER_SPAWN_H */

@@ -32,6 +32,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "master/child.h"
+#include "master/clerk.h"
 #include "master/deal.h"
 #include "master/master.h"
 #include "master/reload.h"
@@ -397,6 +398,8 @@ supervise_reap(struct supervisor *s)
 				break;
 		if (c != NULL)
 			child_died(s, c, status);
+		else
+			(void)clerk_reaped(s->master->clerk, pid, status);
 	}
 }
 
@@ -548,6 +551,7 @@ supervise_message(struct child *c, struct ipc_msg *msg)
 	case IPC_WORKER_DEAD:
 	case IPC_RETENTION:
 	case IPC_CTL_REQUEST:
+	case IPC_CLERK:
 	case IPC_STOP:
 	case IPC__MAX:
 		msg->bad = true;

@@ -13,6 +13,7 @@ store:   common
 master:  common shm
 bridge:  common shm
 scribe:  common shm store
+clerk:   common store
 worker:  common shm proto chat store
 chatctl: common
 '
@@ -27,13 +28,13 @@ hiredis/:        bridge/
 seccomp.h:       common/sandbox.c
 zlib.h:          proto/deflate.c
 stdatomic.h:     shm/ master/ scribe/ worker/
-sys/socket.h:    common/ shm/ master/ worker/ chatctl/ bridge/
+sys/socket.h:    common/ shm/ master/ worker/ clerk/ chatctl/ bridge/
 event2/:         common/ master/ worker/ scribe/ bridge/ chatctl/
 store/write.h:   store/ scribe/
 '
 
 includes() {	# prints "file:line header" for each #include
-	find common shm proto chat store worker scribe bridge master chatctl \
+	find common shm proto chat store worker scribe clerk bridge master chatctl \
 	    -name '*.[ch]' -exec grep -HnE '^[[:space:]]*#[[:space:]]*include' \
 	    {} + 2>/dev/null |
 	    sed -E 's/^([^:]+:[0-9]+):[^"<]*["<]([^">]+)[">].*/\1 \2/'

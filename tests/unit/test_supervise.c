@@ -32,6 +32,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "master/child.h"
+#include "master/clerk.h"
 #include "master/deal.h"
 #include "master/master.h"
 #include "master/reload.h"
@@ -183,6 +184,12 @@ child_main(const char *role)
 }
 
 /* --- the rest of the master ---------------------------------------------- */
+
+bool
+clerk_reaped(struct clerk *c, pid_t pid, int status)
+{
+	return false;
+}
 
 void
 deal_worker_ready(struct deal *d, unsigned slot)

@@ -1,0 +1,1 @@
+# clerk.mk - which objects of clerk/ the unit tests bring along
