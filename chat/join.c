@@ -16,6 +16,7 @@
 #include "chat/identity.h"
 #include "chat/render.h"
 #include "chat/resume.h"
+#include "common/fault.h"
 #include "common/log.h"
 
 #define EVENT_JOIN_SUCCESS "chat:join-session-success"
@@ -399,6 +400,7 @@ join_member(struct chat *chat, struct chat_socket *s, struct room *room,
 		room->last_seq = d->seq;
 	if ((m = room_member(room, s)) == NULL)
 		m = room_add(chat, room, s);
+	FAULT(JOIN_MEMBER);
 	m->joined_ms = d->time_ms;
 	(void)identity_allows(s->identity, room->workspace, room->session,
 	    &role);
@@ -498,6 +500,7 @@ join_own(struct chat *chat, struct chat_socket *s, struct pending *p,
 			    join_member(chat, s, room, p, d), CHAT_OK);
 		else
 			join_enter(chat, s, room, p, d);
+		FAULT(JOIN_TOLD);
 		if (d->outcome == CHAT_STORED)
 			tell_room(chat, room, d, s);
 		room_unref(chat, room);

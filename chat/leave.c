@@ -14,6 +14,7 @@
 #include "chat/replay.h"
 #include "chat/request.h"
 #include "chat/typing.h"
+#include "common/fault.h"
 
 #define EVENT_LEAVE_SUCCESS "chat:leave-session-success"
 #define EVENT_USER_LEFT "chat:user-left"
@@ -94,6 +95,7 @@ leave_publish(struct chat *chat, const struct leave *l)
 	ev.field[0] = l->socket_id;
 	ev.field[1] = l->user_id;
 	ev.field[2] = l->reason;
+	FAULT(LEAVE_PUBLISH);
 	chat->ops->publish(chat->ctx, NULL, 0, &ev);
 }
 
@@ -279,6 +281,7 @@ leave_deliver(struct chat *chat, const struct chat_delivery *d)
 	    (m = room_member(p->room, s)) != NULL) {
 		replay_stop(chat, m);
 		room_remove(chat, p->room, s);
+		FAULT(LEAVE_REMOVED);
 		chat_count(chat, CHAT_COUNT_LEAVES);
 	}
 	if ((room = room_find(chat, d->ev.room)) != NULL)

@@ -27,6 +27,7 @@
 
 #include "chat/identity.h"
 #include "chat/join.h"
+#include "common/fault.h"
 #include "common/log.h"
 
 /* how long the store may be unreadable until a client is told */
@@ -290,6 +291,7 @@ resume_verdict(struct chat *chat, struct chat_socket *s,
 		r->state = RESUME_OURS;
 		r->pos = d->gseq;
 		s->user = d->ev.user;
+		FAULT(RESUME_GRANTED);
 		socket_name(chat, s, r->socket_id, r->pid);
 		s->resumed = true;
 		chat->nresumed++;
@@ -376,6 +378,7 @@ resume_join(struct chat *chat, struct chat_socket *s, size_t i)
 		return;
 	}
 	r->njoins++;
+	FAULT(RESUME_JOIN);
 	join_publish(chat, s, &wish)->index = i;
 }
 
@@ -426,6 +429,7 @@ resume_joined(struct chat *chat, struct chat_socket *s, const struct pending *p,
 	}
 	if (r->njoins > 0)
 		return;
+	FAULT(RESUME_SEEK);
 	r->state = r->err == CHAT_OK ? RESUME_SEEKING : RESUME_REFUSED;
 	chat->ops->want_produce(chat->ctx, s->conn);
 }
@@ -508,6 +512,7 @@ resume_end(struct chat *chat, struct chat_socket *s)
 	resume_free(s);
 	for (i = s->njoined; i > 0; i--)
 		(void)job_add(chat, s, JOB_SYNC, s->joined[i - 1].room, true);
+	FAULT(RESUME_END);
 	chat_count(chat, CHAT_COUNT_RESUMED);
 	socket_connected(chat, s, true);
 }

@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "master/master.h"
 #include "master/spawn.h"
@@ -273,6 +274,7 @@ child_start(struct child *c, bool daemon_just_started)
 	child_set_state(c, TABLES_CHILD_STARTING);
 	log_debug("child started child=\"%s\" child_pid=%d incarnation=%u",
 	    child_name(c), (int)c->pid, (unsigned)c->incarnation);
+	FAULT(SPAWNED);
 	/* if that fails it is gone, and will be reaped */
 	(void)send_hello(c, daemon_just_started);
 	return 0;

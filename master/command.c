@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "master/child.h"
@@ -65,6 +66,7 @@ do_forward(struct master *m, uint64_t asker, const char *line, size_t len)
 	/* 'line' goes with the asker */
 	if ((fd = control_take(m->control, asker)) == -1)
 		return;
+	FAULT(CONTROL_FORWARD);
 	ipc_put_fd(msg, fd);
 	/* if the worker has just ended chatctl sees the end, as it would
 	 * have a moment later */

@@ -22,6 +22,7 @@
 #include <event2/event.h>
 
 #include "common/config.h"
+#include "common/fault.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/strbuf.h"
@@ -178,6 +179,7 @@ asker_end(struct asker *a, const char *error)
 		json_out_cstring(&o, error);
 	}
 	json_out_object_end(&o);
+	FAULT(CONTROL_END);
 	a->done = true;
 	if (o.failed) {
 		asker_free(a);
@@ -215,6 +217,7 @@ asker_ask(struct asker *a, size_t len)
 	}
 	log_debug("chatctl asks command=%s",
 	    log_text(r.command, strlen(r.command)));
+	FAULT(CONTROL_ASKED);
 	command_run(c->master, a->id, &r, a->line, len);
 	request_clear(&r);
 }

@@ -21,6 +21,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "master/child.h"
 #include "master/choose.h"
@@ -91,6 +92,7 @@ let_go(struct deal *d, uint32_t slot)
 {
 	if (d->fd[slot] != -1)
 		(void)close(d->fd[slot]);
+	FAULT(DEAL_CLOSED);
 	d->fd[slot] = -1;
 	client_release(d->pool, slot);
 }
@@ -254,12 +256,14 @@ take(struct deal *d, unsigned worker, const struct deal_client *dc,
 	slot = client_pass(d->pool, worker, w->incarnation);
 	/* deal_room() said so */
 	CHECK(slot >= 0 && h->nbatch < DEAL_BATCH);
+	FAULT(DEAL_SLOT_TAKEN);
 	c = client_at(tables_of(d), (uint32_t)slot);
 	c->flags = flags;
 	c->peer_family = p.family;
 	c->peer_port = p.port;
 	memcpy(c->peer, p.addr, sizeof(c->peer));
 	d->fd[slot] = dc->fd;
+	FAULT(DEAL_KEPT);
 	h->batch[h->nbatch].slot = (uint32_t)slot;
 	h->batch[h->nbatch].generation = c->generation;
 	h->nbatch++;
@@ -280,8 +284,10 @@ send_batch(struct deal *d, struct child *w, struct hand *h)
 		    (uint8_t)client_at(tables_of(d), h->batch[i].slot)->flags);
 		ipc_put_fd(msg, d->fd[h->batch[i].slot]);
 	}
+	FAULT(DEAL_BEFORE_SEND);
 	if (child_send(w, msg) == -1)
 		return -1;
+	FAULT(DEAL_AFTER_SEND);
 	for (unsigned i = 0; i < h->nbatch; i++) {
 		tail = (h->head + h->nwaiting) % WAITING_MAX;
 		h->waiting[tail] = h->batch[i];
@@ -398,6 +404,7 @@ on_bury(evutil_socket_t fd, short what, void *arg)
 		/* the worker may have had no time for it */
 		if (d->fd[slot] != -1)
 			(void)shutdown(d->fd[slot], SHUT_RDWR);
+		FAULT(DEAL_BURIED);
 		let_go(d, slot);
 	}
 	if (d->ndead > 0)
@@ -436,6 +443,7 @@ rescue(struct deal *d, unsigned slot, uint32_t incarnation)
 		c[slot].usable = false;
 		if (choose_worker(c, d->master->workers, &turn) == -1)
 			break;
+		FAULT(DEAL_RESCUE);
 		h->nbatch = 0;
 		for (; h->nwaiting > 0 && h->nbatch < DEAL_BATCH;
 		     h->nwaiting--) {

@@ -26,6 +26,7 @@
 #include <event2/event.h>
 
 #include "common/config.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "master/deal.h"
 #include "master/master.h"
@@ -503,6 +504,7 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 			log_error_errno("cannot accept");
 		pause_all(l, PAUSE_FILES);
 	}
+	FAULT(ACCEPTED);
 	if (n > 0)
 		deal_clients(l->master->deal, batch, n);
 }

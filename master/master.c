@@ -21,6 +21,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/role.h"
 #include "common/sandbox.h"
@@ -130,6 +131,7 @@ master_give_up(struct master *m, const char *fmt, ...)
 void
 master_children_gone(struct master *m)
 {
+	FAULT(STOPPED);
 	m->ended = true;
 	(void)event_base_loopbreak(m->base);
 }

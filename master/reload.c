@@ -17,6 +17,7 @@
 #include <event2/event.h>
 
 #include "common/config.h"
+#include "common/fault.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "master/bundle.h"
@@ -264,6 +265,7 @@ send_prepare(struct reload *r, struct child *c)
 	ipc_put_fd(msg, r->next_fd);
 	if (bundle)
 		ipc_put_fd(msg, r->next_bundle_fd);
+	FAULT(RELOAD_PREPARE);
 	/* one that has just ended is not waited for */
 	r->waiting[c->slot] = child_send(c, msg) == 0;
 }
@@ -279,6 +281,7 @@ send_switch(struct reload *r, bool on)
 	for (c = NULL; (c = supervise_next(s, c)) != NULL;) {
 		if (!child_serves(c))
 			continue;
+		FAULT(RELOAD_SWITCH);
 		msg = child_message(IPC_CONFIG_SWITCH);
 		ipc_put_u64(msg, r->serial);
 		ipc_put_u8(msg, on);
@@ -301,6 +304,7 @@ finish(struct reload *r)
 {
 	struct master *m = r->master;
 
+	FAULT(RELOAD_DONE);
 	control_data(m->control, r->asker, r->changes.p, r->changes.len);
 	control_done(m->control, r->asker);
 	clear(r);
@@ -321,9 +325,11 @@ switch_over(struct reload *r)
 	bool log_changes =
 	    r->next_log_fd != -1 || old->log_format != r->next->log_format;
 
+	FAULT(RELOAD_PREPARED);
 	(void)config_diff(old, r->next, log_difference, NULL);
 	config_warnings(r->next, log_warning, NULL);
 	send_switch(r, true);
+	FAULT(RELOAD_SWITCHED);
 	m->cfg = r->next;
 	r->next = NULL;
 	config_free(&old);

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 
 /* the third place that we keep: stderr of the children, if it is not ours */
@@ -128,6 +129,7 @@ become(const struct image *im, const sigset_t *mask)
 	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
 		(void)signal(defaults[i], SIG_DFL);
 	(void)sigprocmask(SIG_SETMASK, mask, NULL);
+	FAULT(SPAWN_CHILD);
 	(void)execve(PATH_SELF, im->argv, im->envp);
 	_exit(127);
 }

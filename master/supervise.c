@@ -30,6 +30,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "master/child.h"
 #include "master/clerk.h"
@@ -155,6 +156,7 @@ equip_worker(struct child *c)
 	log = ring_arena_take(sh->log, c->slot, c->incarnation);
 	if (log == -1)
 		return -1;
+	FAULT(EQUIP_HALF);
 	live = ring_arena_take(sh->live, c->slot, c->incarnation);
 	if (live == -1) {
 		(void)ring_worker_dead(sh->log, c->slot, (unsigned)log);
@@ -197,8 +199,10 @@ start(struct child *c)
 		    errno == EAGAIN ? ARENA_WAIT_MS : BACKOFF_MAX_WORKED_MS);
 		return;
 	}
+	FAULT(EQUIPPED);
 	count_restart(c);
 	if (child_start(c, !s->scribe_worked) == 0) {
+		FAULT(HELLO_SENT);
 		reload_child_started(c->master->reload, c);
 		return;
 	}
@@ -229,6 +233,7 @@ child_ready(struct child *c)
 		return;
 	child_set_state(c, TABLES_CHILD_READY);
 	c->ready_ms = clock_mono_ms();
+	FAULT(MASTER_READY);
 	log_info("child ready child=\"%s\" child_pid=%d incarnation=%u",
 	    child_name(c), (int)c->pid, (unsigned)c->incarnation);
 	if (c->role == ROLE_SCRIBE && !s->scribe_worked) {
@@ -257,10 +262,13 @@ bury_worker(struct supervisor *s, struct child *c)
 	uint64_t pos;
 
 	pos = ring_worker_dead(sh->log, c->slot, c->log_arena);
+	FAULT(BURY_RING);
 	(void)ring_worker_dead(sh->live, c->slot, c->live_arena);
 	users_clear_column(sh->tables, c->slot);
+	FAULT(BURY_USERS);
 	counter_row_dead(sh->tables, c->slot);
 	deal_worker_dead(s->master->deal, c->slot, c->incarnation);
+	FAULT(BURY_CLIENTS);
 	/* a scribe that starts later finds out by itself who is missing */
 	if (scribe->pid == 0)
 		return;
@@ -278,6 +286,7 @@ bury_scribe(struct supervisor *s)
 	struct tables_store *store = &sh->tables->state->store;
 
 	ring_scribe_dead(sh->log);
+	FAULT(BURY_SCRIBE);
 	counter_row_dead(sh->tables, COUNTER_SCRIBE);
 	if (!burst_add(&s->scribe_deaths, clock_mono_ms()) || !s->worked)
 		return;
@@ -379,6 +388,7 @@ child_died(struct supervisor *s, struct child *c, int status)
 	child_set_state(c,
 	    s->step == STOP_NOT || still_needed(s, c) ? TABLES_CHILD_DEAD
 						      : TABLES_CHILD_NONE);
+	FAULT(BURY_KICK);
 	/* it may have taken somebody's wake-up with it */
 	wake_kick_all(s->master->shared.wake);
 	reload_child_gone(s->master->reload, c);
@@ -393,6 +403,7 @@ supervise_reap(struct supervisor *s)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		FAULT(MASTER_REAPED);
 		for (c = NULL; (c = supervise_next(s, c)) != NULL;)
 			if (c->pid == pid)
 				break;
@@ -449,6 +460,7 @@ begin_step(struct supervisor *s, enum stop_step step)
 			continue;
 		child_set_state(c, TABLES_CHILD_STOPPING);
 		(void)child_send(c, msg);
+		FAULT(STOP_STEP);
 	}
 	(void)evtimer_add(s->deadline, &tv);
 	step_done(s);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 
 /* waiting for the disk, before senders are told */
@@ -135,6 +136,7 @@ begin_log(struct commit *c, const uint8_t id[16], uint64_t base)
 	store_presence_clear(t);
 	store_ring_put(t, &c->ring);
 	store_run_put(t, &run);
+	FAULT(BEGIN_LOG);
 	return store_commit(&t);
 }
 
@@ -152,6 +154,7 @@ commit_resume(struct commit *c, const uint8_t log_id[16], uint64_t base,
 	if (store_sync(c->store) == -1 ||
 	    (t = store_snapshot(c->store)) == NULL)
 		return -1;
+	FAULT(SCRIBE_SYNCED);
 	memset(&c->ring, 0, sizeof(c->ring));
 	if (store_ring_get(t, &c->ring) == -1)
 		err = errno;
@@ -175,6 +178,7 @@ commit_resume(struct commit *c, const uint8_t log_id[16], uint64_t base,
 	/* pos > durable: killed between commit and telling.  durable > pos:
 	 * what was decided last changed nothing. */
 	c->next = c->ring.pos > durable ? c->ring.pos : durable;
+	FAULT(SCRIBE_RESUME);
 	if (c->next > durable)
 		c->log.durable(c->log.ctx, durable, c->next);
 	return 0;
@@ -195,6 +199,7 @@ failed(struct commit *c, int err, uint64_t *again_ns_r)
 	uint64_t now = clock_mono_ns();
 
 	c->failures++;
+	FAULT(SCRIBE_FAILED);
 	c->err = errno = err;
 	if (needs_new_process(err)) {
 		log_error_errno("the store cannot be used by this process");
@@ -250,9 +255,12 @@ fill(struct commit *c, unsigned max)
 		    &len, &ix);
 		if (rc == RING_EMPTY)
 			break;
+		FAULT(SCRIBE_FETCHED);
 		sequence_decide(c->seq, n, rc == RING_OK ? c->buf : NULL, len,
 		    &ix);
+		FAULT(SCRIBE_DECIDED);
 		c->log.decide(c->log.ctx, n, &ix);
+		FAULT(MID_BATCH);
 		bytes += len;
 		n++;
 	}
@@ -270,6 +278,7 @@ publish(struct commit *c, uint64_t n, bool committed)
 	c->batch.committed = committed;
 	if (n > from)
 		c->log.durable(c->log.ctx, from, n);
+	FAULT(SCRIBE_DONE);
 	if (c->done != NULL)
 		c->done(c->arg, &c->batch);
 }
@@ -283,8 +292,10 @@ write_out(struct commit *c, struct store_txn **t, uint64_t n)
 
 	ring.pos = n;
 	store_ring_put(*t, &ring);
+	FAULT(BEFORE_COMMIT);
 	if (store_commit(t) == -1)
 		return errno;
+	FAULT(AFTER_COMMIT);
 	c->ring = ring;
 	c->batch.commit_ns = clock_mono_ns() - begin_ns;
 	return 0;

@@ -11,6 +11,7 @@
 #include <poll.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "scribe/scribe.h"
 
@@ -129,8 +130,10 @@ scribe_loop(struct scribe *s)
 		scribe_on_master(s);
 		if (rc == COMMIT_WORKED)
 			continue;
-		if (may_stop(s, rc, orphans, now))
+		if (may_stop(s, rc, orphans, now)) {
+			FAULT(SCRIBE_STOP);
 			return 0;
+		}
 		space = ring_space_wanted(s->ring);
 		sleep_until(s, rc, orphans || space,
 		    next_time(s, rc, again_ns, orphans || space, now));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/role.h"
 #include "common/sandbox.h"
@@ -45,6 +46,7 @@ open_store(struct scribe *s)
 
 	if ((s->store = store_open(STORE_WRITE, &why)) == NULL)
 		fatalx("%s", why);
+	FAULT(SCRIBE_OPEN);
 	scribe_log_ring(&s->log, s->ring);
 	scribe_configure(s);
 	s->commit = commit_new(&s->log, s->store, s->seq, report_batch, s);

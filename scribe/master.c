@@ -6,6 +6,7 @@
  */
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/role.h"
 #include "scribe/scribe.h"
@@ -49,6 +50,7 @@ on_worker_dead(struct scribe *s)
 	log_debug("worker dead slot=%u incarnation=%u", slot, incarnation);
 	if (orphans_worker_dead(s->orphans, incarnation, pos) == -1)
 		fatal("memory for a scribe");
+	FAULT(ORPHANS_TOLD);
 	/* its reader, if it was reading, keeps pages from being reused */
 	(void)store_reader_check(s->store);
 }

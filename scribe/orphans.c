@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "shm/record.h"
 
@@ -188,6 +189,7 @@ walk_row(const struct store_presence *p, void *arg)
 		w->o->full = true;
 		return false;
 	}
+	FAULT(ORPHANS_LEAVE);
 	w->o->count += fate == FATE_LEAVES;
 	return true;
 }

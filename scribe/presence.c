@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "scribe/sequence_impl.h"
 
@@ -70,6 +71,7 @@ find_room(struct sequence *q, const struct sequence_event *ev)
 		return NULL;
 	row.room = q->next.room++;
 	store_room_add(q->t, &row);
+	FAULT(SEQ_ROOM);
 	store_next_put(q->t, &q->next);
 	q->dirty = true;
 	return rooms_create(q->rooms, row.room);
@@ -111,6 +113,7 @@ find_user(struct sequence *q, const struct sequence_event *ev, uint64_t *user_r)
 		return -1;
 	row.user = *user_r = q->next.user++;
 	store_user_add(q->t, &row);
+	FAULT(SEQ_USER);
 	store_next_put(q->t, &q->next);
 	q->dirty = true;
 	return 0;
@@ -175,6 +178,7 @@ put_member(struct sequence *q, const struct sequence_event *ev,
 	p.activity_ms = sequence_time(q, room);
 	p.joined_ms = again ? old.joined_ms : p.activity_ms;
 	store_presence_put(q->t, &p);
+	FAULT(SEQ_JOINED);
 	q->dirty = true;
 	q->counts.joins += !again;
 	ev->ix->time_ms = p.activity_ms;
@@ -296,6 +300,7 @@ remove_member(struct sequence *q, const struct sequence_leave *l, bool whole)
 		pid = keep(&kept, row.pid);
 	}
 	store_presence_del(q->t, l->room, l->user, socket);
+	FAULT(SEQ_LEFT);
 	return whole && pid.len > 0 ? recovery_leave(q, pid, l) : 0;
 }
 
@@ -366,6 +371,7 @@ presence_update(struct sequence *q, const struct sequence_event *ev)
 	row.activity_ms = sequence_time(q, room);
 	row.gseq = ev->gseq;
 	store_presence_put(q->t, &row);
+	FAULT(SEQ_STATUS);
 	q->dirty = true;
 	ev->ix->seq = room->now.last_seq;
 	ev->ix->time_ms = row.activity_ms;

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "scribe/sequence_impl.h"
 
@@ -310,6 +311,7 @@ recovery_resume(struct sequence *q, const struct sequence_event *ev)
 	if (row_is_of(q, &owner))
 		return RING_STORED;
 	row_give(q, &owner);
+	FAULT(SEQ_RESUMED);
 	for (i = 0; i < q->row.nrooms; i++)
 		q->row.room[i].present = false;
 	q->row.lost_ms = 0;

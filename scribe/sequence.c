@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "scribe/sequence_impl.h"
 
@@ -218,6 +219,7 @@ store_new(struct sequence *q, const struct sequence_event *ev,
 	};
 
 	store_message_add(q->t, &m, ev->h->id_hash);
+	FAULT(SEQ_MESSAGE);
 	if (q->limits.dedupe_window_ms == 0)
 		rooms_drop_ids(q->rooms, room);
 	else if (rooms_add_id(q->rooms, room, ev->h->id_hash[0], m.seq) == -1)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 
 /* What one slice found. */
@@ -55,6 +56,7 @@ slice(struct sweep *sw, struct slice *sl)
 
 		store_recovery_del(t, pid);
 	}
+	FAULT(SWEEP);
 	if (rc == 0 && sl->n > 0)
 		return store_commit(&t);
 	err = errno;

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 
 /* one message at a time; too large for a stack */
@@ -109,6 +110,7 @@ hello_ring(struct child *c, struct segment *seg, unsigned arena)
 
 	if ((r = ring_attach(seg->mem, seg->size, c->wake, &why)) == NULL)
 		fatalx("ring: %s", why);
+	FAULT(CHILD_ATTACHED);
 	ring_producer_init(r, arena);
 	if (ring_protect(r, arena) == -1)
 		fatal("protect a ring");
@@ -124,6 +126,7 @@ child_hello(struct child *c, enum role role)
 
 	hello_clear(c);
 	hello_receive(c, role);
+	FAULT(CHILD_HELLO);
 	hello_numbers(c, arenas);
 	ninboxes = ipc_get_u32(&hello);
 	bundle = ipc_get_u8(&hello) == 1;
@@ -180,6 +183,7 @@ child_ready(struct child *c)
 {
 	static struct ipc_msg m;
 
+	FAULT(CHILD_READY);
 	ipc_begin(&m, IPC_READY);
 	child_send(c, &m);
 }
@@ -200,6 +204,7 @@ on_config_prepare(struct child *c, struct ipc_msg *m)
 		c->next_cfg = config_from_fd(fd);
 		close(fd);
 	}
+	FAULT(CHILD_PREPARED);
 	c->next_serial = serial;
 	ipc_begin(&out, IPC_CONFIG_PREPARED);
 	ipc_put_u64(&out, serial);
@@ -233,6 +238,7 @@ on_config_switch(struct child *c, struct ipc_msg *m)
 	if (c->configure != NULL)
 		c->configure(c->arg);
 	config_free(&old);
+	FAULT(CHILD_SWITCHED);
 	ipc_begin(&out, IPC_CONFIG_SWITCHED);
 	ipc_put_u64(&out, serial);
 	child_send(c, &out);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "shm/tables.h"
 
@@ -213,6 +214,7 @@ client_mark_closed(const struct tables *t, uint32_t slot)
 
 	CHECK(state_in(word) == CLIENT_PASSED || state_in(word) == CLIENT_OPEN);
 	CHECK(change(c, &word, in_state(word, CLIENT_CLOSED)));
+	FAULT(CLIENT_CLOSED);
 	atomic_fetch_or_explicit(&t->closed[slot / 64],
 	    UINT64_C(1) << (slot % 64), memory_order_release);
 }

@@ -29,6 +29,7 @@
 
 #include <xxhash.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "shm/atomic.h"
 #include "shm/gcra.h"
@@ -271,6 +272,7 @@ user_connect(struct tables *t, struct user_ref *u, unsigned slot,
 			return -1;
 		}
 		count_add(t, slot, row, 1);
+		FAULT(USER_COUNTED);
 		/* pairs with the fences of the other workers and free_row() */
 		atomic_thread_fence(memory_order_seq_cst);
 		if (atomic_load_explicit(key_at(t, row),
@@ -297,6 +299,7 @@ user_disconnect(struct tables *t, const struct user_ref *u, unsigned slot,
 {
 	CHECK(slot < TABLES_WORKERS && u->row < t->geometry.users);
 	touch(t, u->row, now_ns);
+	FAULT(USER_LEFT);
 	count_add(t, slot, u->row, -1);
 }
 
@@ -388,6 +391,7 @@ free_row(struct tables *t, uint32_t row, uint64_t key, uint64_t now_ns)
 	enum user_rate kind;
 
 	atomic_store_explicit(k, key | DELETING, memory_order_release);
+	FAULT(USER_DELETING);
 	/* pairs with the fence in user_connect() */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!row_idle(t, row, now_ns)) {

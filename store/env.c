@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 
 #define STORE_DIR "db"
@@ -324,6 +325,8 @@ store_sync(struct store *s)
 {
 	int rc;
 
+	if (FAULT_ERROR(STORE_SYNC))
+		return -1;
 	if ((rc = mdb_env_sync(s->env, 1)) != MDB_SUCCESS) {
 		errno = store_errno(rc);
 		return -1;

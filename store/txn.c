@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "store/env.h"
 
@@ -35,6 +36,8 @@ store_snapshot(struct store *s)
 	int rc;
 
 	CHECK(t->txn == NULL);
+	if (FAULT_ERROR(STORE_SNAPSHOT))
+		return NULL;
 	if ((rc = reader_renew(s)) != MDB_SUCCESS) {
 		errno = store_errno(rc);
 		return NULL;
@@ -52,6 +55,7 @@ store_snapshot_end(struct store_txn **t)
 	if (*t == NULL)
 		return;
 	CHECK(!(*t)->writes);
+	FAULT(STORE_SNAPSHOT_END);
 	mdb_txn_reset((*t)->txn);
 	(*t)->txn = NULL;
 	*t = NULL;
@@ -72,6 +76,8 @@ store_begin(struct store *s)
 	int rc;
 
 	CHECK(s->mode == STORE_WRITE && t->txn == NULL);
+	if (FAULT_ERROR(STORE_BEGIN))
+		return NULL;
 	if ((rc = mdb_txn_begin(s->env, NULL, 0, &t->txn)) != MDB_SUCCESS) {
 		t->txn = NULL;
 		errno = store_errno(rc);
@@ -92,6 +98,8 @@ store_commit(struct store_txn **t)
 	/* LMDB frees the transaction whether it can commit it or not */
 	w->txn = NULL;
 	*t = NULL;
+	if (w->err == 0 && FAULT_ERROR(STORE_COMMIT))
+		w->err = errno;
 	if (w->err != 0)
 		mdb_txn_abort(txn);
 	else
@@ -160,6 +168,8 @@ store_get(struct store_txn *t, enum store_table table,
 		errno = t->err;
 		return -1;
 	}
+	if (FAULT_ERROR(STORE_GET))
+		return read_failed(t, errno);
 	if ((rc = mdb_get(t->txn, t->s->dbi[table], &k, val_r)) != 0)
 		return read_failed(t, rc);
 	return 0;
@@ -175,6 +185,8 @@ store_put_begin(struct store_txn *t, enum store_table table,
 
 	CHECK(t->writes);
 	memset(put, 0, sizeof(*put));
+	if (FAULT_ERROR(STORE_PUT))
+		store_fail(t, errno);
 	if (t->err == 0)
 		store_fail(t,
 		    store_errno(
@@ -197,6 +209,7 @@ store_put_end(struct store_put *put)
 	if (put->f.bad)
 		return;
 	CHECK(put->f.left == 0);
+	FAULT(STORE_PUT_END);
 	store_value_seal(put->key, put->value, put->len, put->kind);
 }
 
@@ -250,6 +263,8 @@ store_scan_next(struct store_scan *sc)
 {
 	int rc;
 
+	if (FAULT_ERROR(STORE_SCAN))
+		return read_failed(sc->t, errno);
 	if (!sc->started)
 		rc = scan_first(sc);
 	else

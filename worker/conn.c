@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "proto/ws.h"
 #include "proto/http.h"
@@ -120,6 +121,7 @@ conn_open(struct worker *w, int fd, uint32_t slot, uint32_t generation,
 		close(fd);
 		return;
 	}
+	FAULT(CLIENT_OPEN);
 	c = conn_new(w, cl, fd, slot, generation);
 	c->refusal = (uint8_t)refusal;
 	cl->opened_ms = w->now_ms;
@@ -176,6 +178,7 @@ conn_drop(struct conn *c, enum counter count, const char *reason)
 		counter_add(w->tables, w->slot, count, 1);
 	counter_add(w->tables, w->slot, COUNTER_CLOSED, 1);
 	conn_tell_session(c, count, reason);
+	FAULT(CONN_DROP);
 	exchange_free(&c->exchange);
 	conn_unpause(c);
 	wheel_clear(&c->timer);
@@ -464,6 +467,7 @@ conn_on_readable(struct conn *c)
 		conn_drop(c, COUNTER_CLOSED_PEER, "transport close");
 		return;
 	}
+	FAULT(CONN_READ);
 	WORKER_COUNT(w, READS, 1);
 	WORKER_COUNT(w, BYTES_IN, (uint64_t)n);
 	cl->in_off += (uint64_t)n;

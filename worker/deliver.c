@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "worker/worker.h"
 
@@ -64,6 +65,7 @@ deliver_own(struct worker *w, const struct record *rec, struct chat_delivery *d)
 		return;
 	if (!publisher_settle(w->publisher, rec->request, &who))
 		return;
+	FAULT(DELIVER_OWN);
 	hist_add(w->tables, w->slot, HIST_DURABLE,
 	    (clock_mono_ns() - rec->received_ns) / 1000);
 	if ((d->socket = waiting_socket(w, &who)) != NULL)
@@ -103,7 +105,9 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 		d.ev.room = ix->room;
 		d.ev.user = ix->user;
 	}
+	FAULT(DELIVER_HALF);
 	chat_deliver(w->chat, &d);
+	FAULT(DELIVERED);
 	if (inspect_watches(w, d.ev.room))
 		inspect_deliver(w, &d);
 }
@@ -156,6 +160,7 @@ deliver_rejoin(struct worker *w)
 			    (unsigned long long)w->log_cursor);
 		}
 		w->log_active = false;
+		FAULT(REJOIN_EVICTED);
 		ring_join(w->log, w->slot, w->incarnation);
 		break;
 	case RING_ACTIVE:
@@ -164,7 +169,9 @@ deliver_rejoin(struct worker *w)
 		w->log_active = true;
 		if (w->chat != NULL && w->phase != WORKER_STARTING) {
 			WORKER_COUNT(w, RESYNCS, 1);
+			FAULT(REJOIN_ACTIVE);
 			chat_resync(w->chat, pos);
+			FAULT(REJOIN_RESYNCED);
 			publisher_again(w->publisher, pos);
 		}
 		break;
@@ -220,6 +227,7 @@ deliver_live(struct worker *w)
 		if (output_full(w))
 			output_flush(w);
 	}
+	FAULT(LIVE_DELIVERED);
 	ring_advance(w->live, w->slot, w->live_cursor);
 	return false;
 }
@@ -233,6 +241,7 @@ worker_deliver(struct worker *w)
 	if (!w->log_active || ring_state(w->log, w->slot) != RING_ACTIVE)
 		deliver_rejoin(w);
 	durable = w->log_active ? ring_limit(w->log, w->log_cursor) : 0;
+	FAULT(DELIVER_TURN);
 	more = deliver_live(w);
 	if (w->log_active && !more)
 		more = deliver_log(w, durable);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "shm/client.h"
 #include "worker/conn.h"
@@ -107,6 +108,7 @@ handoff_send(struct worker *w, const struct conn *c, unsigned to,
 	raw = c->client->raw;
 	c->client->raw = (struct chain){ 0 };
 	client_hand(w->tables, c->slot, to);
+	FAULT(CLIENT_HANDED);
 	if (send_message(w->child.outbox[to], c, buf, len) == -1) {
 		error = errno;
 		if (client_take_back(w->tables, c->slot, c->generation, w->slot,
@@ -118,6 +120,7 @@ handoff_send(struct worker *w, const struct conn *c, unsigned to,
 		/* buried with the worker that was to get it: that it was not
 		 * sent makes no difference any more */
 	}
+	FAULT(HANDOFF_SENT);
 	chain_free(&w->io, &raw);
 	WORKER_COUNT(w, HANDOFFS, 1);
 	return HANDOFF_SENT;
@@ -152,6 +155,7 @@ take(struct worker *w, const struct handoff_head *head, int fd,
 			(void)close(fd);
 		return;
 	}
+	FAULT(CLIENT_TAKEN);
 	WORKER_COUNT(w, HANDOFFS_TAKEN, 1);
 	if (fd == -1) {
 		if (log_due(&told))
@@ -193,6 +197,7 @@ receive_message(struct worker *w)
 	if ((size_t)n < sizeof(head) || (msg.msg_flags & MSG_TRUNC) != 0 ||
 	    head.len != (size_t)n - sizeof(head))
 		fatalx("a message in the inbox makes no sense");
+	FAULT(HANDOFF_RECEIVED);
 	take(w, &head, descriptor_of(&msg), bytes);
 	return 1;
 }

@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "worker/core.h"
 #include "worker/worker.h"
@@ -51,6 +52,7 @@ loop_say_goodbye(struct worker *w)
 	/* their memberships end with the daemon */
 	worker_forget_sockets(w);
 	core_goodbye(w, "server shutting down");
+	FAULT(GOODBYE);
 	w->phase = WORKER_CLOSING;
 }
 

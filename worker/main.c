@@ -15,6 +15,7 @@
 #include <openssl/crypto.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/role.h"
 #include "common/sandbox.h"
@@ -108,6 +109,7 @@ start_probe(struct worker *w)
 	ring_join(w->log, w->slot, w->incarnation);
 	/* what is for all workers has no room */
 	ring_interest(w->log, w->slot, 0, true);
+	FAULT(WORKER_JOINED);
 	while (!w->probed && w->phase == WORKER_STARTING) {
 		if (clock_mono_ms() > deadline)
 			fatalx("the scribe does not answer");

@@ -10,6 +10,7 @@
 
 #include "chat/count.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "proto/frame.h"
 #include "worker/worker.h"
@@ -70,7 +71,9 @@ ops_ack(void *ctx, void *conn, uint64_t ack, const char *json, size_t len)
 	size_t n = frame_ack(NULL, 0, ack, json, len);
 
 	frame_ack(output_reserve(w, n), n, ack, json, len);
+	FAULT(ACK_BEFORE);
 	session_send(so->session, output_commit(w), CHAT_ANSWER);
+	FAULT(ACK_AFTER);
 }
 
 static void
@@ -154,6 +157,7 @@ ops_interest(void *ctx, uint64_t room, bool on)
 	struct worker *w = ctx;
 
 	ring_interest(w->log, w->slot, room, on);
+	FAULT(INTEREST);
 	gauge_add(w->tables, w->slot, GAUGE_ROOMS, on ? 1 : -1);
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "worker/compress.h"
 #include "worker/exchange.h"
@@ -289,7 +290,9 @@ output_write(struct conn *c)
 			want += ref->len;
 			i = ref->next;
 		}
+		FAULT(OUT_WRITE);
 		n = output_pieces(c->fd, iov, pieces);
+		FAULT(OUT_WRITTEN);
 		if (!output_written(c, n))
 			return;
 		if (n >= 0 && (size_t)n == want)
@@ -307,6 +310,7 @@ static void
 output_flush_conn(struct conn *c)
 {
 	c->dirty = false;
+	FAULT(OUT_FLUSH);
 	if (c->client != NULL && c->out_first != 0 && !c->robbed) {
 		if (c->client->out.bytes > 0)
 			output_keep(c, c->out_first, 0);

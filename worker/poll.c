@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/utf8.h"
 #include "proto/cookie.h"
@@ -279,6 +280,7 @@ poll_answer(struct session *s)
 	s->poll->get = NULL;
 	s->poll->answer_bytes = 0;
 	chain_free(&w->io, &s->poll->out);
+	FAULT(POLL_ANSWER);
 	WORKER_COUNT(w, POLLS, 1);
 	exchange_send(c, x, &a);
 	free(body.p);

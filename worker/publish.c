@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 
 /* queued bytes from which on clients must wait */
@@ -188,6 +189,7 @@ publisher_send(struct publisher *p, const void *rec, size_t len, bool live,
 {
 	int rc = ring_publish(live ? p->live : p->log, rec, len, gseq);
 
+	FAULT(PUBLISH_SENT);
 	if (rc == -1)
 		p->counts.full++;
 	else if (!live)
@@ -269,6 +271,7 @@ publisher_put(struct publisher *p, const struct publish_waiter *waiter,
 	}
 	if (w != NULL)
 		memcpy(w->record, p->scratch, len);
+	FAULT(PUBLISH_WAITER);
 	/* nothing overtakes what is queued */
 	if (p->head == NULL &&
 	    publisher_send(p, p->scratch, len, live, &gseq) == 0) {
@@ -284,6 +287,7 @@ publisher_put(struct publisher *p, const struct publish_waiter *waiter,
 		memcpy(w->record, p->scratch, len);
 	}
 	publisher_queue(p, w);
+	FAULT(PUBLISH_QUEUED);
 	ring_want_space(p->log, p->slot);
 }
 
@@ -312,6 +316,7 @@ publisher_flush(struct publisher *p)
 			ring_want_space(p->log, p->slot);
 			return false;
 		}
+		FAULT(PUBLISH_FLUSH);
 		publisher_dequeue(p);
 		if (w->id == 0)
 			free(w);
@@ -392,6 +397,7 @@ publisher_again(struct publisher *p, uint64_t pos)
 		w->queued_ms = clock_mono_ms();
 		publisher_queue(p, w);
 	}
+	FAULT(PUBLISH_AGAIN);
 	(void)publisher_flush(p);
 }
 

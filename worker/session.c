@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "proto/frame.h"
 #include "proto/ws.h"
@@ -248,6 +249,7 @@ session_open(struct worker *w, struct conn *c, const struct session_init *init)
 		s->poll = poll_new(s);
 		s->poll->peer = init->peer;
 	}
+	FAULT(SESSION_OPEN);
 	if (w->app.ops->kind != APP_WEBSOCKET) {
 		say_open(s);
 		session_start(s);

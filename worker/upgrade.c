@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "proto/frame.h"
 #include "proto/ws.h"
@@ -143,6 +144,7 @@ upgrade_finish(struct session *s)
 		chain_copy(&w->io, &p->out, 0, frames, len);
 		output_send(c, output_commit(w), CHAT_ANSWER);
 	}
+	FAULT(UPGRADE_HALF);
 	conn_set_peer(c, &p->peer);
 	poll_free(s);
 	c->client->phase = CONN_OPEN;
