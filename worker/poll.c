@@ -550,6 +550,7 @@ poll_body(struct conn *c, char *body, size_t len)
 	c->session = NULL;
 	s->poll->post = NULL;
 	c->exchange->has_body = false;
+	FAULT(POLL_POST);
 	text = body_text(w, c->exchange, body, &len);
 	if (text != NULL && !s->closing)
 		body_packets(s, c->exchange, text, len);
