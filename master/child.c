@@ -270,6 +270,7 @@ child_start(struct child *c, bool daemon_just_started)
 		return -1;
 	}
 	c->ready_ms = 0;
+	c->silent = 0;
 	publish_process(c);
 	child_set_state(c, TABLES_CHILD_STARTING);
 	log_debug("child started child=\"%s\" child_pid=%d incarnation=%u",

@@ -44,6 +44,9 @@ struct child {
 	unsigned log_arena, live_arena;
 	/* CLOCK_MONOTONIC; 0: was not ready yet */
 	uint64_t ready_ms;
+	/* watch.c: what its 'beats' was, and for how many looks */
+	uint64_t beats;
+	unsigned silent;
 	struct backoff backoff;
 	struct ipc *ipc;
 	struct event *readable, *writable, *again;

@@ -37,6 +37,7 @@
 #include "master/reload.h"
 #include "master/spawn.h"
 #include "master/supervise.h"
+#include "master/watch.h"
 #include "shm/counter.h"
 #include "shm/user.h"
 
@@ -188,6 +189,7 @@ on_housekeeping(evutil_socket_t fd, short what, void *arg)
 
 	n = users_sweep(m->shared.tables, clock_mono_ns(), SWEEP_ROWS);
 	counter_add(m->shared.tables, COUNTER_MASTER, COUNTER_USERS_FREED, n);
+	watch_children(m);
 	/* the syslog daemon was restarted; as long as it is not there, there
 	 * is nobody to complain to */
 	if (log_target_lost() && !m->opt.foreground)

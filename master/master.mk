@@ -1,6 +1,7 @@
 # master.mk - which objects of master/ and chatctl/ the unit tests bring along
 
 $(O)/unit/test_backoff: $(O)/obj/master/backoff.o
+$(O)/unit/test_watch: $(O)/obj/master/watch.o
 $(O)/unit/test_choose: $(O)/obj/master/choose.o
 $(O)/unit/test_options: $(O)/obj/master/options.o
 $(O)/unit/test_rights: $(O)/obj/master/rights.o

@@ -169,6 +169,7 @@ report_turn(struct scribe *s, uint64_t now_ns)
 	count(s, COUNTER_RECOVERY_OVER, sweep_count(&s->sweep) - s->swept);
 	s->swept = sweep_count(&s->sweep);
 	report_state(s);
+	child_beat(&s->child);
 	if (now_ns - s->stat_ns >= STAT_EVERY_NS) {
 		s->stat_ns = now_ns;
 		put_stat(s);

@@ -179,6 +179,14 @@ child_send(struct child *c, const struct ipc_msg *m)
 }
 
 void
+child_beat(struct child *c)
+{
+	_Atomic uint64_t *beats = &c->tables->state->child[c->slot].beats;
+
+	(void)atomic_fetch_add_explicit(beats, 1, memory_order_relaxed);
+}
+
+void
 child_ready(struct child *c)
 {
 	static struct ipc_msg m;

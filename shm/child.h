@@ -65,6 +65,8 @@ void child_hello(struct child *c, enum role role);
 
 /* Tell the master that we work. */
 void child_ready(struct child *c);
+/* We are working: at least once a second, or the master takes us for stuck. */
+void child_beat(struct child *c);
 
 /*
  * Take the next message from the master.  1: *m is one that is the role's

@@ -84,7 +84,7 @@ enum tables_child_state {
 	TABLES_CHILD_DEAD,
 };
 
-/* Written by the master, words that may be read at any time. */
+/* Written by the master but for 'beats'; may be read at any time. */
 struct tables_child {
 	_Atomic uint32_t pid;
 	_Atomic uint32_t incarnation;
@@ -93,7 +93,8 @@ struct tables_child {
 	_Atomic uint32_t restarts;
 	/* ms since the epoch */
 	_Atomic uint64_t started_ms;
-	_Atomic uint64_t reserved;
+	/* the child's: goes on as long as its loop does */
+	_Atomic uint64_t beats;
 };
 
 /* A table of the store, and how much is in it. */

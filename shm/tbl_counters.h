@@ -131,6 +131,7 @@ COUNTER(READERS_STUCK,	"readers_stuck", "readers that held a snapshot of the sto
 
 /* master */
 COUNTER(READERS_KILLED, "readers_killed", "workers killed because they held a snapshot of the store")
+COUNTER(CHILDREN_SILENT, "children_silent", "processes killed because they had stopped working")
 COUNTER(WORKER_RESTARTS, "worker_restarts", "workers replaced after their death")
 COUNTER(SCRIBE_RESTARTS, "scribe_restarts", "scribes replaced after their death")
 COUNTER(RELOADS,	"reloads",	"configurations switched to")

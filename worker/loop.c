@@ -30,6 +30,7 @@ loop_tick(struct worker *w)
 	if (w->now_ms / IDLE_MS != w->last_tick_ms / IDLE_MS)
 		(void)iobuf_idle(&w->io);
 	w->last_tick_ms = w->now_ms;
+	child_beat(&w->child);
 	chat_tick(w->chat);
 	publisher_expire(w->publisher, w->now_ms, worker_lost, w);
 	publisher_counts(w->publisher, &counts);
