@@ -183,4 +183,15 @@ FAULT_POINT(DISK_META_HALF,	"s", "half of the meta page is written")
 FAULT_POINT(DISK_META_DONE,	"s", "meta page written")
 FAULT_POINT(DISK_FSYNC,		"se", "directory to be flushed")
 
+/* from one ring to the next */
+FAULT_POINT(RING_CLOSED,	"m", "the word that ends a ring is there, nobody told")
+FAULT_POINT(RINGS_CLOSED,	"m", "both rings closed, the new not in force")
+FAULT_POINT(RINGS_SEATED,	"w", "seat taken in the next rings, not said so")
+FAULT_POINT(RINGS_PASS_LOG,	"w", "at the end of the log ring, not in the next")
+FAULT_POINT(RINGS_PASS_LIVE,	"w", "at the end of the live ring, not in the next")
+FAULT_POINT(RINGS_LEFT,		"ws", "out of the old rings, master not told")
+FAULT_POINT(SWITCH_DECIDED,	"s", "at the end of the log ring, not in the next")
+FAULT_POINT(SWITCH_MOVED,	"s", "in the next ring, not in the store")
+FAULT_POINT(SWITCH_STORED,	"s", "next ring in the store, old one not left")
+
 #undef FAULT_POINT

@@ -31,7 +31,7 @@ _Static_assert(offsetof(struct ring_index, word) == 40, "no holes");
 _Static_assert(offsetof(struct ring_index, incarnation) == 52, "no holes");
 _Static_assert(RING_MAX_CONSUMERS == 64, "masks have 64 bits");
 _Static_assert(RING_MAX_CONSUMERS == WAKE_WORKERS, "one number a worker");
-_Static_assert(RING_MAX_ARENAS < RING_NO_ARENA, "an arena fits in 8 bits");
+_Static_assert(RING_MAX_ARENAS < RING_END_ARENA, "an arena fits in 8 bits");
 _Static_assert(RING_MAX_ARENA_BYTES / RING_GRANULE <= 1 << 24,
     "a granule's number fits in 24 bits");
 _Static_assert((int)RING_JOINING == RING_CORE_JOINING, "one numbering");
@@ -46,6 +46,7 @@ ring_abi(void)
 	static const uint64_t shape[] = {
 		sizeof(struct ring_header),
 		offsetof(struct ring_header, base),
+		offsetof(struct ring_header, run),
 		offsetof(struct ring_header, kind),
 		offsetof(struct ring_header, sum),
 		sizeof(struct ring_control),
@@ -54,6 +55,7 @@ ring_abi(void)
 		offsetof(struct ring_control, hint),
 		offsetof(struct ring_control, space_wait),
 		offsetof(struct ring_control, joining),
+		offsetof(struct ring_control, closed),
 		sizeof(struct ring_consumer),
 		offsetof(struct ring_consumer, cursor),
 		offsetof(struct ring_consumer, join_pos),
@@ -72,7 +74,7 @@ ring_abi(void)
 		RING_DEAD,
 		RING_REJECTED,
 		/* what the numbers above do not show: count up */
-		1,
+		2,
 	};
 
 	return XXH3_64bits(shape, sizeof(shape));
@@ -139,6 +141,13 @@ int
 ring_create(void *mem, size_t size, const struct ring_geometry *g,
     const uint8_t ring_id[16], uint64_t base)
 {
+	return ring_create_next(mem, size, g, ring_id, base, base);
+}
+
+int
+ring_create_next(void *mem, size_t size, const struct ring_geometry *g,
+    const uint8_t ring_id[16], uint64_t base, uint64_t run)
+{
 	unsigned char *p = mem;
 	struct ring_control *control;
 	struct ring_header h = { 0 };
@@ -174,6 +183,7 @@ ring_create(void *mem, size_t size, const struct ring_geometry *g,
 	h.abi = ring_abi();
 	memcpy(h.id, ring_id, sizeof(h.id));
 	h.base = base;
+	h.run = run;
 	h.size = at.size;
 	h.arena_bytes = g->arena_bytes;
 	h.kind = (uint32_t)g->kind;
@@ -228,8 +238,8 @@ ring_point(struct ring *r, void *mem)
 	c->n = (uint64_t)1 << r->geo.log2_slots;
 	c->mask = c->n - 1;
 	r->max_record = r->geo.arena_bytes / 4 / RING_GRANULE * RING_GRANULE;
-	if (r->max_record > RING_MAX_RECORD_BYTES)
-		r->max_record = RING_MAX_RECORD_BYTES;
+	if (r->max_record > RING_RECORD_LIMIT)
+		r->max_record = RING_RECORD_LIMIT;
 }
 
 struct ring *
@@ -257,6 +267,7 @@ ring_attach(void *mem, size_t size, struct wake *wake, const char **why_r)
 	ring_point(r, mem);
 	memcpy(r->id, h.id, sizeof(r->id));
 	r->base = h.base;
+	r->run = h.run;
 	r->wake = wake;
 	r->active = RING_NO_SESSION;
 	/* both are touched only as far as they are used */
@@ -338,6 +349,12 @@ uint64_t
 ring_base(const struct ring *r)
 {
 	return r->base;
+}
+
+uint64_t
+ring_run(const struct ring *r)
+{
+	return r->run;
 }
 
 uint64_t

@@ -47,6 +47,8 @@
 /* the scribe's arena is the first */
 #define RING_SCRIBE_ARENA 0
 #define RING_GRANULE 64
+/* no ring takes a longer record, whatever its arenas are */
+#define RING_RECORD_LIMIT ((size_t)1 << 20)
 
 enum ring_kind {
 	RING_LOG,
@@ -149,6 +151,9 @@ size_t ring_size(const struct ring_geometry *g);
  */
 int ring_create(void *mem, size_t size, const struct ring_geometry *g,
     const uint8_t ring_id[16], uint64_t base);
+/* One that follows on another: 'run' is that one's ring_run(). */
+int ring_create_next(void *mem, size_t size, const struct ring_geometry *g,
+    const uint8_t ring_id[16], uint64_t base, uint64_t run);
 
 /*
  * Attach to a ring; checks magic, ABI hash and sizes.  NULL with *why_r set
@@ -163,6 +168,9 @@ void ring_detach(struct ring **r);
 uint64_t ring_abi(void);
 const uint8_t *ring_id(const struct ring *r);
 uint64_t ring_base(const struct ring *r);
+/* The base of the first of the rings that follow on each other: names the
+ * daemon's run. */
+uint64_t ring_run(const struct ring *r);
 uint64_t ring_slots(const struct ring *r);
 size_t ring_arena_bytes(const struct ring *r);
 /* the longest record that ring_publish() takes, header included */
@@ -184,6 +192,15 @@ uint64_t ring_worker_dead(struct ring *r, unsigned slot, unsigned arena);
 
 /* The scribe's process has been reaped and a new one will take its arena. */
 void ring_scribe_dead(struct ring *r);
+
+/*
+ * End the ring (see "From one ring to the next") at the first empty
+ * position, which is *end_r, if that is not above 'base', where the next
+ * ring begins.  -1 with errno: EAGAIN the ring is full, try again; ERANGE
+ * it has come too far, make another with a higher base; EALREADY somebody
+ * has done it.  Wakes nobody.
+ */
+int ring_close(struct ring *r, uint64_t base, uint64_t *end_r);
 
 /* --- producers --------------------------------------------------------- */
 
@@ -215,8 +232,9 @@ void ring_follow_interest(struct ring *live, const struct ring *log);
  * 'len' is its whole length.  On success *gseq_r is its position and the
  * consumer that must act (scribe, or the live ring's workers) is woken.
  * -1 with errno EAGAIN: ring or arena are full, keep the record, call
- * ring_want_space() and try again when woken; EMSGSIZE: can never fit;
- * EINVAL: 'len' is not what the record says.
+ * ring_want_space() and try again when woken; ESHUTDOWN: the ring is closed,
+ * publish in the next one; EMSGSIZE: can never fit; EINVAL: 'len' is not
+ * what the record says.
  */
 int ring_publish(struct ring *r, const void *rec, size_t len, uint64_t *gseq_r);
 
@@ -305,6 +323,46 @@ unsigned ring_gate(struct ring *r, uint64_t now_ns);
 bool ring_space_wanted(const struct ring *r);
 /* Is somebody JOINING?  Sequentially consistent. */
 bool ring_join_wanted(const struct ring *r);
+
+/* --- from one ring to the next ------------------------------------------ */
+
+/*
+ * A ring is replaced while everybody works.  The next one begins at a
+ * position (its base) that is above all that the old one will come to;
+ * everybody has attached to it, and each consumer has taken its seat, before
+ * the old one is closed.  Closing is one compare-and-swap: what is published
+ * is before it, and whoever wants to publish later is told ESHUTDOWN and
+ * goes to the next.  Readers read the old ring to its end, then go on at the
+ * base of the next; so the order is one, with a gap in its numbers.
+ *
+ *	master		make | send to all         | close
+ *	worker		     | attach, seat, "yes" | ... end, go on at base
+ *	scribe		     | attach, "yes"       | ... end, note the new
+ *			     |                     |     ring in the store
+ *
+ * A consumer that is not ACTIVE in a closed ring simply joins the next.
+ */
+
+/*
+ * Become a consumer of a ring in which nobody publishes yet, at its base.
+ * Until the old ring is closed nobody else may use this one.
+ */
+void ring_seat(struct ring *r, unsigned slot, uint32_t incarnation);
+
+/*
+ * Whatever interest 'r' shows, 'next' shows as well, from now on and until
+ * this is called with NULL.  'next' is fresh, or has mirrored before.
+ */
+void ring_mirror_interest(struct ring *r, unsigned slot, struct ring *next);
+
+/* Has the ring been closed, and where?  A sleeper is woken after it. */
+bool ring_closed(const struct ring *r, uint64_t *end_r);
+/*
+ * Does the ring end at 'cursor'?  Sequentially consistent, and the truth
+ * itself: good for the check before sleeping, and to know that what comes
+ * next is in the next ring.
+ */
+bool ring_ends_at(const struct ring *r, uint64_t cursor);
 
 /* --- looking in (any process, chatctl ring) ---------------------------- */
 

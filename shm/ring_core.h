@@ -24,6 +24,8 @@
 
 /* The arena of a word that refers to nothing. */
 #define RING_NO_ARENA 0xff
+/* ... and of the word that ends a ring: see ring_core_close(). */
+#define RING_END_ARENA 0xfe
 
 /*
  * A consumer's state word: incarnation:32 | session:24 | state:8.  Each join
@@ -66,6 +68,10 @@ struct ring_core {
 enum ring_core_result {
 	RING_CORE_PUBLISHED,
 	RING_CORE_FULL,
+	/* nothing is published here any more */
+	RING_CORE_CLOSED,
+	/* closing only: too much has been published meanwhile */
+	RING_CORE_LATE,
 	/* the words of the ring make no sense, or all luck is gone */
 	RING_CORE_STUCK,
 };
@@ -74,6 +80,12 @@ static inline uint32_t
 ring_word_tag(uint64_t word)
 {
 	return (uint32_t)(word >> 32);
+}
+
+static inline unsigned
+ring_word_arena(uint64_t word)
+{
+	return (unsigned)(word >> 24 & 0xff);
 }
 
 static inline uint32_t
@@ -102,12 +114,22 @@ ring_state_of(uint64_t word)
 
 /* --- what is published ------------------------------------------------- */
 
+/* Is 'w', read at 'pos', the word that ends the ring? */
+static inline bool
+ring_core_ends(const struct ring_core *c, uint64_t pos, uint64_t w)
+{
+	return ring_word_tag(w) == ring_lap(c, pos) + 1 &&
+	    ring_word_arena(w) == RING_END_ARENA;
+}
+
+/* The end of a closed ring is no record: nobody steps over it. */
 static inline bool
 ring_core_is_published(const struct ring_core *c, uint64_t pos)
 {
 	uint64_t w = A_LOAD(&c->slot[pos & c->mask], O_SLOT_SEEN);
 
-	return ring_word_tag(w) == ring_lap(c, pos) + 1;
+	return ring_word_tag(w) == ring_lap(c, pos) + 1 &&
+	    ring_word_arena(w) != RING_END_ARENA;
 }
 
 /*
@@ -120,7 +142,16 @@ ring_core_is_taken(const struct ring_core *c, uint64_t pos)
 {
 	uint64_t w = A_LOAD(&c->slot[pos & c->mask], O_SLOT_RECHECK);
 
-	return ring_word_tag(w) != ring_lap(c, pos);
+	return ring_word_tag(w) != ring_lap(c, pos) &&
+	    !ring_core_ends(c, pos, w);
+}
+
+/* Does the ring end at 'pos'?  Sequentially consistent. */
+static inline bool
+ring_core_is_closed(const struct ring_core *c, uint64_t pos)
+{
+	return ring_core_ends(c, pos,
+	    A_LOAD(&c->slot[pos & c->mask], O_SLOT_RECHECK));
 }
 
 /*
@@ -202,19 +233,20 @@ ring_core_claim(const struct ring_core *c, uint64_t pos, unsigned arena,
 }
 
 /*
- * Publish what 'arena' and 'granule' refer to at the first empty position.
- * 'pos' is where to begin: all below it is known to be published (the
- * caller's last position plus one), or 0.  *pos_r is the position won; if
- * the ring is full, the position that would have been next, all below which
- * is published, and *free_r the free_seq that forbade it.
+ * Put what 'arena' and 'granule' refer to at the first empty position, if
+ * that is below 'below'.  'pos' is where to begin: all below it is known to
+ * be published (the caller's last position plus one), or 0.  *pos_r is the
+ * position won; if the ring is full or closed, the position that would have
+ * been next, all below which is published, and *free_r the free_seq that
+ * forbade it.
  *
  * No hole: 'pos' steps over a position only after it was seen published, or
  * because it is below free_seq.  Lock-free: a CAS fails only because that of
  * another succeeded.  The bound on the tries is for scribbled memory.
  */
 static inline enum ring_core_result
-ring_core_publish(const struct ring_core *c, unsigned arena, uint32_t granule,
-    uint64_t pos, uint64_t *pos_r, uint64_t *free_r)
+ring_core_append(const struct ring_core *c, unsigned arena, uint32_t granule,
+    uint64_t pos, uint64_t below, uint64_t *pos_r, uint64_t *free_r)
 {
 	uint64_t tries, free, w;
 
@@ -222,15 +254,16 @@ ring_core_publish(const struct ring_core *c, unsigned arena, uint32_t granule,
 		free = A_LOAD(c->free_seq, O_FREE_SEEN);
 		if (pos < free)
 			pos = free;
-		if (pos - free >= c->n) {
-			*pos_r = pos;
-			*free_r = free;
+		*pos_r = pos;
+		*free_r = free;
+		if (pos - free >= c->n)
 			return RING_CORE_FULL;
-		}
-		if (ring_core_claim(c, pos, arena, granule, &w)) {
-			*pos_r = pos;
+		if (pos >= below)
+			return RING_CORE_LATE;
+		if (ring_core_claim(c, pos, arena, granule, &w))
 			return RING_CORE_PUBLISHED;
-		}
+		if (ring_core_ends(c, pos, w))
+			return RING_CORE_CLOSED;
 		if (ring_word_tag(w) == ring_lap(c, pos) + 1)
 			pos++;
 		else
@@ -239,6 +272,28 @@ ring_core_publish(const struct ring_core *c, unsigned arena, uint32_t granule,
 			pos = ring_core_skip(c, pos, free);
 	}
 	return RING_CORE_STUCK;
+}
+
+/* Publish a record; as above. */
+static inline enum ring_core_result
+ring_core_publish(const struct ring_core *c, unsigned arena, uint32_t granule,
+    uint64_t pos, uint64_t *pos_r, uint64_t *free_r)
+{
+	return ring_core_append(c, arena, granule, pos, UINT64_MAX, pos_r,
+	    free_r);
+}
+
+/*
+ * End the ring at the first empty position, if that is below 'below': the
+ * same compare-and-swap as any record's.  Whatever is published is before
+ * it, for ever, and who comes later is told RING_CORE_CLOSED: so what it
+ * publishes elsewhere is behind all of this ring.
+ */
+static inline enum ring_core_result
+ring_core_close(const struct ring_core *c, uint64_t below, uint64_t *pos_r,
+    uint64_t *free_r)
+{
+	return ring_core_append(c, RING_END_ARENA, 0, 0, below, pos_r, free_r);
 }
 
 /* --- copies that may race with the next writer -------------------------- */

@@ -29,7 +29,6 @@
 #define RING_MIN_LOG2 6
 #define RING_MAX_LOG2 24
 #define RING_MAX_ARENA_BYTES ((size_t)1 << 30)
-#define RING_MAX_RECORD_BYTES ((size_t)1 << 20)
 
 /* Is no consumer's state word, ever. */
 #define RING_NO_SESSION UINT64_MAX
@@ -39,6 +38,8 @@ struct ring_header {
 	uint64_t abi;
 	uint8_t id[16];
 	uint64_t base;
+	/* the base of the first ring of this run of the daemon */
+	uint64_t run;
 	uint64_t size;
 	uint64_t arena_bytes;
 	uint32_t kind;
@@ -62,6 +63,8 @@ struct ring_control {
 	/* counters */
 	struct ring_line full;
 	struct ring_line evictions;
+	/* whoever closes the ring, afterwards: one more than where it ends */
+	struct ring_line closed;
 };
 
 enum ring_arena_state {
@@ -131,7 +134,7 @@ struct ring {
 	struct ring_layout at;
 	struct ring_core core;
 	uint8_t id[16];
-	uint64_t base;
+	uint64_t base, run;
 	size_t max_record;
 
 	struct ring_control *control;
@@ -151,6 +154,8 @@ struct ring {
 	uint64_t limit;
 	/* how many rooms of ours hash to each interest word */
 	uint32_t *rooms;
+	/* the ring that shows the same interest, or NULL */
+	struct ring *mirror;
 };
 
 static inline uint64_t

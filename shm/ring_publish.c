@@ -137,15 +137,22 @@ arena_commit(struct ring_producer *p, uint64_t gseq, uint32_t at, uint32_t need)
 	p->since_kick += need;
 }
 
+/* There will never be room again in a ring that is closed. */
 static int
 ring_full(struct ring *r)
 {
+	uint64_t end;
+
+	if (ring_closed(r, &end)) {
+		errno = ESHUTDOWN;
+		return -1;
+	}
 	(void)A_ADD(&r->control->full.v, 1, A_RELAXED);
 	errno = EAGAIN;
 	return -1;
 }
 
-static bool
+static enum ring_core_result
 ring_win_slot(struct ring *r, uint32_t granule, uint64_t *gseq_r)
 {
 	struct ring_producer *p = &r->prod;
@@ -155,17 +162,16 @@ ring_win_slot(struct ring *r, uint32_t granule, uint64_t *gseq_r)
 	do {
 		res = ring_core_publish(&r->core, p->arena, granule, p->last,
 		    gseq_r, &free);
-		if (res == RING_CORE_PUBLISHED)
-			return true;
 	} while (res == RING_CORE_FULL && r->geo.kind == RING_LIVE &&
 	    ring_live_raise(r, free, *gseq_r));
-	return false;
+	return res;
 }
 
 int
 ring_publish(struct ring *r, const void *rec, size_t len, uint64_t *gseq_r)
 {
 	struct ring_producer *p = &r->prod;
+	enum ring_core_result res;
 	struct record h;
 	uint64_t gseq;
 	uint32_t need;
@@ -188,7 +194,13 @@ ring_publish(struct ring *r, const void *rec, size_t len, uint64_t *gseq_r)
 
 	arena_write(p->mem + (size_t)at * (RING_GRANULE / sizeof(uint64_t)),
 	    rec, len);
-	if (!ring_win_slot(r, (uint32_t)at, &gseq))
+	res = ring_win_slot(r, (uint32_t)at, &gseq);
+	if (res == RING_CORE_CLOSED) {
+		/* what is in our arena was never published */
+		errno = ESHUTDOWN;
+		return -1;
+	}
+	if (res != RING_CORE_PUBLISHED)
 		return ring_full(r);
 	FAULT(AFTER_HINT);
 	arena_commit(p, gseq, (uint32_t)at, need);

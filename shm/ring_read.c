@@ -246,6 +246,8 @@ ring_interest(struct ring *r, unsigned slot, uint64_t room, bool on)
 	uint32_t *rooms;
 
 	CHECK(r->geo.kind == RING_LOG && slot < RING_MAX_CONSUMERS);
+	if (r->mirror != NULL)
+		ring_interest(r->mirror, slot, room, on);
 	rooms = &r->rooms[word - r->interest];
 	if (on) {
 		if ((*rooms)++ == 0)
