@@ -1,0 +1,160 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * check - see check.h.
+ */
+
+#include "tests/torture/check.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/bench/util.h"
+
+#define SHOWN 4
+
+static const struct {
+	const char *name, *text;
+} violations[] = {
+#define VIOLATION(name, text) { #name, text },
+#include "tests/torture/tbl_violation.h"
+#undef VIOLATION
+};
+
+void
+check_fault(struct check *c, enum violation v, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->found[v]++ >= SHOWN)
+		return;
+	fprintf(stderr, "%s: ", violations[v].name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+struct message *
+check_message(struct check *c, uint64_t message)
+{
+	uint32_t client = (uint32_t)(message >> 32), n = (uint32_t)message;
+
+	if (client >= c->nclients || n >= c->client[client].n ||
+	    c->client[client].message[n].begin == 0)
+		return NULL;
+	return &c->client[client].message[n];
+}
+
+struct row *
+check_row(struct check *c, unsigned room, uint64_t seq)
+{
+	if (room >= c->nrooms || seq == 0 || seq > c->room[room].n ||
+	    c->room[room].row[seq - 1].stored == NULL)
+		return NULL;
+	return &c->room[room].row[seq - 1];
+}
+
+static bool
+is_dump(const struct ledger *l)
+{
+	return l->entry[0].kind == LEDGER_DUMP;
+}
+
+/* How many clients and rooms there are, and which dump is the truth. */
+static void
+survey(struct check *c)
+{
+	const struct ledger_entry *e;
+	unsigned i;
+	size_t k;
+
+	for (i = 0; i < c->nledgers; i++) {
+		if (c->ledger[i].entry[c->ledger[i].n - 1].kind != LEDGER_END)
+			check_fault(c, VIOLATION_INCOMPLETE, "%s",
+			    c->ledger[i].path);
+		e = c->ledger[i].entry;
+		if (is_dump(&c->ledger[i]) &&
+		    e->code == (FLAG_POSITIONS | FLAG_FINAL))
+			c->truth = &c->ledger[i];
+		for (k = 0; k < c->ledger[i].n; k++, e++) {
+			if (e->room >= c->nrooms)
+				c->nrooms = e->room + 1U;
+			if (e->kind == LEDGER_SEND && e->client >= c->nclients)
+				c->nclients = e->client + 1;
+			if (e->kind == LEDGER_CONNECT &&
+			    e->client >= c->nclients)
+				c->nclients = e->client + 1;
+		}
+	}
+	if (c->truth == NULL)
+		die(EXIT_USAGE, "no final dump with positions");
+	c->room = xcalloc(c->nrooms, sizeof(*c->room));
+	c->client = xcalloc(c->nclients, sizeof(*c->client));
+}
+
+static uint64_t
+report(const struct check *c)
+{
+	uint64_t total = 0;
+	unsigned v;
+
+	for (v = 0; v < VIOLATION__MAX; v++)
+		total += c->found[v];
+	printf("{\"stored\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"acks\":%" PRIu64
+	       ",\"deliveries\":%" PRIu64 ",\"joins\":%" PRIu64
+	       ",\"pages\":%" PRIu64 ",\"retries\":%" PRIu64
+	       ",\"steals\":%" PRIu64 ",\"refused\":%" PRIu64
+	       ",\"connects\":%" PRIu64 ",\"recovered\":%" PRIu64
+	       ",\"violations\":%" PRIu64 ",\"by\":{",
+	    c->stored, c->sent, c->acks, c->deliveries, c->joins, c->pages,
+	    c->retries, c->steals, c->refused, c->connects, c->recovered,
+	    total);
+	for (v = 0, total = 0; v < VIOLATION__MAX; v++) {
+		if (c->found[v] == 0)
+			continue;
+		printf("%s\"%s\":%" PRIu64, total ? "," : "",
+		    violations[v].name, c->found[v]);
+		total += c->found[v];
+		fprintf(stderr, "%8" PRIu64 " %s: %s\n", c->found[v],
+		    violations[v].name, violations[v].text);
+	}
+	printf("}}\n");
+	return total;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct check c = { .replay_max = 500 };
+	int i;
+
+	if (argc > 1 && strcmp(argv[1], "--list") == 0) {
+		for (i = 0; i < VIOLATION__MAX; i++)
+			printf("%s\n", violations[i].name);
+		return EXIT_FINE;
+	}
+	if (argc < 3) {
+		fputs("usage: check ledger... dump...\n"
+		      "       check --list\n",
+		    stderr);
+		return EXIT_USAGE;
+	}
+	c.nledgers = (unsigned)argc - 1;
+	c.ledger = xcalloc(c.nledgers, sizeof(*c.ledger));
+	for (i = 1; i < argc; i++)
+		ledger_map(&c.ledger[i - 1], argv[i]);
+	survey(&c);
+	check_sends(&c);
+	check_store(&c);
+	check_clients(&c);
+	check_dumps(&c);
+	check_answers(&c);
+	check_causality(&c);
+	check_fifo(&c);
+	check_fresh(&c);
+	return report(&c) == 0 ? EXIT_FINE : EXIT_VIOLATED;
+}

@@ -1,0 +1,399 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * check_client - each client's ledger against the store.
+ */
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/bench/util.h"
+#include "tests/torture/check.h"
+
+/* One client in one session. */
+struct seat {
+	bool in;
+	/* the first seq that is owed, and all behind it */
+	uint32_t next;
+	/* when the join was answered */
+	uint64_t joined;
+};
+
+/* One client while its ledger is read. */
+struct reader {
+	uint32_t sock;
+	struct seat *seat;
+};
+
+static const bool allowed[] = {
+#define CODE(name, allowed) allowed,
+#include "tests/torture/tbl_code.h"
+#undef CODE
+};
+
+/* --- what was sent ------------------------------------------------------- */
+
+static struct message *
+room_for(struct check *c, uint64_t message)
+{
+	uint32_t owner = (uint32_t)(message >> 32), n = (uint32_t)message;
+	struct check_client *cl;
+	uint32_t size;
+
+	if (owner >= c->nclients || n > 1U << 28)
+		die(EXIT_FAILED, "message %" PRIx64, message);
+	cl = &c->client[owner];
+	if (n >= cl->n) {
+		size = (n + 1) * 2;
+		cl->message =
+		    xreallocarray(cl->message, size, sizeof(*cl->message));
+		memset(&cl->message[cl->n], 0,
+		    (size - cl->n) * sizeof(*cl->message));
+		cl->n = size;
+	}
+	return &cl->message[n];
+}
+
+static void
+take_send(struct check *c, const struct ledger_entry *e, uint32_t sock)
+{
+	struct message *m = room_for(c, e->message);
+
+	if (m->begin == 0) {
+		m->begin = e->ns;
+		m->hash = e->hash;
+		m->room = e->room;
+		c->sent++;
+	} else {
+		c->retries++;
+	}
+	if (m->attempts < UINT16_MAX)
+		m->attempts++;
+	if (m->begin > e->ns)
+		m->begin = e->ns;
+	if (e->client != e->message >> 32) {
+		m->mate = e->client;
+		if (m->mate_first_sock == 0)
+			m->mate_first_sock = sock;
+		m->mate_last_sock = sock;
+		return;
+	}
+	if (m->first_sock == 0) {
+		m->first_sock = sock;
+		m->conn = e->conn;
+	}
+	m->last_sock = sock;
+}
+
+void
+check_sends(struct check *c)
+{
+	uint32_t *sock = xcalloc(c->nclients, sizeof(*sock));
+	const struct ledger_entry *e;
+	unsigned i;
+	size_t k;
+
+	for (i = 0; i < c->nledgers; i++) {
+		e = c->ledger[i].entry;
+		for (k = 0; k < c->ledger[i].n; k++, e++) {
+			if (e->kind == LEDGER_CONNECT)
+				sock[e->client] = (uint32_t)e->message;
+			else if (e->kind == LEDGER_SEND)
+				take_send(c, e, sock[e->client]);
+		}
+	}
+	free(sock);
+}
+
+/* --- what came ----------------------------------------------------------- */
+
+static void
+take_answer(struct check *c, const struct ledger_entry *e)
+{
+	struct message *m = check_message(c, e->message);
+	struct row *row;
+
+	c->acks++;
+	if (e->kind == LEDGER_ACK && e->hash != 0) {
+		check_fault(c, VIOLATION_TAKEN, "client %u: %" PRIx64,
+		    e->client, e->message);
+		return;
+	}
+	if (m == NULL || m->seq == 0) {
+		check_fault(c, VIOLATION_LOST,
+		    "client %u: %" PRIx64 " of session %u, seq %u", e->client,
+		    e->message, e->room, e->seq);
+		return;
+	}
+	if (m->acked == 0 || m->acked > e->ns)
+		m->acked = e->ns;
+	row = check_row(c, m->room, m->seq);
+	if (m->room != e->room || m->seq != e->seq ||
+	    row->stored->stamp != e->stamp)
+		check_fault(c, VIOLATION_ANSWER,
+		    "client %u: %" PRIx64 " is seq %u of session %u at %" PRIu64
+		    ", not %u of %u at %" PRIu64,
+		    e->client, e->message, m->seq, m->room, row->stored->stamp,
+		    e->seq, e->room, e->stamp);
+	if (row->seen > e->ns)
+		row->seen = e->ns;
+	if (e->kind == LEDGER_ACK && (e->code & FLAG_DUPLICATE) == 0 &&
+	    ++m->news == 2)
+		check_fault(c, VIOLATION_NEW_TWICE, "client %u: %" PRIx64,
+		    e->client, e->message);
+}
+
+static void
+take_refusal(struct check *c, const struct ledger_entry *e)
+{
+	c->refused++;
+	if (e->kind == LEDGER_KEPT && e->code == CODE_ID_TAKEN)
+		c->steals++;
+	else if (e->code >= CODE__MAX || !allowed[e->code])
+		check_fault(c, VIOLATION_REFUSED,
+		    "client %u: %" PRIx64 " of session %u: %s", e->client,
+		    e->message, e->room, ledger_code_name(e->code));
+}
+
+/* May this client have sent what stands there from its socket? */
+static bool
+is_own(struct check *c, const struct reader *rd, uint32_t client, unsigned room,
+    uint32_t seq)
+{
+	const struct row *row = check_row(c, room, seq);
+	const struct message *m;
+
+	/* a hole of the store is counted there */
+	if (row == NULL)
+		return true;
+	m = check_message(c, row->stored->message);
+	if (m == NULL)
+		return false;
+	if (row->stored->message >> 32 == client)
+		return m->first_sock <= rd->sock && rd->sock <= m->last_sock;
+	return m->mate == client && m->mate_first_sock <= rd->sock &&
+	    rd->sock <= m->mate_last_sock;
+}
+
+/* From 'seat->next' up to 'end' (not included) only its own was left out. */
+static void
+check_left_out(struct check *c, const struct reader *rd,
+    const struct ledger_entry *e, uint32_t end, enum violation v)
+{
+	const struct seat *s = &rd->seat[e->room];
+	uint32_t q;
+
+	for (q = s->next; q < end; q++)
+		if (!is_own(c, rd, e->client, e->room, q))
+			check_fault(c, v,
+			    "client %u, connection %u, session %u: seq %u "
+			    "before %u",
+			    e->client, e->conn, e->room, q, e->seq);
+}
+
+static void
+take_delivery(struct check *c, struct reader *rd, const struct ledger_entry *e)
+{
+	struct row *row = check_row(c, e->room, e->seq);
+	struct seat *s = &rd->seat[e->room];
+	const struct message *m;
+
+	c->deliveries++;
+	if (row == NULL || check_message(c, e->message) == NULL) {
+		check_fault(c, VIOLATION_PHANTOM,
+		    "client %u: %" PRIx64 ", session %u seq %u", e->client,
+		    e->message, e->room, e->seq);
+		return;
+	}
+	if (row->stored->message != e->message ||
+	    row->stored->stamp != e->stamp || row->stored->hash != e->hash)
+		check_fault(c, VIOLATION_DIFFERS,
+		    "client %u: %" PRIx64 ", session %u seq %u is %" PRIx64,
+		    e->client, e->message, e->room, e->seq,
+		    row->stored->message);
+	if (row->seen > e->ns)
+		row->seen = e->ns;
+	if (!s->in) {
+		check_fault(c, VIOLATION_STRAY,
+		    "client %u, connection %u: session %u seq %u", e->client,
+		    e->conn, e->room, e->seq);
+		return;
+	}
+	if (e->seq < s->next) {
+		check_fault(c, VIOLATION_TWICE,
+		    "client %u, connection %u: session %u seq %u, %u was due",
+		    e->client, e->conn, e->room, e->seq, s->next);
+		return;
+	}
+	check_left_out(c, rd, e, e->seq, VIOLATION_HOLE);
+	s->next = e->seq + 1;
+	m = check_message(c, row->stored->message);
+	if (row->stored->message >> 32 == e->client && m != NULL &&
+	    m->attempts == 1 && m->first_sock == rd->sock &&
+	    m->begin > s->joined)
+		check_fault(c, VIOLATION_ECHO,
+		    "client %u, connection %u: session %u seq %u", e->client,
+		    e->conn, e->room, e->seq);
+}
+
+static void
+take_join(struct check *c, struct reader *rd, const struct ledger_entry *e)
+{
+	struct seat *s = &rd->seat[e->room];
+	uint32_t after = (uint32_t)e->message;
+
+	c->joins++;
+	*s = (struct seat){ .in = true, .next = e->seq + 1, .joined = e->ns };
+	if ((e->code & FLAG_AFTER) == 0 || after > e->seq)
+		return;
+	s->next = after + 1;
+	if (e->code & FLAG_TRUNCATED)
+		s->next = e->seq - c->replay_max + 1;
+	if (((e->code & FLAG_TRUNCATED) != 0) !=
+	    (e->seq - after > c->replay_max))
+		check_fault(c, VIOLATION_PAGE,
+		    "client %u: a join behind %u of %u is%s truncated",
+		    e->client, after, e->seq,
+		    e->code & FLAG_TRUNCATED ? "" : " not");
+}
+
+/* The messages behind a PAGE; returns how many there are. */
+static size_t
+take_page(struct check *c, const struct ledger_entry *e, size_t left)
+{
+	uint32_t first = (uint32_t)e->message, asked = (uint32_t)e->hash;
+	const struct ledger_entry *h;
+	struct row *row;
+	size_t n;
+
+	c->pages++;
+	for (n = 0; n < left && e[n + 1].kind == LEDGER_HISTORY; n++) {
+		h = &e[n + 1];
+		row = check_row(c, h->room, h->seq);
+		if (row == NULL || row->stored->message != h->message ||
+		    row->stored->stamp != h->stamp ||
+		    row->stored->hash != h->hash) {
+			check_fault(c, VIOLATION_HISTORY,
+			    "client %u: session %u seq %u", h->client, h->room,
+			    h->seq);
+			continue;
+		}
+		if (row->seen > h->ns)
+			row->seen = h->ns;
+		if (h->seq != first + n)
+			check_fault(c, VIOLATION_PAGE,
+			    "client %u, session %u: seq %u at place %zu of a "
+			    "page from %u",
+			    h->client, h->room, h->seq, n, first);
+	}
+	if ((n == 0 && (first != 0 || e->seq != 0)) ||
+	    (n > 0 && e->seq != first + n - 1) ||
+	    (n > 0 && (e->code & FLAG_BEFORE) && e->seq != asked - 1) ||
+	    (n == 0 && (e->code & FLAG_BEFORE) && asked > 1) ||
+	    (n > 0 && (e->code & (FLAG_BEFORE | FLAG_NEWEST)) == 0 &&
+		first != asked + 1))
+		check_fault(c, VIOLATION_PAGE,
+		    "client %u, session %u: asked for %u (%u), got %zu from "
+		    "%u to %u",
+		    e->client, e->room, asked, e->code, n, first, e->seq);
+	return n;
+}
+
+static void
+take_quiet(struct check *c, struct reader *rd, const struct ledger_entry *e)
+{
+	if ((e->code & FLAG_COMPLETE) == 0)
+		check_fault(c, VIOLATION_TAIL,
+		    "client %u has session %u only up to %u", e->client,
+		    e->room, e->seq);
+	else if (rd->seat[e->room].in)
+		check_left_out(c, rd, e, e->seq + 1, VIOLATION_TAIL);
+}
+
+/* Returns how many entries behind this one belong to it. */
+static size_t
+take(struct check *c, struct reader *rd, const struct ledger_entry *e,
+    size_t left)
+{
+	switch (e->kind) {
+	case LEDGER_CONNECT:
+		c->connects++;
+		rd->sock = (uint32_t)e->message;
+		if (e->code & FLAG_RECOVERED)
+			c->recovered++;
+		else
+			memset(rd->seat, 0, c->nrooms * sizeof(*rd->seat));
+		break;
+	case LEDGER_ACK:
+	case LEDGER_SENT:
+		take_answer(c, e);
+		break;
+	case LEDGER_REFUSED:
+	case LEDGER_KEPT:
+		take_refusal(c, e);
+		break;
+	case LEDGER_DELIVER:
+		take_delivery(c, rd, e);
+		break;
+	case LEDGER_JOINED:
+		take_join(c, rd, e);
+		break;
+	case LEDGER_LEFT:
+		rd->seat[e->room].in = false;
+		break;
+	case LEDGER_PAGE:
+		return take_page(c, e, left);
+	case LEDGER_QUIET:
+		take_quiet(c, rd, e);
+		break;
+	case LEDGER_GARBLED:
+		check_fault(c, VIOLATION_GARBLED, "client %u, connection %u",
+		    e->client, e->conn);
+		break;
+	}
+	return 0;
+}
+
+void
+check_clients(struct check *c)
+{
+	struct reader *rd = xcalloc(c->nclients, sizeof(*rd));
+	const struct ledger *l;
+	uint32_t k;
+	unsigned i;
+	size_t at;
+
+	for (k = 0; k < c->nclients; k++)
+		rd[k].seat = xcalloc(c->nrooms, sizeof(*rd[k].seat));
+	for (i = 0; i < c->nledgers; i++) {
+		l = &c->ledger[i];
+		if (l->entry[0].kind == LEDGER_DUMP)
+			continue;
+		for (at = 0; at < l->n; at++)
+			if (l->entry[at].client < c->nclients)
+				at += take(c, &rd[l->entry[at].client],
+				    &l->entry[at], l->n - at - 1);
+	}
+	for (k = 0; k < c->nclients; k++)
+		free(rd[k].seat);
+	free(rd);
+}
+
+void
+check_answers(struct check *c)
+{
+	const struct message *m;
+	uint32_t i, k;
+
+	for (i = 0; i < c->nclients; i++) {
+		for (k = 0; k < c->client[i].n; k++) {
+			m = &c->client[i].message[k];
+			if (m->begin != 0 && m->acked == 0)
+				check_fault(c, VIOLATION_UNANSWERED,
+				    "client %u: its message %u, %u attempts", i,
+				    k, m->attempts);
+		}
+	}
+}

@@ -1,0 +1,250 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * clients - clients that write down all they do and see, while others kill
+ * the server: the parts of the program.
+ *
+ *   clients.c  options, the loop, how fast
+ *   line.c     one connection: TCP, websocket, Engine.IO
+ *   talk.c     what comes: Socket.IO and the chat's events
+ *   act.c      what a client does of its own accord
+ *   send.c     messages: new ones, retries, duplicates, other users' ids
+ *
+ * One thread, one epoll.  All choices come out of the seed.
+ */
+
+#ifndef TORTURE_CLIENTS_H
+#define TORTURE_CLIENTS_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tests/bench/frame.h"
+#include "tests/torture/heard.h"
+#include "tests/torture/ledger.h"
+
+#define MS UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
+
+enum {
+	/* sessions that a client may be in */
+	SEATS = 3,
+	/* messages that a client may have under way */
+	WINDOW = 16,
+	/* acknowledged messages that a client remembers */
+	PAST = 64,
+	REQUESTS = 96,
+};
+
+/* What the harness says, through the status file. */
+enum command {
+	/* talk */
+	COMMAND_RUN,
+	/* no new messages; go on until all is acknowledged and delivered */
+	COMMAND_FINISH,
+	COMMAND_QUIT,
+};
+
+enum phase {
+	PHASE_SETUP,
+	PHASE_RUN,
+	PHASE_FINISH,
+	/* the ledger is complete */
+	PHASE_DONE,
+};
+
+/* Mapped by the harness, which writes 'command' and reads the rest. */
+struct status {
+	uint64_t command, phase;
+	/* written to connections that stand, and not answered */
+	uint64_t in_flight;
+	uint64_t sent, acked, ready, deliveries, reconnects, recovered,
+	    unrecovered, refused, duplicates, stolen, pages;
+	/* 'in_flight' by the worker that has the connection */
+	uint64_t in_flight_at[64];
+};
+
+enum state {
+	/* will connect at 'due' */
+	STATE_OFF,
+	/* until 'due': */
+	STATE_CONNECTING,
+	STATE_UPGRADING,
+	STATE_OPENING,
+	STATE_NAMESPACE,
+	/* for as long as it lasts */
+	STATE_READY,
+};
+
+enum seat_state {
+	SEAT_FREE,
+	/* shall be joined when there is a socket */
+	SEAT_WANTED,
+	SEAT_JOINING,
+	SEAT_IN,
+	SEAT_LEAVING,
+};
+
+struct seat {
+	enum seat_state state;
+	unsigned room;
+	/* was joined before; everything up to here has come, or was not
+	 * owed */
+	bool known;
+	uint32_t have;
+	/* at the end: 'have' is all that there is */
+	bool complete;
+	/* what the join under way asked for */
+	bool has_after;
+	uint32_t after;
+	/* when the request was written; when to ask again, or to give up */
+	uint64_t begin, due;
+};
+
+/* A message that is not acknowledged yet. */
+struct pending {
+	uint64_t message;
+	unsigned room;
+	/* written to the connection that stands */
+	bool in_flight;
+	/* the event came, the acknowledgement did not */
+	bool told;
+	/* when to send it again; 0: it is on its way */
+	uint64_t due;
+};
+
+enum request_kind {
+	REQUEST_NONE,
+	REQUEST_MESSAGE,
+	/* a duplicate on purpose */
+	REQUEST_AGAIN,
+	/* another user's id */
+	REQUEST_STEAL,
+	REQUEST_JOIN,
+	REQUEST_LEAVE,
+	REQUEST_HISTORY,
+	/* the last page, which tells where the end is */
+	REQUEST_END,
+	/* typing, presence: nobody waits */
+	REQUEST_NOISE,
+};
+
+struct request {
+	enum request_kind kind;
+	uint32_t id;
+	unsigned room;
+	uint64_t message, begin;
+	/* history: FLAG_NEWEST, FLAG_BEFORE or 0, and the seq */
+	unsigned way;
+	uint32_t asked;
+};
+
+struct player {
+	/* of all clients of all processes; and whose it is */
+	uint32_t id, user;
+	enum state state;
+	int fd;
+	/* numbers of connections and of sockets */
+	uint32_t conn, sock;
+	unsigned worker;
+	/* the next message's count */
+	uint32_t count;
+	uint64_t due;
+	char *in, *out;
+	size_t in_len, in_size, out_len, out_size;
+	uint32_t events;
+	char pid[32], socket_id[32], offset[1024];
+	struct seat seat[SEATS];
+	struct pending pending[WINDOW];
+	unsigned npending;
+	struct request request[REQUESTS];
+	unsigned nrequests;
+	uint32_t next_request;
+	/* messages of its own that were acknowledged, and their rooms */
+	uint64_t past[PAST];
+	uint16_t past_room[PAST];
+	uint64_t npast;
+	/* when it does something; until when it does not read, or write */
+	uint64_t act, slow_until, pause_until;
+	/* a page is asked for */
+	bool paging;
+};
+
+struct clients {
+	const char *address, *ledger_path, *status_path;
+	unsigned n, first, rooms;
+	double rate;
+	uint64_t seed;
+	struct sockaddr_storage to;
+	socklen_t to_len;
+	int epfd;
+	uint64_t now, start, next_check, finish;
+	struct player *player;
+	/* messages that were due so far, and that were sent */
+	uint64_t random, scheduled;
+	FILE *ledger;
+	struct status *status;
+	char text[16384], frame[16384 + FRAME_HEAD];
+};
+
+/* clients.c */
+uint64_t clients_random(struct clients *t);
+uint64_t clients_between(struct clients *t, uint64_t low, uint64_t high);
+/* Write down 'e', whose time, client and connection are filled in. */
+void clients_note(struct clients *t, const struct player *p,
+    struct ledger_entry e);
+
+/* line.c */
+void line_start(struct clients *t, struct player *p);
+/* Write one packet. */
+void line_packet(struct clients *t, struct player *p, const char *text,
+    size_t len);
+void line_event(struct clients *t, struct player *p, uint32_t events);
+/* The connection is gone, or goes now: 'reset' with an RST. */
+void line_cut(struct clients *t, struct player *p, bool reset);
+/* Which events are waited for, after slow_until has changed. */
+void line_watch(struct clients *t, struct player *p);
+
+/* talk.c */
+void talk_packet(struct clients *t, struct player *p, struct span packet);
+struct seat *talk_seat(struct player *p, unsigned room);
+/* Join what is wanted, and leave again what was being left. */
+void talk_take_seats(struct clients *t, struct player *p);
+void talk_join(struct clients *t, struct player *p, struct seat *s);
+void talk_leave(struct clients *t, struct player *p, struct seat *s);
+void talk_history(struct clients *t, struct player *p, struct seat *s,
+    enum request_kind kind, unsigned way, uint32_t asked);
+/* A new request; NULL: too many are under way. */
+struct request *talk_request(struct clients *t, struct player *p,
+    enum request_kind kind, unsigned room);
+/* Something came that no server may send. */
+void talk_garbled(struct clients *t, struct player *p, struct span what);
+
+/* send.c */
+/* False: this client cannot say anything just now. */
+bool send_new(struct clients *t, struct player *p);
+void send_due(struct clients *t, struct player *p);
+void send_again(struct clients *t, struct player *p);
+void send_stolen(struct clients *t, struct player *p);
+/* The answers. */
+void send_acked(struct clients *t, struct player *p, const struct request *r,
+    const struct heard *h);
+void send_refused(struct clients *t, struct player *p, const struct request *r,
+    const struct heard *h);
+void send_told(struct clients *t, struct player *p, const struct heard *h);
+/* The connection is lost: nothing is under way. */
+void send_landed(struct clients *t, struct player *p);
+
+/* act.c */
+/* What is due: a start, a retry, a whim. */
+void act(struct clients *t, struct player *p);
+/* True: all is acknowledged, and all seats are complete. */
+bool act_done(const struct player *p);
+/* Write down how far it is. */
+void act_quiet(struct clients *t, const struct player *p);
+
+#endif /* TORTURE_CLIENTS_H */
