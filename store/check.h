@@ -105,6 +105,9 @@ typedef bool store_row_fn(const struct store_row *row, void *arg);
 int store_row_walk(struct store_txn *t, unsigned table,
     struct store_place *place, unsigned max, store_row_fn *fn, void *arg);
 
+/* How many rows LMDB says that a table has: 0 or -1. */
+int store_table_rows(struct store_txn *t, unsigned table, uint64_t *rows_r);
+
 /* The store's schema, which STORE_LOOK takes as it is: 0 or -1. */
 int store_schema(struct store_txn *t, unsigned *schema_r);
 
