@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,7 @@ complain(const struct answer *a, const char *fmt, ...)
 static int
 connect_to(struct answer *a)
 {
-	const bool forever = a->client->how == HOW_STREAM;
+	const bool forever = a->client->how == HOW_STREAM || a->client->patient;
 	const char *path = a->client->path;
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -92,6 +93,31 @@ connect_to(struct answer *a)
 	return EXIT_FAILED;
 }
 
+/* As send(); the first bytes take the file with them. */
+static ssize_t
+send_some(struct answer *a, const char *p, size_t len, bool first)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { (void *)(uintptr_t)p, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *h;
+
+	if (first && a->client->with_file) {
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		h = CMSG_FIRSTHDR(&msg);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(h), &a->client->file, sizeof(int));
+	}
+	return sendmsg(a->fd, &msg, MSG_NOSIGNAL);
+}
+
 static int
 send_request(struct answer *a, const char *command, char *const *args,
     int nargs)
@@ -118,8 +144,7 @@ send_request(struct answer *a, const char *command, char *const *args,
 	}
 	json_out_clear(&o);
 	while (n != -1 && sent < line.len) {
-		n = send(a->fd, line.data + sent, line.len - sent,
-		    MSG_NOSIGNAL);
+		n = send_some(a, line.data + sent, line.len - sent, sent == 0);
 		if (n == -1 && errno == EINTR)
 			n = 0;
 		if (n > 0)
@@ -230,7 +255,9 @@ read_answer(struct answer *a)
 	while (read_more(a) == 0)
 		if ((status = take_lines(a)) != -1)
 			return status;
-	if (errno == EAGAIN)
+	if (a->client->patient)
+		complain(a, "the process that did it was killed");
+	else if (errno == EAGAIN)
 		complain(a, "the daemon does not answer");
 	else
 		complain(a, "the daemon broke off: %s",
@@ -282,5 +309,15 @@ client_ask(const struct client *c, const char *command, char *const *args,
 	free(a.buf);
 	if (status == EXIT_DONE)
 		wait_end(pidfd);
+	return status;
+}
+
+int
+client_listen(const struct client *c, int fd)
+{
+	struct answer a = { .client = c, .fd = fd };
+	int status = read_answer(&a);
+
+	free(a.buf);
 	return status;
 }

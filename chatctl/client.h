@@ -22,6 +22,11 @@ struct client {
 	enum command_how how;
 	/* say nothing on stderr */
 	bool quiet;
+	/* the answer takes as long as it takes */
+	bool patient;
+	/* 'file' goes with the request; it stays the caller's */
+	bool with_file;
+	int file;
 	client_fn fn;
 	void *arg;
 };
@@ -33,5 +38,8 @@ struct client {
  */
 int client_ask(const struct client *c, const char *command, char *const *args,
     int nargs);
+
+/* The answer alone, from whoever is at the other end of a socket. */
+int client_listen(const struct client *c, int fd);
 
 #endif /* CHATCTL_CLIENT_H */

@@ -25,6 +25,7 @@ enum command_how {
 	HOW_LIST,
 	HOW_STREAM,
 	HOW_END,
+	HOW_CLERK,
 	HOW_LOCAL,
 };
 

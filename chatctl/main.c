@@ -11,10 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chatctl/clerk.h"
 #include "chatctl/client.h"
 #include "chatctl/command.h"
 #include "chatctl/show.h"
 #include "chatctl/token.h"
+#include "common/json.h"
 
 #define SOCKET_DEFAULT "/run/chatd/chatd.sock"
 #define ENV_SOCKET "CHATD_SOCKET"
@@ -22,13 +24,18 @@
 struct printing {
 	bool json;
 	enum command_how how;
+	/* a document said that all is not well */
+	bool unhealthy;
 };
 
 static void
 on_document(const char *json, size_t len, void *arg)
 {
-	const struct printing *p = arg;
+	struct printing *p = arg;
+	struct json_value status = json_member(json_value(json, len), "status");
 
+	if (status.kind == JSON_KIND_STRING && json_is(status, "unhealthy"))
+		p->unhealthy = true;
 	if (p->json)
 		(void)printf("%.*s\n", (int)len, json);
 	else if (p->how == HOW_TABLE)
@@ -58,12 +65,14 @@ run_remote(const struct options *opt, const struct command *c, int argc,
 		.fn = on_document,
 		.arg = &p,
 	};
+	int status;
 
 	if (c->how == HOW_STREAM) {
 		(void)signal(SIGINT, on_interrupt);
 		(void)signal(SIGTERM, on_interrupt);
 	}
-	return client_ask(&ask, c->name, argv + 1, argc - 1);
+	status = client_ask(&ask, c->name, argv + 1, argc - 1);
+	return status == EXIT_DONE && p.unhealthy ? EXIT_FAILED : status;
 }
 
 static int
@@ -104,6 +113,8 @@ run(const struct options *opt, int argc, char *argv[])
 		return run_help(argc, argv);
 	if (strcmp(c->name, "token") == 0)
 		return token_main(opt, argc, argv);
+	if (c->how == HOW_CLERK)
+		return clerk_main(opt, c, argc, argv);
 	return run_remote(opt, c, argc, argv);
 }
 

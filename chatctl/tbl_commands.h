@@ -9,12 +9,16 @@
  *      LIST it answers with messages, a line each
  *      STREAM the same, until one of us ends
  *      END it answers, and is gone
+ *      CLERK it takes its time, and tells how far it is
  *      LOCAL done here
  */
 /* clang-format off */
 
 COMMAND("status", "look", "", 0, 0, TABLE,
     "What the daemon is doing: processes, connections, store.")
+COMMAND("health", "look", "", 0, 0, TABLE,
+    "Is all well, and if not, what is wrong.  Exit status 1 if the daemon is "
+    "unhealthy.")
 COMMAND("workers", "look", "", 0, 0, TABLE,
     "The worker processes: state, load, how far behind they are.")
 COMMAND("ring", "look", "", 0, 0, TABLE,
@@ -39,6 +43,22 @@ COMMAND("token", "steer", "--user id [--name name] [--role role] "
     "secret is the one that the daemon is configured with.  A --session "
     "restricts the --workspace before it; without a --workspace the token "
     "gives access to none.")
+COMMAND("backup", "store", "[--max-growth size] file", 1, 3, CLERK,
+    "A consistent copy of the store into a new file, while the daemon runs, "
+    "read again and verified before it gets its name.  \"-\" is standard "
+    "output.")
+COMMAND("verify", "store", "[--offline directory|file]", 0, 2, CLERK,
+    "Look at every row of the store: order, shapes, checksums, references.  "
+    "With --offline a data directory without a daemon, or a backup.")
+COMMAND("compact", "store", "", 0, 0, CLERK,
+    "Make a copy of the store without what is free in it; the next start "
+    "puts it in the store's place.")
+COMMAND("export", "store", "workspace/session [file]", 1, 2, CLERK,
+    "All messages of a session, a line of JSON each, into a new file or to "
+    "standard output.")
+COMMAND("retention", "store", "run", 1, 1, CLERK,
+    "Remove now what store.retention and store.max_messages_per_session "
+    "do not keep.")
 COMMAND("reload", "run", "", 0, 0, TABLE,
     "Read the configuration again; prints what changed, or why nothing "
     "did.")

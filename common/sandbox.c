@@ -37,6 +37,7 @@ sandbox_enter(enum role role)
 #include <sys/mman.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -171,6 +172,20 @@ static const int scribe_calls[] = {
 	SCMP_SYS(unlinkat),
 };
 
+/* A clerk writes to what it was given, with the help of threads. */
+static const int clerk_calls[] = {
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(pwritev),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(fsync),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(fadvise64),
+	SCMP_SYS(fstatfs),
+	SCMP_SYS(pipe2),
+	/* what it did not complete */
+	SCMP_SYS(unlinkat),
+};
+
 /* 0 or a negative errno, as libseccomp has it. */
 static int
 add_calls(scmp_filter_ctx ctx, const int *calls, size_t n)
@@ -211,6 +226,25 @@ add_rules(scmp_filter_ctx ctx)
 }
 
 static int
+add_clerk(scmp_filter_ctx ctx)
+{
+	const struct rule thread = { SCMP_SYS(clone), 0, CLONE_THREAD,
+		CLONE_THREAD };
+	int rc;
+
+	rc = add_calls(ctx, clerk_calls,
+	    sizeof(clerk_calls) / sizeof(clerk_calls[0]));
+	/* a thread, never a process */
+	if (rc == 0)
+		rc = add_rule(ctx, &thread);
+	/* its arguments cannot be looked at; libc then takes clone() */
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
+		    SCMP_SYS(clone3), 0);
+	return rc;
+}
+
+static int
 fill(scmp_filter_ctx ctx, enum role role)
 {
 	int rc;
@@ -228,6 +262,8 @@ fill(scmp_filter_ctx ctx, enum role role)
 	if (rc == 0 && role == ROLE_SCRIBE)
 		rc = add_calls(ctx, scribe_calls,
 		    sizeof(scribe_calls) / sizeof(scribe_calls[0]));
+	if (rc == 0 && role == ROLE_CLERK)
+		rc = add_clerk(ctx);
 	return rc;
 }
 

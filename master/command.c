@@ -14,11 +14,14 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "master/child.h"
+#include "master/clerk.h"
 #include "master/control.h"
+#include "master/health.h"
 #include "master/master.h"
 #include "master/reload.h"
 #include "master/report.h"
 #include "master/request.h"
+#include "master/retention.h"
 #include "master/supervise.h"
 
 /* One document, written from what stands in shared memory. */
@@ -27,12 +30,16 @@ typedef void (
 /* Something to do; answers by itself. */
 typedef void (
     *action_fn)(struct master *m, uint64_t asker, const char *line, size_t len);
+/* Something that takes its time. */
+typedef void (
+    *clerk_fn)(struct master *m, uint64_t asker, const struct request *r);
 
 struct command {
 	const char *name;
 	size_t min_args, max_args;
 	report_fn report;
 	action_fn action;
+	clerk_fn clerk;
 };
 
 static void
@@ -74,18 +81,57 @@ do_forward(struct master *m, uint64_t asker, const char *line, size_t len)
 	(void)close(fd);
 }
 
+/* --- what takes its time ------------------------------------------------ */
+
+static void
+clerk_alone(struct master *m, uint64_t asker, const struct request *r)
+{
+	clerk_begin(m->clerk, asker, r, false);
+}
+
+static void
+clerk_writes(struct master *m, uint64_t asker, const struct request *r)
+{
+	clerk_begin(m->clerk, asker, r, true);
+}
+
+static void
+do_retention(struct master *m, uint64_t asker, const struct request *r)
+{
+	if (strcmp(r->args[0], "run") != 0)
+		control_failed(m->control, asker,
+		    "retention knows only: retention run");
+	else
+		retention_begin(m->retention, asker);
+}
+
 static const struct command commands[] = {
-	{ "status", 0, 0, report_status, NULL },
-	{ "workers", 0, 0, report_workers, NULL },
-	{ "ring", 0, 0, report_ring, NULL },
-	{ "store", 0, 0, report_store, NULL },
-	{ "stats", 0, 1, report_stats, NULL },
-	{ "config", 0, 0, report_config, NULL },
-	{ "version", 0, 0, report_version, NULL },
-	{ "history", 1, 2, NULL, do_forward },
-	{ "tail", 1, 1, NULL, do_forward },
-	{ "reload", 0, 0, NULL, do_reload },
-	{ "stop", 0, 0, NULL, do_stop },
+	{ .name = "health", .report = report_health },
+	{ .name = "backup", .max_args = 1, .clerk = clerk_writes },
+	{ .name = "export",
+	    .min_args = 1,
+	    .max_args = 1,
+	    .clerk = clerk_writes },
+	{ .name = "verify", .clerk = clerk_alone },
+	{ .name = "compact", .clerk = clerk_alone },
+	{ .name = "retention",
+	    .min_args = 1,
+	    .max_args = 1,
+	    .clerk = do_retention },
+	{ .name = "status", .report = report_status },
+	{ .name = "workers", .report = report_workers },
+	{ .name = "ring", .report = report_ring },
+	{ .name = "store", .report = report_store },
+	{ .name = "stats", .max_args = 1, .report = report_stats },
+	{ .name = "config", .report = report_config },
+	{ .name = "version", .report = report_version },
+	{ .name = "history",
+	    .min_args = 1,
+	    .max_args = 2,
+	    .action = do_forward },
+	{ .name = "tail", .min_args = 1, .max_args = 1, .action = do_forward },
+	{ .name = "reload", .action = do_reload },
+	{ .name = "stop", .action = do_stop },
 };
 
 static const struct command *
@@ -127,6 +173,8 @@ command_run(struct master *m, uint64_t asker, const struct request *r,
 		    "%s: wrong number of arguments", c->name);
 	else if (c->report != NULL)
 		run_report(m, asker, r, c->report);
+	else if (c->clerk != NULL)
+		c->clerk(m, asker, r);
 	else
 		c->action(m, asker, line, len);
 }

@@ -30,11 +30,13 @@
 #include "master/control.h"
 #include "master/deal.h"
 #include "master/detach.h"
+#include "master/health.h"
 #include "master/hearing.h"
 #include "master/listen.h"
 #include "master/logs.h"
 #include "master/notify.h"
 #include "master/reload.h"
+#include "master/retention.h"
 #include "master/spawn.h"
 #include "master/supervise.h"
 #include "master/watch.h"
@@ -359,6 +361,8 @@ start(struct master *m, const struct options *opt, struct config *cfg)
 	m->deal = deal_new(m);
 	m->reload = reload_new(m);
 	m->clerk = clerk_new(m);
+	m->health = health_new(m);
+	m->retention = retention_new(m);
 	place_write_pid(&m->place);
 	(void)event_add(housekeeping, &second);
 	control_start(m->control);
@@ -372,6 +376,8 @@ static void
 finish(struct master *m)
 {
 	clerk_free(&m->clerk);
+	health_free(&m->health);
+	retention_free(&m->retention);
 	deal_free(&m->deal);
 	reload_free(&m->reload);
 	supervisor_free(&m->supervisor);

@@ -19,7 +19,9 @@
 
 struct clerk;
 struct control;
+struct health;
 struct hearing;
+struct retention;
 struct deal;
 struct event_base;
 struct listeners;
@@ -69,6 +71,8 @@ struct master {
 	struct reload *reload;
 	struct control *control;
 	struct clerk *clerk;
+	struct health *health;
+	struct retention *retention;
 	/* NULL while children write to our own stderr */
 	struct hearing *hearing;
 };

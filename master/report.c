@@ -17,6 +17,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "master/child.h"
+#include "master/clerk.h"
 #include "master/deal.h"
 #include "master/listen.h"
 #include "master/master.h"
@@ -344,6 +345,33 @@ put_upkeep(const struct tables *t, struct json_out *o)
 	json_out_object_end(o);
 }
 
+/* What will be used before the file grows. */
+static uint64_t
+free_in_file(const struct tables_store *s)
+{
+	uint64_t file = load64(&s->file_bytes), used = load64(&s->map_used);
+
+	return file > used ? file - used : 0;
+}
+
+/* The long command that is under way. */
+static void
+put_clerk(struct master *m, struct json_out *o)
+{
+	const char *command;
+	uint64_t since;
+	pid_t pid;
+
+	json_out_key(o, "clerk");
+	json_out_object(o);
+	if ((command = clerk_running(m->clerk, &since, &pid)) != NULL) {
+		put_text(o, "command", command);
+		put_u64(o, "pid", (uint64_t)pid);
+		put_u64(o, "running_s", (clock_mono_ms() - since) / 1000);
+	}
+	json_out_object_end(o);
+}
+
 void
 report_store(struct master *m, const struct request *r, struct json_out *o)
 {
@@ -355,6 +383,7 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 	put_text(o, "state", store_state_name(load32(&s->state)));
 	put_text(o, "why", store_why_name(load32(&s->why)));
 	put_u64(o, "used_bytes", load64(&s->map_used));
+	put_u64(o, "free_bytes", free_in_file(s));
 	put_u64(o, "file_bytes", load64(&s->file_bytes));
 	put_u64(o, "max_bytes", load64(&s->map_max));
 	put_u64(o, "disk_free_bytes", load64(&s->disk_free));
@@ -367,6 +396,7 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 	put_u64(o, "commits", counter_sum(t, COUNTER_COMMITS));
 	put_u64(o, "commits_failed", counter_sum(t, COUNTER_COMMITS_FAILED));
 	put_upkeep(t, o);
+	put_clerk(m, o);
 	json_out_key(o, "scribe");
 	json_out_object(o);
 	put_process(o, &t->state->child[TABLES_SCRIBE]);

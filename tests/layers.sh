@@ -30,7 +30,7 @@ zlib.h:          proto/deflate.c
 stdatomic.h:     shm/ master/ scribe/ worker/
 sys/socket.h:    common/ shm/ master/ worker/ clerk/ chatctl/ bridge/
 event2/:         common/ master/ worker/ scribe/ bridge/ chatctl/
-store/write.h:   store/ scribe/
+store/write.h:   store/ scribe/ clerk/
 '
 
 includes() {	# prints "file:line header" for each #include
