@@ -8,7 +8,8 @@
 
 /* The first message: who you are and everything that you hold.
  * u8 role (enum role), u32 slot, u32 incarnation, u32 log arena, u32 live
- * arena, u8 daemon just started (scribe: nobody can be present), then
+ * arena, u8 bits: 1 the daemon has just started (scribe: nobody can be
+ * present), 2 RINGS_NEXT follows and belongs to this, then
  * u32 n and n times (u32 slot, u32 incarnation) of the living workers, u32
  * how many workers have an inbox (0 for the scribe), u8 there is a bundle;
  * descriptors: configuration, tables, log ring, live ring, data directory,
@@ -32,6 +33,16 @@ IPC(CONFIG_PREPARED,	"config prepared",	IPC_FROM_CHILD)
 IPC(CONFIG_SWITCH,	"config switch",	IPC_FROM_MASTER)
 /* u64 serial */
 IPC(CONFIG_SWITCHED,	"config switched",	IPC_FROM_CHILD)
+/* Rings that follow on yours, closed already or soon.  u64 generation, u32
+ * log arena, u32 live arena; descriptors: log ring, to a worker live ring */
+IPC(RINGS_NEXT,		"rings next",		IPC_FROM_MASTER)
+/* We have attached, and have our seats: u64 generation, u8 ok, string why
+ * not */
+IPC(RINGS_MAPPED,	"rings mapped",		IPC_FROM_CHILD)
+/* They will not be used after all: u64 generation */
+IPC(RINGS_FORGET,	"rings forget",		IPC_FROM_MASTER)
+/* We have left all rings before these: u64 generation */
+IPC(RINGS_LEFT,		"rings left",		IPC_FROM_CHILD)
 /* A new log target (SIGUSR1); descriptor */
 IPC(LOG_TARGET,		"log target",		IPC_FROM_MASTER)
 /* To the scribe: a worker has been reaped.  u32 slot, u32 incarnation,

@@ -187,10 +187,10 @@ OPT("store.ballast", store_ballast, SIZE, "64m", 0, 1073741824, NULL, true,
     "disk.  0: none.")
 
 /* Shared memory. */
-OPT("ring.slots", ring_slots, COUNT, "65536", 64, 16777216, NULL, false,
+OPT("ring.slots", ring_slots, COUNT, "65536", 64, 16777216, NULL, true,
     "Records that may be under way; a power of two.")
 OPT("ring.arena_bytes", ring_arena_bytes, SIZE, "4m", 65536, 1073741824,
-    NULL, false,
+    NULL, true,
     "Bytes that the records of one worker may take; a multiple of 4k.")
 #undef OPT
 /* clang-format on */

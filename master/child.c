@@ -205,19 +205,21 @@ send_hello(struct child *c, bool daemon_just_started)
 	const struct inboxes *in = &m->inboxes;
 	const bool worker = c->role == ROLE_WORKER;
 	const bool bundle = worker && m->bundle_fd != -1;
+	/* the log ring before, and that which follows comes next */
+	const bool both = c->generation != sh->generation;
 
 	ipc_put_u8(msg, (uint8_t)c->role);
 	ipc_put_u32(msg, worker ? c->slot : 0);
 	ipc_put_u32(msg, c->incarnation);
 	ipc_put_u32(msg, c->log_arena);
 	ipc_put_u32(msg, c->live_arena);
-	ipc_put_u8(msg, daemon_just_started);
+	ipc_put_u8(msg, (daemon_just_started ? 1 : 0) | (both ? 2 : 0));
 	put_living(msg, c);
 	ipc_put_u32(msg, worker ? in->n : 0);
 	ipc_put_u8(msg, bundle);
 	ipc_put_fd(msg, m->cfg_fd);
 	ipc_put_fd(msg, sh->tables->seg.fd);
-	ipc_put_fd(msg, sh->log_seg.fd);
+	ipc_put_fd(msg, both ? sh->old_log_seg.fd : sh->log_seg.fd);
 	ipc_put_fd(msg, sh->live_seg.fd);
 	ipc_put_fd(msg, m->place.data_fd);
 	ipc_put_fd(msg, m->log_fd);
@@ -271,6 +273,11 @@ child_start(struct child *c, bool daemon_just_started)
 	}
 	c->ready_ms = 0;
 	c->silent = 0;
+	c->rings = CHILD_RINGS_SAME;
+	c->generation = m->shared.generation;
+	/* no scribe has left the log ring before */
+	if (c->role == ROLE_SCRIBE && m->shared.old_log_seg.mem != NULL)
+		c->generation--;
 	publish_process(c);
 	child_set_state(c, TABLES_CHILD_STARTING);
 	log_debug("child started child=\"%s\" child_pid=%d incarnation=%u",

@@ -30,6 +30,14 @@
 struct event;
 struct master;
 
+/* Where it is with rings that are to follow (resize.h). */
+enum child_rings {
+	CHILD_RINGS_SAME,
+	/* sent, not answered */
+	CHILD_RINGS_ASKED,
+	CHILD_RINGS_MAPPED,
+};
+
 struct child {
 	struct master *master;
 	enum role role;
@@ -40,8 +48,12 @@ struct child {
 	pid_t pid;
 	/* ascending in the daemon's life, whatever the role */
 	uint32_t incarnation;
-	/* where it publishes */
+	/* where it publishes, and in the rings to come */
 	unsigned log_arena, live_arena;
+	unsigned next_log_arena, next_live_arena;
+	enum child_rings rings;
+	/* of the oldest rings that it has not left */
+	uint64_t generation;
 	/* CLOCK_MONOTONIC; 0: was not ready yet */
 	uint64_t ready_ms;
 	/* watch.c: what its 'beats' was, and for how many looks */

@@ -13,10 +13,10 @@ $(O)/unit/test_control: $(O)/obj/master/control.o $(O)/obj/master/request.o
 $(O)/unit/test_listen: $(O)/obj/master/listen.o
 $(O)/unit/test_deal: $(O)/obj/master/deal.o $(O)/obj/master/choose.o
 $(O)/unit/test_reload: $(call obj,$(addprefix master/,reload.c options.c \
-	logs.c notify.c bundle.c))
+	logs.c notify.c bundle.c resize.c shared.c))
 $(O)/unit/test_notify: $(O)/obj/master/notify.o
 $(O)/unit/test_supervise: $(call obj,$(addprefix master/,supervise.c child.c \
-	backoff.c inbox.c shared.c spawn.c))
+	backoff.c inbox.c resize.c shared.c spawn.c))
 $(O)/unit/test_child: $(call obj,master/inbox.c master/shared.c)
 $(O)/unit/test_inbox: $(O)/obj/master/inbox.o
 $(O)/unit/test_bundle: $(O)/obj/master/bundle.o

@@ -26,15 +26,20 @@
 #include "master/logs.h"
 #include "master/master.h"
 #include "master/notify.h"
+#include "master/resize.h"
 #include "master/supervise.h"
 #include "shm/counter.h"
 
 /* How long the children may take for each of the two phases. */
 #define PATIENCE_S 5
+/* When to try again to close a ring that is full. */
+#define CLOSE_MS 1
 
 enum phase {
 	IDLE,
 	PREPARING,
+	/* all have said yes; the old rings are not closed yet */
+	CLOSING,
 	SWITCHING,
 };
 
@@ -53,6 +58,9 @@ struct reload {
 	/* who has not answered yet */
 	bool waiting[TABLES_CHILDREN];
 	struct event *deadline;
+	/* the rings change too (resize.h); one of them is closed already */
+	bool resizing, closed;
+	struct event *retry;
 	/* what changes, as JSON */
 	struct json_out changes;
 };
@@ -78,6 +86,9 @@ static void
 clear(struct reload *r)
 {
 	(void)evtimer_del(r->deadline);
+	(void)evtimer_del(r->retry);
+	resize_forget(r->master);
+	r->resizing = r->closed = false;
 	config_free(&r->next);
 	close_fd(&r->next_fd);
 	close_fd(&r->next_bundle_fd);
@@ -244,13 +255,27 @@ make_ready(struct reload *r)
 /* ------------------------------------------------------------------ */
 /* Two phases. */
 
+/* Whom we wait for; NULL: for nobody. */
+static const char *
+missing(const struct reload *r)
+{
+	struct supervisor *s = r->master->supervisor;
+
+	for (unsigned i = 0; i < TABLES_CHILDREN; i++)
+		if (r->waiting[i])
+			return child_name(i == TABLES_SCRIBE
+				? supervise_scribe(s)
+				: supervise_worker(s, i));
+	if (!r->resizing)
+		return NULL;
+	return r->phase == SWITCHING ? resize_staying(r->master)
+				     : resize_missing(r->master);
+}
+
 static bool
 anybody_missing(const struct reload *r)
 {
-	for (unsigned i = 0; i < TABLES_CHILDREN; i++)
-		if (r->waiting[i])
-			return true;
-	return false;
+	return missing(r) != NULL;
 }
 
 static void
@@ -359,22 +384,67 @@ switch_over(struct reload *r)
 }
 
 static void
+try_later(struct reload *r)
+{
+	const struct timeval tv = { .tv_usec = CLOSE_MS * 1000 };
+
+	r->phase = CLOSING;
+	(void)evtimer_add(r->retry, &tv);
+}
+
+/* All have said yes; other rings are the point of no return. */
+static void
+all_ready(struct reload *r)
+{
+	if (!r->resizing || resize_switch(r->master, &r->closed) == 0) {
+		switch_over(r);
+		return;
+	}
+	if (errno == EAGAIN) {
+		try_later(r);
+		return;
+	}
+	send_switch(r, false);
+	refuse(r, "too much has been published meanwhile, try again");
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct reload *r = arg;
+
+	/* one that has just started is asked, too */
+	if (r->phase == CLOSING && !anybody_missing(r))
+		all_ready(r);
+}
+
+static void
+give_up(struct reload *r)
+{
+	const char *name = missing(r);
+
+	/* there is no way back, and the live ring has always room */
+	if (r->closed)
+		return;
+	send_switch(r, false);
+	if (name != NULL)
+		refuse(r, "%s did not answer in %d s", name, PATIENCE_S);
+	else
+		refuse(r, "the log ring was full for %d s", PATIENCE_S);
+}
+
+static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct reload *r = arg;
-	struct supervisor *s = r->master->supervisor;
-	const char *name = "";
+	const char *name = missing(r);
 
-	for (unsigned i = 0; i < TABLES_CHILDREN; i++)
-		if (r->waiting[i])
-			name = child_name(i == TABLES_SCRIBE
-				? supervise_scribe(s)
-				: supervise_worker(s, i));
-	if (r->phase == PREPARING) {
-		send_switch(r, false);
-		refuse(r, "%s did not answer in %d s", name, PATIENCE_S);
+	if (r->phase != SWITCHING) {
+		give_up(r);
 		return;
 	}
+	if (name == NULL)
+		name = "";
 	log_warn("configuration not confirmed child=\"%s\" s=%d", name,
 	    PATIENCE_S);
 	finish(r);
@@ -384,6 +454,7 @@ void
 reload_begin(struct reload *r, uint64_t asker)
 {
 	struct master *m = r->master;
+	const char *why = "";
 	struct child *c;
 	size_t changed;
 
@@ -407,6 +478,13 @@ reload_begin(struct reload *r, uint64_t asker)
 	}
 	if (make_ready(r) == -1)
 		return;
+	if (resize_wanted(m, r->next)) {
+		if (resize_begin(m, r->next, &why) == -1) {
+			refuse(r, "%s", why);
+			return;
+		}
+		r->resizing = true;
+	}
 	r->phase = PREPARING;
 	r->serial++;
 	memset(r->waiting, 0, sizeof(r->waiting));
@@ -415,7 +493,7 @@ reload_begin(struct reload *r, uint64_t asker)
 		if (child_serves(c))
 			send_prepare(r, c);
 	if (!anybody_missing(r))
-		switch_over(r);
+		all_ready(r);
 }
 
 void
@@ -432,9 +510,12 @@ void
 reload_abort(struct reload *r)
 {
 	r->again = false;
-	if (r->phase == PREPARING) {
+	if ((r->phase == PREPARING || r->phase == CLOSING) && !r->closed) {
 		send_switch(r, false);
 		refuse(r, "the daemon ends");
+	} else if (r->closed && r->phase == CLOSING) {
+		/* as good as switched: all children have both */
+		clear(r);
 	} else if (r->phase == SWITCHING) {
 		finish(r);
 	}
@@ -448,16 +529,39 @@ reload_prepared(struct reload *r, struct child *c, struct ipc_msg *msg)
 	bool ok = ipc_get_u8(msg) != 0;
 
 	ipc_get_str(msg, why, sizeof(why));
-	if (ipc_end(msg) == -1 || r->phase != PREPARING || serial != r->serial)
+	if (ipc_end(msg) == -1 || serial != r->serial ||
+	    (r->phase != PREPARING && r->phase != CLOSING))
 		return;
-	if (!ok) {
+	if (!ok && !r->closed) {
 		send_switch(r, false);
 		refuse(r, "%s: %s", child_name(c), why);
 		return;
 	}
 	r->waiting[c->slot] = false;
 	if (!anybody_missing(r))
-		switch_over(r);
+		all_ready(r);
+}
+
+void
+reload_mapped(struct reload *r, struct child *c, struct ipc_msg *msg)
+{
+	const char *why = "";
+
+	if (resize_mapped(c, msg, &why) == -1 && !r->closed) {
+		send_switch(r, false);
+		refuse(r, "%s", why);
+		return;
+	}
+	if ((r->phase == PREPARING || r->phase == CLOSING) && r->resizing &&
+	    !msg->bad && !anybody_missing(r))
+		all_ready(r);
+}
+
+void
+reload_left(struct reload *r)
+{
+	if (r->phase == SWITCHING && !anybody_missing(r))
+		finish(r);
 }
 
 void
@@ -475,22 +579,22 @@ reload_switched(struct reload *r, struct child *c, struct ipc_msg *msg)
 void
 reload_child_started(struct reload *r, struct child *c)
 {
-	if (r->phase == PREPARING)
+	if (r->phase == PREPARING || r->phase == CLOSING)
 		send_prepare(r, c);
 }
 
 void
 reload_child_gone(struct reload *r, struct child *c)
 {
-	if (r->phase == IDLE || !r->waiting[c->slot])
+	if (r->phase == IDLE || (!r->waiting[c->slot] && !r->resizing))
 		return;
 	r->waiting[c->slot] = false;
 	if (anybody_missing(r))
 		return;
-	if (r->phase == PREPARING)
-		switch_over(r);
-	else
+	if (r->phase == SWITCHING)
 		finish(r);
+	else
+		all_ready(r);
 }
 
 struct reload *
@@ -502,7 +606,9 @@ reload_new(struct master *m)
 		fatal("calloc");
 	r->master = m;
 	r->next_fd = r->next_bundle_fd = r->next_log_fd = -1;
-	if ((r->deadline = evtimer_new(m->base, on_deadline, r)) == NULL)
+	r->deadline = evtimer_new(m->base, on_deadline, r);
+	r->retry = evtimer_new(m->base, on_retry, r);
+	if (r->deadline == NULL || r->retry == NULL)
 		fatalx("out of memory");
 	return r;
 }
@@ -518,6 +624,7 @@ reload_free(struct reload **rp)
 	/* the daemon has ended: whatever was under way was aborted */
 	CHECK(r->phase == IDLE);
 	event_free(r->deadline);
+	event_free(r->retry);
 	json_out_clear(&r->changes);
 	free(r);
 }

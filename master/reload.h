@@ -7,6 +7,7 @@
  *	read, check, compare		anything wrong: the old stays
  *	CONFIG_PREPARE to all		each decodes it and sees whether it can
  *	all said yes in time?		if not: forget, the old stays
+ *	(other rings: close the old)	if they are full: try again, for a while
  *	CONFIG_SWITCH to all		and only now does it count
  *	CONFIG_SWITCHED by all		then whoever asked is told
  *
@@ -44,6 +45,9 @@ void reload_abort(struct reload *r);
 /* From a child; a message that makes no sense is left marked as bad. */
 void reload_prepared(struct reload *r, struct child *c, struct ipc_msg *msg);
 void reload_switched(struct reload *r, struct child *c, struct ipc_msg *msg);
+/* ... about rings that are to follow; and one has left the old ones. */
+void reload_mapped(struct reload *r, struct child *c, struct ipc_msg *msg);
+void reload_left(struct reload *r);
 
 void reload_child_started(struct reload *r, struct child *c);
 void reload_child_gone(struct reload *r, struct child *c);

@@ -16,12 +16,16 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/fault.h"
 #include "common/log.h"
 
 /* shared_raise(): by 19 hours of microseconds, then 16 times that, ... */
 #define RAISE_FIRST 36
 #define RAISE_STEP 4
 #define RAISE_MAX 5
+
+/* next_position() */
+#define NEXT_GAP (1ULL << 22)
 
 static unsigned
 log2_of(uint64_t n)
@@ -46,28 +50,34 @@ first_position(const struct shared *sh)
 	return (pos + slots - 1) & ~(slots - 1);
 }
 
+/* NULL with errno and *why_r. */
 static struct ring *
-make_ring(struct shared *sh, struct segment *seg, enum ring_kind kind,
-    const char *name, uint64_t base)
+make_ring(struct shared *sh, struct segment *seg,
+    const struct ring_geometry *geometry, enum ring_kind kind, uint64_t base,
+    uint64_t run, const char **why_r)
 {
-	struct ring_geometry g = sh->geometry;
-	const char *why = "out of memory";
+	struct ring_geometry g = *geometry;
 	struct ring *ring;
 	uint8_t id[16];
 	size_t size;
 
 	g.kind = kind;
-	if ((size = ring_size(&g)) == 0)
-		fatalx("ring.slots, ring.arena_bytes: these do not make a "
-		       "ring");
-	if (segment_create(seg, name, size, size, ring_abi(), SEGMENT_DONTDUMP,
-		&why) == -1)
-		fatal("cannot make the ring of %zu bytes: %s", size, why);
+	if ((size = ring_size(&g)) == 0) {
+		*why_r = "ring.slots, ring.arena_bytes: these do not make a "
+			 "ring";
+		errno = EINVAL;
+		return NULL;
+	}
+	if (segment_create(seg, kind == RING_LOG ? "chatd-log" : "chatd-live",
+		size, size, ring_abi(), SEGMENT_DONTDUMP, why_r) == -1)
+		return NULL;
 	arc4random_buf(id, sizeof(id));
-	if (ring_create(seg->mem, seg->size, &g, id, base) == -1)
-		fatal("cannot lay out a ring");
-	if ((ring = ring_attach(seg->mem, seg->size, sh->wake, &why)) == NULL)
-		fatalx("cannot attach to a new ring: %s", why);
+	CHECK(ring_create_next(seg->mem, seg->size, &g, id, base, run) == 0);
+	ring = ring_attach(seg->mem, seg->size, sh->wake, why_r);
+	if (ring == NULL) {
+		segment_close(seg);
+		errno = ENOMEM;
+	}
 	return ring;
 }
 
@@ -75,9 +85,14 @@ static void
 make_rings(struct shared *sh)
 {
 	uint64_t base = first_position(sh);
+	const char *why = "";
 
-	sh->log = make_ring(sh, &sh->log_seg, RING_LOG, "chatd-log", base);
-	sh->live = make_ring(sh, &sh->live_seg, RING_LIVE, "chatd-live", base);
+	sh->log = make_ring(sh, &sh->log_seg, &sh->geometry, RING_LOG, base,
+	    base, &why);
+	sh->live = make_ring(sh, &sh->live_seg, &sh->geometry, RING_LIVE, base,
+	    base, &why);
+	if (sh->log == NULL || sh->live == NULL)
+		fatal("cannot make the rings: %s", why);
 }
 
 static void
@@ -90,16 +105,16 @@ free_rings(struct shared *sh)
 }
 
 static void
-make_geometry(struct shared *sh, const struct config *cfg, unsigned workers)
+make_geometry(struct ring_geometry *g, const struct config *cfg,
+    unsigned workers)
 {
 	/* the scribe's, one a worker, and as many for those that died and
 	 * whose records are still being read */
 	unsigned arenas = 1 + 2 * workers + 2;
 
-	sh->geometry.log2_slots = log2_of(cfg->ring_slots);
-	sh->geometry.narenas =
-	    arenas < RING_MAX_ARENAS ? arenas : RING_MAX_ARENAS;
-	sh->geometry.arena_bytes = cfg->ring_arena_bytes;
+	g->log2_slots = log2_of(cfg->ring_slots);
+	g->narenas = arenas < RING_MAX_ARENAS ? arenas : RING_MAX_ARENAS;
+	g->arena_bytes = cfg->ring_arena_bytes;
 }
 
 void
@@ -110,7 +125,8 @@ shared_create(struct shared *sh, const struct config *cfg, unsigned workers,
 	const char *why = "out of memory";
 
 	memset(sh, 0, sizeof(*sh));
-	make_geometry(sh, cfg, workers);
+	sh->generation = 1;
+	make_geometry(&sh->geometry, cfg, workers);
 	tables_geometry_init(&g, clients, cfg->engine_max_payload);
 	if ((sh->tables = tables_create(&g, &why)) == NULL)
 		fatal("cannot make the tables for %u connections: %s",
@@ -136,9 +152,111 @@ shared_raise(struct shared *sh)
 	return 0;
 }
 
+/* ------------------------------------------------------------------ */
+/* The rings that follow. */
+
+/*
+ * Above all that the old ring can come to before it is closed: 16 rounds,
+ * and four million records.  The clock, by which the first ring began, has
+ * gained that again in four seconds.
+ */
+static uint64_t
+next_position(struct ring *old, const struct ring_geometry *g)
+{
+	uint64_t slots = 1ULL << g->log2_slots;
+	struct ring_info info;
+
+	ring_info(old, &info);
+	return (info.end + 16 * info.slots + NEXT_GAP + slots - 1) &
+	    ~(slots - 1);
+}
+
+int
+shared_next(struct shared *sh, const struct config *cfg, unsigned workers,
+    const char **why_r)
+{
+	struct ring_geometry *g = &sh->next_geometry;
+
+	CHECK(sh->next_log == NULL && sh->next_live == NULL);
+	make_geometry(g, cfg, workers);
+	sh->next_log = make_ring(sh, &sh->next_log_seg, g, RING_LOG,
+	    next_position(sh->log, g), ring_run(sh->log), why_r);
+	if (sh->next_log == NULL)
+		return -1;
+	sh->next_live = make_ring(sh, &sh->next_live_seg, g, RING_LIVE,
+	    next_position(sh->live, g), ring_run(sh->live), why_r);
+	if (sh->next_live == NULL) {
+		int saved = errno;
+
+		shared_next_free(sh);
+		errno = saved;
+		return -1;
+	}
+	return 0;
+}
+
+void
+shared_next_free(struct shared *sh)
+{
+	ring_detach(&sh->next_live);
+	ring_detach(&sh->next_log);
+	segment_close(&sh->next_live_seg);
+	segment_close(&sh->next_log_seg);
+}
+
+void
+shared_old_free(struct shared *sh)
+{
+	segment_close(&sh->old_log_seg);
+}
+
+/* Both are closed. */
+static void
+let_next_be(struct shared *sh)
+{
+	ring_detach(&sh->log);
+	ring_detach(&sh->live);
+	segment_close(&sh->live_seg);
+	sh->old_log_seg = sh->log_seg;
+	sh->log_seg = sh->next_log_seg;
+	sh->live_seg = sh->next_live_seg;
+	sh->log = sh->next_log;
+	sh->live = sh->next_live;
+	sh->next_log = sh->next_live = NULL;
+	sh->next_log_seg = sh->next_live_seg = (struct segment){ .fd = -1 };
+	sh->geometry = sh->next_geometry;
+	sh->generation++;
+}
+
+/*
+ * The log ring first: it may be full and stay so.  In the live ring there is
+ * always room to be made, so that what is begun is ended.
+ */
+int
+shared_switch(struct shared *sh, bool *begun_r)
+{
+	uint64_t end;
+
+	CHECK(sh->next_log != NULL && sh->old_log_seg.mem == NULL);
+	*begun_r = false;
+	if (ring_close(sh->log, ring_base(sh->next_log), &end) == -1 &&
+	    errno != EALREADY)
+		return -1;
+	*begun_r = true;
+	if (ring_close(sh->live, UINT64_MAX, &end) == -1 && errno != EALREADY)
+		return -1;
+	FAULT(RINGS_CLOSED);
+	let_next_be(sh);
+	/* who is at an end may go on, who waits for space need not */
+	wake_kick_all(sh->wake);
+	return 0;
+}
+
 void
 shared_free(struct shared *sh)
 {
+	shared_next_free(sh);
+	shared_old_free(sh);
 	free_rings(sh);
 	wake_detach(&sh->wake);
 	for (unsigned i = 0; i < WAKE_CONSUMERS; i++)

@@ -32,6 +32,8 @@ struct commit {
 	uint64_t patience_ns;
 
 	struct store_ring ring;
+	/* the store has not heard of the log that we are in */
+	bool moving;
 	uint64_t next;
 	uint64_t last_begin_ns;
 
@@ -184,6 +186,27 @@ commit_resume(struct commit *c, const uint8_t log_id[16], uint64_t base,
 	return 0;
 }
 
+void
+commit_move(struct commit *c, const struct scribe_log *log,
+    const uint8_t log_id[16], uint64_t base)
+{
+	uint64_t durable = log->durable_pos(log->ctx);
+
+	CHECK(base >= c->next && log->max_record <= c->log.max_record);
+	c->log = *log;
+	memcpy(c->ring.id, log_id, sizeof(c->ring.id));
+	c->ring.base = base;
+	/* a predecessor that could not write may have come further */
+	c->next = durable > base ? durable : base;
+	c->moving = true;
+}
+
+bool
+commit_moving(const struct commit *c)
+{
+	return c->moving;
+}
+
 /* --- failing and recovering -------------------------------------------- */
 
 static bool
@@ -297,6 +320,7 @@ write_out(struct commit *c, struct store_txn **t, uint64_t n)
 		return errno;
 	FAULT(AFTER_COMMIT);
 	c->ring = ring;
+	c->moving = false;
 	c->batch.commit_ns = clock_mono_ns() - begin_ns;
 	return 0;
 }
@@ -306,7 +330,8 @@ normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
 {
 	uint64_t n = fill(c, COMMIT_BATCH);
 	/* after a failure only a commit shows that the store is back */
-	bool dirty = sequence_dirty(c->seq) || c->state != COMMIT_OK;
+	bool dirty =
+	    sequence_dirty(c->seq) || c->state != COMMIT_OK || c->moving;
 	int err = sequence_error(c->seq);
 
 	if (err == 0 && dirty)
@@ -392,7 +417,7 @@ may_begin(const struct commit *c, uint64_t now, uint64_t *again_ns_r)
 {
 	switch (c->state) {
 	case COMMIT_OK:
-		if (!c->log.waiting(c->log.ctx, c->next))
+		if (!c->log.waiting(c->log.ctx, c->next) && !c->moving)
 			return COMMIT_IDLE;
 		*again_ns_r = c->last_begin_ns + c->min_interval_ns;
 		if (now < *again_ns_r &&

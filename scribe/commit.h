@@ -89,6 +89,17 @@ int commit_resume(struct commit *c, const uint8_t log_id[16], uint64_t base,
     const char **why_r);
 
 /*
+ * The log has come to its end, all of it is decided, and 'log' follows on it:
+ * go on there, at 'base' or where a predecessor came to.  The store hears of
+ * it with the next commit, for which no record is needed; until then
+ * commit_moving() is true, and who starts anew has to begin with the log
+ * before.
+ */
+void commit_move(struct commit *c, const struct scribe_log *log,
+    const uint8_t log_id[16], uint64_t base);
+bool commit_moving(const struct commit *c);
+
+/*
  * At most one batch.  COMMIT_WAIT: *again_ns_r is when to come back
  * (CLOCK_MONOTONIC).
  */

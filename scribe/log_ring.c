@@ -40,7 +40,8 @@ void
 scribe_log_ring(struct scribe_log *log, struct ring *ring)
 {
 	log->ctx = ring;
-	log->max_record = ring_max_record(ring);
+	/* whatever ring will follow */
+	log->max_record = RING_RECORD_LIMIT;
 	log->waiting = ring_log_waiting;
 	log->fetch = ring_log_fetch;
 	log->decide = ring_log_decide;

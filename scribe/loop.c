@@ -120,6 +120,8 @@ scribe_loop(struct scribe *s)
 		rc = commit_turn(s->commit, &again_ns);
 		if (rc == COMMIT_DEAD)
 			return 1;
+		if (scribe_rings_turn(s))
+			continue;
 		now = clock_mono_ns();
 		orphans = orphans_turn(s->orphans, commit_next(s->commit));
 		if (may_sweep(s))

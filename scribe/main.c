@@ -47,6 +47,7 @@ open_store(struct scribe *s)
 	if ((s->store = store_open(STORE_WRITE, &why)) == NULL)
 		fatalx("%s", why);
 	FAULT(SCRIBE_OPEN);
+	scribe_rings_resume(s);
 	scribe_log_ring(&s->log, s->ring);
 	scribe_configure(s);
 	s->commit = commit_new(&s->log, s->store, s->seq, report_batch, s);
@@ -71,7 +72,7 @@ resume(struct scribe *s)
 		    (unsigned long long)ring_base(s->ring));
 		exit(ROLE_EXIT_BASE);
 	}
-	ring_info(s->ring, &info);
+	ring_info(scribe_rings_last(s), &info);
 	if (orphans_takeover(s->orphans, s->child.incarnation, s->child.living,
 		s->child.nliving, info.end) == -1)
 		fatal("memory for a scribe");

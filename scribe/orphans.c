@@ -55,6 +55,12 @@ orphans_new(struct ring *log, struct store *s)
 	return o;
 }
 
+void
+orphans_move(struct orphans *o, struct ring *log)
+{
+	o->log = log;
+}
+
 static void
 job_end(struct orphans *o, struct job *job)
 {

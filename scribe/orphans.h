@@ -25,6 +25,9 @@ struct orphans;
 struct orphans *orphans_new(struct ring *log, struct store *s);
 void orphans_free(struct orphans **o);
 
+/* Publish there from now on: the ring is closed, this one follows on it. */
+void orphans_move(struct orphans *o, struct ring *log);
+
 /*
  * A worker has been reaped; everything it published is below 'pos'.
  * 0, or -1 with errno ENOMEM.

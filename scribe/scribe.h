@@ -9,6 +9,7 @@
  *   loop.c     turns and sleep
  *   report.c   counters, and the store's page in the tables
  *   sweep.c    recovery rows that are over
+ *   rings.c    from one log ring to the next
  *
  *   log ring -> commit.c -> sequence.c, presence.c, recovery.c -> store
  *                             rooms.c, dedupe.c (what it remembers)
@@ -77,6 +78,14 @@ void scribe_on_master(struct scribe *s);
 
 /* loop.c: returns the exit status */
 int scribe_loop(struct scribe *s);
+
+/* rings.c */
+/* The store may be in the next ring already: then so are we. */
+void scribe_rings_resume(struct scribe *s);
+/* The ring that is published into. */
+struct ring *scribe_rings_last(const struct scribe *s);
+/* Go on in the next ring as far as possible; true: there is more to do. */
+bool scribe_rings_turn(struct scribe *s);
 
 /* report.c */
 void report_start(struct scribe *s);

@@ -16,7 +16,7 @@ $(O)/unit/test_scribe_process: $(SCRIBE_CORE)
 # the whole process
 $(O)/unit/test_scribe_kill $(O)/unit/test_recovery_kill \
 $(O)/unit/test_scribe_process: \
-    $(call obj,$(addprefix scribe/,loop.c main.c \
+    $(call obj,$(addprefix scribe/,loop.c main.c rings.c \
 	master.c report.c))
 
 .PHONY: store-bench

@@ -32,10 +32,12 @@ hello_receive(struct child *c, enum role role)
 	c->role = role;
 }
 
-static void
+/* Returns whether the next rings follow. */
+static bool
 hello_numbers(struct child *c, unsigned arenas[2])
 {
 	uint32_t n;
+	bool next;
 
 	c->slot = ipc_get_u32(&hello);
 	c->incarnation = ipc_get_u32(&hello);
@@ -43,13 +45,14 @@ hello_numbers(struct child *c, unsigned arenas[2])
 	arenas[1] = ipc_get_u32(&hello);
 	/* that the daemon has just started is seen in the store, which does
 	 * not know the ring */
-	(void)ipc_get_u8(&hello);
+	next = (ipc_get_u8(&hello) & 2) != 0;
 	for (n = ipc_get_u32(&hello); n > 0 && !hello.bad; n--) {
 		if (c->nliving == TABLES_WORKERS)
 			fatalx("hello from the master makes no sense");
 		(void)ipc_get_u32(&hello);
 		c->living[c->nliving++] = ipc_get_u32(&hello);
 	}
+	return next;
 }
 
 static void
@@ -97,37 +100,195 @@ static void
 hello_clear(struct child *c)
 {
 	c->inbox = c->bundle = c->next_bundle = -1;
+	c->next_log_seg.fd = c->next_live_seg.fd = -1;
 	for (size_t i = 0; i < TABLES_WORKERS; i++)
 		c->outbox[i] = -1;
 }
 
 /* Attach to a ring; a stray write shall hit us and nobody else. */
 static struct ring *
-hello_ring(struct child *c, struct segment *seg, unsigned arena)
+attach_ring(struct child *c, struct segment *seg, unsigned arena,
+    const char **why_r)
 {
 	struct ring *r;
-	const char *why;
 
-	if ((r = ring_attach(seg->mem, seg->size, c->wake, &why)) == NULL)
-		fatalx("ring: %s", why);
+	if ((r = ring_attach(seg->mem, seg->size, c->wake, why_r)) == NULL)
+		return NULL;
 	FAULT(CHILD_ATTACHED);
 	ring_producer_init(r, arena);
-	if (ring_protect(r, arena) == -1)
-		fatal("protect a ring");
+	if (ring_protect(r, arena) == -1) {
+		*why_r = "the ring cannot be protected";
+		ring_detach(&r);
+	}
 	return r;
+}
+
+static struct ring *
+hello_ring(struct child *c, struct segment *seg, unsigned arena)
+{
+	const char *why;
+	struct ring *r;
+
+	if ((r = attach_ring(c, seg, arena, &why)) == NULL)
+		fatalx("ring: %s", why);
+	return r;
+}
+
+/* --- the next rings ------------------------------------------------------ */
+
+static void
+child_send(struct child *c, const struct ipc_msg *m)
+{
+	if (ipc_send(c->master, m) == -1)
+		log_error_errno("answer to the master");
+}
+
+static void
+next_clear(struct child *c)
+{
+	ring_detach(&c->next_live);
+	ring_detach(&c->next_log);
+	segment_close(&c->next_live_seg);
+	segment_close(&c->next_log_seg);
+	c->next_generation = 0;
+}
+
+/* The descriptor is closed if it is not the segment's. */
+static int
+next_segment(struct segment *seg, int fd, const char **why_r)
+{
+	if (segment_attach(seg, fd, ring_abi(), SEGMENT_DONTDUMP, why_r) == 0)
+		return 0;
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+static int
+next_attach(struct child *c, int log, int live, const unsigned arenas[2],
+    const char **why_r)
+{
+	int rc = next_segment(&c->next_log_seg, log, why_r);
+
+	if (c->role == ROLE_SCRIBE) {
+		if (rc == 0)
+			c->next_log = attach_ring(c, &c->next_log_seg,
+			    RING_SCRIBE_ARENA, why_r);
+		return c->next_log != NULL ? 0 : -1;
+	}
+	if (next_segment(&c->next_live_seg, live, why_r) == -1 || rc == -1)
+		return -1;
+	c->next_log = attach_ring(c, &c->next_log_seg, arenas[0], why_r);
+	c->next_live = attach_ring(c, &c->next_live_seg, arenas[1], why_r);
+	if (c->next_log == NULL || c->next_live == NULL)
+		return -1;
+	ring_follow_interest(c->next_live, c->next_log);
+	ring_mirror_interest(c->log, c->slot, c->next_log);
+	ring_seat(c->next_log, c->slot, c->incarnation);
+	ring_seat(c->next_live, c->slot, c->incarnation);
+	FAULT(RINGS_SEATED);
+	return 0;
+}
+
+static void
+on_rings_next(struct child *c, struct ipc_msg *m)
+{
+	static struct ipc_msg out;
+	uint64_t generation = ipc_get_u64(m);
+	int log = ipc_get_fd(m), live = -1;
+	const char *why = "";
+	unsigned arenas[2];
+	bool ok;
+
+	arenas[0] = ipc_get_u32(m);
+	arenas[1] = ipc_get_u32(m);
+	if (c->role == ROLE_WORKER)
+		live = ipc_get_fd(m);
+	if (m->bad || c->next_generation != 0)
+		fatalx("the master sent rings that make no sense");
+	ok = next_attach(c, log, live, arenas, &why) == 0;
+	if (ok)
+		c->next_generation = generation;
+	else
+		next_clear(c);
+	if (ok && c->rings != NULL)
+		c->rings(c->arg);
+	ipc_begin(&out, IPC_RINGS_MAPPED);
+	ipc_put_u64(&out, generation);
+	ipc_put_u8(&out, ok);
+	ipc_put_str(&out, why);
+	child_send(c, &out);
+}
+
+static void
+on_rings_forget(struct child *c, struct ipc_msg *m)
+{
+	struct ring *log = c->next_log, *live = c->next_live;
+
+	if (ipc_get_u64(m) != c->next_generation || c->next_generation == 0)
+		return;
+	c->next_log = c->next_live = NULL;
+	if (c->role == ROLE_WORKER)
+		ring_mirror_interest(c->log, c->slot, NULL);
+	if (c->rings != NULL)
+		c->rings(c->arg);
+	ring_detach(&live);
+	ring_detach(&log);
+	next_clear(c);
+}
+
+void
+child_leave_rings(struct child *c)
+{
+	static struct ipc_msg out;
+
+	CHECK(c->next_log != NULL);
+	ring_detach(&c->live);
+	ring_detach(&c->log);
+	if (c->role == ROLE_WORKER)
+		segment_close(&c->live_seg);
+	segment_close(&c->log_seg);
+	c->log = c->next_log;
+	c->live = c->next_live;
+	c->log_seg = c->next_log_seg;
+	c->live_seg = c->next_live_seg;
+	c->next_log = c->next_live = NULL;
+	c->next_log_seg = c->next_live_seg = (struct segment){ .fd = -1 };
+	FAULT(RINGS_LEFT);
+	ipc_begin(&out, IPC_RINGS_LEFT);
+	ipc_put_u64(&out, c->next_generation);
+	c->next_generation = 0;
+	if (c->master != NULL)
+		child_send(c, &out);
+}
+
+/* What HELLO announced, by the same way. */
+static void
+hello_next(struct child *c)
+{
+	struct pollfd p = { .fd = ROLE_IPC_FD, .events = POLLIN };
+	int rc;
+
+	while ((rc = ipc_recv(c->master, &hello)) == 0)
+		(void)poll(&p, 1, -1);
+	if (rc != 1 || hello.type != IPC_RINGS_NEXT)
+		fatalx("no rings from the master");
+	on_rings_next(c, &hello);
+	if (ipc_end(&hello) == -1 || c->next_log == NULL)
+		fatalx("the next rings cannot be used");
 }
 
 void
 child_hello(struct child *c, enum role role)
 {
 	unsigned arenas[2], ninboxes;
-	bool bundle;
+	bool bundle, next;
 	int i, fd;
 
 	hello_clear(c);
 	hello_receive(c, role);
 	FAULT(CHILD_HELLO);
-	hello_numbers(c, arenas);
+	next = hello_numbers(c, arenas);
 	ninboxes = ipc_get_u32(&hello);
 	bundle = ipc_get_u8(&hello) == 1;
 	log_init("chatd", role, role == ROLE_WORKER ? (int)c->slot : -1);
@@ -154,11 +315,13 @@ child_hello(struct child *c, enum role role)
 		/* it neither reads the live ring nor publishes there */
 		c->log = hello_ring(c, &c->log_seg, RING_SCRIBE_ARENA);
 		segment_close(&c->live_seg);
-		return;
+	} else {
+		c->log = hello_ring(c, &c->log_seg, arenas[0]);
+		c->live = hello_ring(c, &c->live_seg, arenas[1]);
+		ring_follow_interest(c->live, c->log);
 	}
-	c->log = hello_ring(c, &c->log_seg, arenas[0]);
-	c->live = hello_ring(c, &c->live_seg, arenas[1]);
-	ring_follow_interest(c->live, c->log);
+	if (next)
+		hello_next(c);
 }
 
 /* --- later ------------------------------------------------------------- */
@@ -169,13 +332,6 @@ close_fd(int *fd)
 	if (*fd != -1)
 		close(*fd);
 	*fd = -1;
-}
-
-static void
-child_send(struct child *c, const struct ipc_msg *m)
-{
-	if (ipc_send(c->master, m) == -1)
-		log_error_errno("answer to the master");
 }
 
 void
@@ -283,6 +439,10 @@ child_receive(struct child *c, struct ipc_msg *m)
 			on_config_switch(c, m);
 		else if (m->type == IPC_LOG_TARGET)
 			on_log_target(c, m);
+		else if (m->type == IPC_RINGS_NEXT)
+			on_rings_next(c, m);
+		else if (m->type == IPC_RINGS_FORGET)
+			on_rings_forget(c, m);
 		else
 			return 1;
 		child_end(m);
@@ -304,6 +464,7 @@ child_free(struct child *c)
 		close_fd(&c->outbox[i]);
 	close_fd(&c->bundle);
 	close_fd(&c->next_bundle);
+	next_clear(c);
 	ring_detach(&c->live);
 	ring_detach(&c->log);
 	wake_detach(&c->wake);

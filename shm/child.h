@@ -55,6 +55,15 @@ struct child {
 	int bundle, next_bundle;
 	/* both attached, produced into and protected; a scribe has no 'live' */
 	struct ring *log, *live;
+	/*
+	 * Those that follow on them, or NULL: attached in the same way, our
+	 * seats taken, our interest shown; the old ones are closed soon.
+	 * rings() is called when they come, and when they go unused.
+	 */
+	struct segment next_log_seg, next_live_seg;
+	struct ring *next_log, *next_live;
+	uint64_t next_generation;
+	void (*rings)(void *arg);
 };
 
 /*
@@ -75,6 +84,12 @@ void child_beat(struct child *c);
  */
 int child_receive(struct child *c, struct ipc_msg *m);
 void child_end(struct ipc_msg *m);
+
+/*
+ * Nothing of ours is in the old rings any more, which are closed: detach
+ * from them, let the next ones be 'log' and 'live', and tell the master.
+ */
+void child_leave_rings(struct child *c);
 
 /* Detach from everything. */
 void child_free(struct child *c);

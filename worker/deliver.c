@@ -167,6 +167,9 @@ deliver_rejoin(struct worker *w)
 		pos = ring_join_pos(w->log, w->slot);
 		w->log_cursor = pos;
 		w->log_active = true;
+		/* what is below is in the store: the probe came there */
+		if (w->probe != 0 && w->probe < pos)
+			w->probed = true;
 		if (w->chat != NULL && w->phase != WORKER_STARTING) {
 			WORKER_COUNT(w, RESYNCS, 1);
 			FAULT(REJOIN_ACTIVE);
@@ -203,7 +206,7 @@ deliver_log(struct worker *w, uint64_t limit)
  * must not wait for what is published meanwhile.  True after an eviction.
  */
 static bool
-deliver_live(struct worker *w)
+deliver_live_ring(struct worker *w)
 {
 	enum ring_result r;
 	uint64_t limit;
@@ -232,6 +235,18 @@ deliver_live(struct worker *w)
 	return false;
 }
 
+/* Both live rings, while one follows on another. */
+static bool
+deliver_live(struct worker *w)
+{
+	bool evicted;
+
+	do {
+		evicted = deliver_live_ring(w);
+	} while (!evicted && worker_pass_live(w));
+	return evicted;
+}
+
 bool
 worker_deliver(struct worker *w)
 {
@@ -240,6 +255,7 @@ worker_deliver(struct worker *w)
 
 	if (!w->log_active || ring_state(w->log, w->slot) != RING_ACTIVE)
 		deliver_rejoin(w);
+	worker_pass_log(w);
 	durable = w->log_active ? ring_limit(w->log, w->log_cursor) : 0;
 	FAULT(DELIVER_TURN);
 	more = deliver_live(w);
@@ -251,6 +267,8 @@ worker_deliver(struct worker *w)
 bool
 worker_has_events(struct worker *w)
 {
+	if (worker_may_pass(w))
+		return true;
 	if (ring_limit(w->live, w->live_cursor) > w->live_cursor)
 		return true;
 	if (!w->log_active || ring_state(w->log, w->slot) != RING_ACTIVE)

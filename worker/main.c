@@ -68,7 +68,8 @@ start_memory(struct worker *w)
 	w->app.ops = &app_chat;
 	w->app.ctx = w;
 	core_start(w);
-	w->record_size = ring_max_record(w->log);
+	/* whatever rings will follow */
+	w->record_size = RING_RECORD_LIMIT;
 	w->record = aligned_alloc(64, (w->record_size + 63) & ~63UL);
 	w->publisher = publisher_new(w->log, w->live, w->slot);
 	w->chat = chat_new(w->cfg, &worker_chat_ops, w);

@@ -52,6 +52,7 @@ worker_hello(struct worker *w)
 {
 	child_hello(&w->child, ROLE_WORKER);
 	w->child.configure = on_configure;
+	w->child.rings = worker_rings;
 	w->child.arg = w;
 	w->slot = w->child.slot;
 	w->incarnation = w->child.incarnation;

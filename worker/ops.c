@@ -316,7 +316,7 @@ recovery_row(struct worker *w, struct store_txn *t,
 		.user = row->user,
 		.lost_ms = row->lost_ms,
 		.partial = row->partial,
-		.own = row->run == ring_base(w->log) &&
+		.own = row->run == ring_run(w->log) &&
 		    row->incarnation == w->incarnation,
 		.owner = { row->client, row->generation },
 		.rooms = rooms,

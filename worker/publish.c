@@ -27,6 +27,8 @@ struct waiting {
 	uint32_t id;
 	bool queued;
 	bool live;
+	/* longer than any record of the ring that is there now */
+	bool hopeless;
 	uint64_t gseq;
 	uint64_t queued_ms;
 	size_t len;
@@ -36,6 +38,8 @@ struct waiting {
 
 struct publisher {
 	struct ring *log, *live;
+	/* where to go when those are closed, or NULL */
+	struct ring *next_log, *next_live;
 	unsigned slot;
 	/* by (id & mask): low bits are the index, high bits its use */
 	struct waiting **table;
@@ -74,7 +78,8 @@ publisher_new(struct ring *log, struct ring *live, unsigned slot)
 	p->live = live;
 	p->slot = slot;
 	p->tail = &p->head;
-	p->scratch_size = ring_max_record(log);
+	/* whatever ring will follow */
+	p->scratch_size = RING_RECORD_LIMIT;
 	if ((p->scratch = aligned_alloc(64, (p->scratch_size + 63) & ~63UL)) ==
 	    NULL) {
 		free(p);
@@ -183,11 +188,45 @@ publisher_queue(struct publisher *p, struct waiting *w)
 	p->queued_bytes += w->len;
 }
 
+void
+publisher_next(struct publisher *p, struct ring *log, struct ring *live)
+{
+	p->next_log = log;
+	p->next_live = live;
+}
+
+/* The ring is closed: what follows on it takes its place, if it is there. */
+static bool
+publisher_move(struct publisher *p, bool live)
+{
+	struct ring **next = live ? &p->next_live : &p->next_log;
+
+	if (*next == NULL)
+		return false;
+	if (live)
+		p->live = *next;
+	else
+		p->log = *next;
+	*next = NULL;
+	return true;
+}
+
+void
+publisher_leave(struct publisher *p)
+{
+	(void)publisher_move(p, false);
+	(void)publisher_move(p, true);
+}
+
 static int
 publisher_send(struct publisher *p, const void *rec, size_t len, bool live,
     uint64_t *gseq)
 {
-	int rc = ring_publish(live ? p->live : p->log, rec, len, gseq);
+	int rc;
+
+	do {
+		rc = ring_publish(live ? p->live : p->log, rec, len, gseq);
+	} while (rc == -1 && errno == ESHUTDOWN && publisher_move(p, live));
 
 	FAULT(PUBLISH_SENT);
 	if (rc == -1)
@@ -313,7 +352,10 @@ publisher_flush(struct publisher *p)
 	while ((w = p->head) != NULL) {
 		if (publisher_send(p, w->record, w->len, w->live, &w->gseq) ==
 		    -1) {
-			ring_want_space(p->log, p->slot);
+			/* it is told, or dropped, by publisher_expire() */
+			w->hopeless = errno == EMSGSIZE;
+			if (!w->hopeless)
+				ring_want_space(p->log, p->slot);
 			return false;
 		}
 		FAULT(PUBLISH_FLUSH);
@@ -361,8 +403,15 @@ publisher_expire(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
 	int n;
 
 	while ((w = p->head) != NULL &&
-	    w->queued_ms + PUBLISH_PATIENCE_MS <= now_ms) {
+	    (w->hopeless || w->queued_ms + PUBLISH_PATIENCE_MS <= now_ms)) {
 		publisher_dequeue(p);
+		if (w->id == 0 && w->hopeless) {
+			log_error("an event fits no record of the new ring "
+				  "bytes=%zu",
+			    w->len);
+			free(w);
+			continue;
+		}
 		if (w->id == 0) {
 			/* a leave must not be lost: it goes on waiting */
 			*tail = w;

@@ -45,6 +45,14 @@ void publisher_free(struct publisher **p);
 void publisher_put(struct publisher *p, const struct publish_waiter *waiter,
     const struct chat_event *ev, uint64_t now_ms);
 
+/*
+ * The rings that follow on these, or NULL: there are none.  Each is published
+ * into as soon as the one before it turns out to be closed, and
+ * publisher_leave() says that both are: the old ones are not touched again.
+ */
+void publisher_next(struct publisher *p, struct ring *log, struct ring *live);
+void publisher_leave(struct publisher *p);
+
 /* Try what is queued again; returns whether the queue is empty now. */
 bool publisher_flush(struct publisher *p);
 
@@ -60,8 +68,9 @@ bool publisher_settle(struct publisher *p, uint32_t id,
     struct publish_waiter *waiter_r);
 
 /*
- * Entries that waited in the queue for longer than PUBLISH_PATIENCE_MS are
- * taken out and handed to 'fn': they were not published.
+ * Entries that waited in the queue for longer than PUBLISH_PATIENCE_MS, or
+ * that the ring that is there now can never take, are taken out and handed
+ * to 'fn': they were not published.
  */
 #define PUBLISH_PATIENCE_MS 5000
 typedef void (*publish_lost_fn)(void *arg, const struct chat_event *ev,

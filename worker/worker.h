@@ -24,6 +24,7 @@
  *   ops       what the chat asks for
  *   publish   events on their way into the rings
  *   deliver   events out of the rings
+ *   rings     from the rings that we have to those that follow
  *   output    frames to clients
  *   inspect   what chatctl asks a worker
  */
@@ -214,6 +215,18 @@ bool worker_has_events(struct worker *w);
 /* An event of 'conn' that was not published after all. */
 void worker_lost(void *arg, const struct chat_event *ev,
     const struct publish_waiter *waiter);
+
+/* rings.c */
+/* The next rings have come, or go unused. */
+void worker_rings(void *arg);
+/*
+ * At the end of the old log ring, or out of it: go on in the next.  Of the
+ * old live ring: true if there may be more to read now.
+ */
+void worker_pass_log(struct worker *w);
+bool worker_pass_live(struct worker *w);
+/* Would one of these do anything?  Sequentially consistent. */
+bool worker_may_pass(const struct worker *w);
 
 /* ops.c */
 extern const struct chat_ops worker_chat_ops;

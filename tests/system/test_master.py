@@ -784,11 +784,11 @@ class Reload(unittest.TestCase):
             d.write_conf("workers = 2\nlimits.message_rate = 5\n")
             d.start()
             d.write_conf("workers = 3\nlimits.message_rate = 6\n"
-                         "ring.slots = 128\n")
+                         "max_connections = 128\n")
             p = d.ctl("-j", "reload")
             self.assertEqual(p.returncode, 1)
             self.assertIn("workers", p.stderr)
-            self.assertIn("ring.slots", p.stderr)
+            self.assertIn("max_connections", p.stderr)
             self.assertNotIn("message_rate", p.stderr)
             config = {x["option"]: x["value"] for x in d.ask("config")}
             self.assertEqual(config["limits.message_rate"], "5")

@@ -189,7 +189,7 @@ static void
 a_diff_names_what_changed_and_what_cannot(void **state)
 {
 	static const char *const overrides[] = { "limits.join_rate=0",
-		"workers=31", "ring.slots=128", "log.format=json",
+		"workers=31", "max_connections=128", "log.format=json",
 		"auth.secret_file=/x" };
 	struct config *a = load(NULL, NULL, 0);
 	struct config *b = load(NULL, overrides, 5);
@@ -200,9 +200,9 @@ a_diff_names_what_changed_and_what_cannot(void **state)
 	assert_string_equal(sb.data, "");
 	assert_int_equal(config_diff(a, b, note, &sb), 2);
 	assert_string_equal(sb.data,
-	    "workers: 2 > 31 (no);log.format: logfmt > json;"
-	    "auth.secret_file: \"\" > /x;limits.join_rate: 10 > 0;"
-	    "ring.slots: 65536 > 128 (no);");
+	    "workers: 2 > 31 (no);max_connections: 100000 > 128 (no);"
+	    "log.format: logfmt > json;"
+	    "auth.secret_file: \"\" > /x;limits.join_rate: 10 > 0;");
 	sb_clear(&sb);
 	config_free(&a);
 	config_free(&b);
@@ -230,8 +230,7 @@ static void
 what_is_not_reloadable_is_what_is_said(void **state)
 {
 	static const char *const fixed[] = { "listen", "run_dir", "data_dir",
-		"user", "group", "workers", "max_connections", "ring.slots",
-		"ring.arena_bytes" };
+		"user", "group", "workers", "max_connections" };
 	char *text = printed(config_manual), *p = text;
 	size_t n = 0;
 

@@ -36,6 +36,8 @@
 #include "master/deal.h"
 #include "master/master.h"
 #include "master/reload.h"
+#include "master/retention.h"
+#include "master/resize.h"
 #include "master/spawn.h"
 #include "master/supervise.h"
 #include "shm/counter.h"
@@ -192,6 +194,17 @@ clerk_reaped(struct clerk *c, pid_t pid, int status)
 }
 
 void
+retention_done(struct retention *r, struct ipc_msg *msg)
+{
+	(void)ipc_end(msg);
+}
+
+void
+retention_scribe_dead(struct retention *r)
+{
+}
+
+void
 deal_worker_ready(struct deal *d, unsigned slot)
 {
 	f.workers_ready++;
@@ -224,6 +237,19 @@ reload_child_gone(struct reload *r, struct child *c)
 
 void
 reload_prepared(struct reload *r, struct child *c, struct ipc_msg *msg)
+{
+}
+
+void
+reload_mapped(struct reload *r, struct child *c, struct ipc_msg *msg)
+{
+	const char *why;
+
+	(void)resize_mapped(c, msg, &why);
+}
+
+void
+reload_left(struct reload *r)
 {
 }
 
