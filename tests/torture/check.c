@@ -99,20 +99,33 @@ survey(struct check *c)
 static uint64_t
 report(const struct check *c)
 {
+	const struct {
+		const char *name;
+		uint64_t n;
+	} figures[] = {
+		{ "stored", c->stored },
+		{ "sent", c->sent },
+		{ "acks", c->acks },
+		{ "deliveries", c->deliveries },
+		{ "joins", c->joins },
+		{ "pages", c->pages },
+		{ "retries", c->retries },
+		{ "steals", c->steals },
+		{ "refused", c->refused },
+		{ "connects", c->connects },
+		{ "recovered", c->recovered },
+		{ "strays", c->strays },
+	};
 	uint64_t total = 0;
 	unsigned v;
+	size_t i;
 
 	for (v = 0; v < VIOLATION__MAX; v++)
 		total += c->found[v];
-	printf("{\"stored\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"acks\":%" PRIu64
-	       ",\"deliveries\":%" PRIu64 ",\"joins\":%" PRIu64
-	       ",\"pages\":%" PRIu64 ",\"retries\":%" PRIu64
-	       ",\"steals\":%" PRIu64 ",\"refused\":%" PRIu64
-	       ",\"connects\":%" PRIu64 ",\"recovered\":%" PRIu64
-	       ",\"violations\":%" PRIu64 ",\"by\":{",
-	    c->stored, c->sent, c->acks, c->deliveries, c->joins, c->pages,
-	    c->retries, c->steals, c->refused, c->connects, c->recovered,
-	    total);
+	for (i = 0; i < sizeof(figures) / sizeof(*figures); i++)
+		printf("%s\"%s\":%" PRIu64, i ? "," : "{", figures[i].name,
+		    figures[i].n);
+	printf(",\"violations\":%" PRIu64 ",\"by\":{", total);
 	for (v = 0, total = 0; v < VIOLATION__MAX; v++) {
 		if (c->found[v] == 0)
 			continue;

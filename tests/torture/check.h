@@ -75,6 +75,10 @@ struct check {
 	/* figures */
 	uint64_t stored, sent, acks, deliveries, joins, pages, retries, steals,
 	    refused, connects, recovered;
+	/* deliveries to who had left while the store was unavailable */
+	uint64_t strays;
+	/* when a message was last refused because of the store */
+	uint64_t unavailable;
 	/* a join with afterSeq is sent at most so many */
 	uint32_t replay_max;
 };

@@ -15,6 +15,9 @@
 /* One client in one session. */
 struct seat {
 	bool in;
+	/* left while the store could not write it down: whoever recovers the
+	 * socket may not know of it */
+	bool doubtful;
 	/* the first seq that is owed, and all behind it */
 	uint32_t next;
 	/* when the join was answered */
@@ -26,6 +29,9 @@ struct reader {
 	uint32_t sock;
 	struct seat *seat;
 };
+
+/* A store that refuses has failed for so long, and may for as long. */
+#define STORE_TROUBLE UINT64_C(10000000000)
 
 static const bool allowed[] = {
 #define CODE(name, allowed) allowed,
@@ -149,6 +155,8 @@ static void
 take_refusal(struct check *c, const struct ledger_entry *e)
 {
 	c->refused++;
+	if (e->code == CODE_STORE_UNAVAILABLE)
+		c->unavailable = e->ns;
 	if (e->kind == LEDGER_KEPT && e->code == CODE_ID_TAKEN)
 		c->steals++;
 	else if (e->code >= CODE__MAX || !allowed[e->code])
@@ -215,6 +223,10 @@ take_delivery(struct check *c, struct reader *rd, const struct ledger_entry *e)
 		    row->stored->message);
 	if (row->seen > e->ns)
 		row->seen = e->ns;
+	if (!s->in && s->doubtful) {
+		c->strays++;
+		return;
+	}
 	if (!s->in) {
 		check_fault(c, VIOLATION_STRAY,
 		    "client %u, connection %u: session %u seq %u", e->client,
@@ -312,6 +324,16 @@ take_quiet(struct check *c, struct reader *rd, const struct ledger_entry *e)
 		check_left_out(c, rd, e, e->seq + 1, VIOLATION_TAIL);
 }
 
+static void
+take_left(struct check *c, struct reader *rd, const struct ledger_entry *e)
+{
+	struct seat *s = &rd->seat[e->room];
+
+	s->in = false;
+	s->doubtful =
+	    c->unavailable != 0 && e->ns - c->unavailable < STORE_TROUBLE;
+}
+
 /* Returns how many entries behind this one belong to it. */
 static size_t
 take(struct check *c, struct reader *rd, const struct ledger_entry *e,
@@ -341,7 +363,7 @@ take(struct check *c, struct reader *rd, const struct ledger_entry *e,
 		take_join(c, rd, e);
 		break;
 	case LEDGER_LEFT:
-		rd->seat[e->room].in = false;
+		take_left(c, rd, e);
 		break;
 	case LEDGER_PAGE:
 		return take_page(c, e, left);

@@ -32,6 +32,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -192,16 +193,16 @@ def quiet(command):
 
 
 def schedule(args):
-    """(when, what, a fraction that chooses whom, how long), by the seed."""
+    """(how long to wait before, what, a fraction that chooses whom, how
+    long it takes), by the seed and without an end."""
     rng = random.Random(args.seed)
-    at = 1.0
-    while at < args.seconds:
+    while True:
+        gap = rng.uniform(0.3, 1.7) * args.interval
         what = rng.choices(list(ACTIONS), list(ACTIONS.values()))[0]
         length = rng.choice((0.02, 0.1, 0.4, 1.2)) * (0.5 + rng.random())
         if what == "full disk":
-            length += 1
-        yield at, what, rng.random(), length
-        at += rng.uniform(0.3, 1.7) * args.interval
+            length = 1 + 6 * rng.random()
+        yield gap, what, rng.random(), length
 
 
 class Torture:
@@ -214,16 +215,21 @@ class Torture:
                              data_dir=self.disk.dir + "/data")
         self.normal = dict(self.daemon.options)
         self.clients = None
-        self.sent = dict.fromkeys(ACTIONS, 0)
-        self.counted = dict.fromkeys(ACTIONS, 0)
+        self.sent = dict.fromkeys([*ACTIONS, "kill stopped"], 0)
+        self.counted = dict(self.sent)
         self.starts = 0
         self.small_starts = 0
         self.wrong = []
+        # when to wake up, or end, whom that was stopped
+        self.stopped = []
+        self.filling = None
 
     # --- the daemon
 
     def start(self):
         """As systemd would: again and again until it runs."""
+        # who was stopped would keep the lock for ever
+        self.wake(all_of_them=True)
         small = self.args.small or \
             (self.args.mix and self.rng.random() < 0.4)
         self.daemon.options = {**self.normal, **(SMALL if small else {})}
@@ -320,20 +326,36 @@ class Torture:
         if not pid:
             return
         what = "stop " + role
+        self.sent[what] += 1
+        before = self.clients.in_flight(slot)
         try:
-            before = self.clients.in_flight(slot)
             os.kill(pid, signal.SIGSTOP)
-            time.sleep(length)
-            after = self.clients.in_flight(slot)
-            self.sent[what] += 1
-            self.counted[what] += before > 0 and after > 0
-            # some never wake up again
-            if fraction > 0.8 and role != "master":
-                self.kill("kill " + role, [pid], slot)
-            else:
-                os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
-            pass
+            return
+        self.counted[what] += before > 0
+        # some never wake up again
+        self.stopped.append((time.monotonic() + length, pid, slot,
+                             role != "master" and fraction > 0.8))
+
+    def wake(self, all_of_them=False):
+        """Those whose time has come go on, or end."""
+        now = time.monotonic()
+        due = [s for s in self.stopped if all_of_them or s[0] <= now]
+        self.stopped = [s for s in self.stopped if s not in due]
+        for _, pid, slot, end in due:
+            try:
+                if end:
+                    self.kill("kill stopped", [pid], slot)
+                else:
+                    os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+
+    def sleep(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.wake()
+            time.sleep(min(0.01, max(0, end - time.monotonic())))
 
     def stop_worker(self, fraction, length):
         self.stop_one("worker", fraction, length)
@@ -345,13 +367,17 @@ class Torture:
         self.stop_one("master", fraction, length)
 
     def full_disk(self, fraction, length):
-        if not self.disk.mounted:
+        if not self.disk.mounted or self.filling:
             return
         self.sent["full disk"] += 1
-        before = self.clients.sum("refused")
-        self.disk.fill(length if fraction < 0.5 else length + 6)
-        self.counted["full disk"] += \
-            self.clients.sum("refused") > before or self.clients.in_flight()
+
+        def fill():
+            before = self.clients.sum("refused")
+            self.disk.fill(length)
+            self.counted["full disk"] += self.clients.sum("refused") > before
+            self.filling = None
+        self.filling = threading.Thread(target=fill)
+        self.filling.start()
 
     def reload(self, fraction, length):
         self.sent["reload"] += 1
@@ -364,6 +390,7 @@ class Torture:
 
     def restart(self, fraction, length):
         self.sent["restart"] += 1
+        self.wake(all_of_them=True)
         self.counted["restart"] += self.clients.in_flight() > 0
         try:
             self.daemon.stop(timeout=40)
@@ -376,15 +403,10 @@ class Torture:
 
     def chaos(self):
         began = time.monotonic()
-        for at, what, fraction, length in schedule(self.args):
-            wait = began + at - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
-            elif wait < -60:
-                # a slow machine does not make the run longer
-                continue
-            if time.monotonic() - began > self.args.seconds or \
-                    not self.clients.running():
+        for gap, what, fraction, length in schedule(self.args):
+            self.sleep(gap)
+            at = time.monotonic() - began
+            if at > self.args.seconds or not self.clients.running():
                 break
             if self.daemon.proc.poll() is not None:
                 self.wrong.append("the master ended by itself: %s"
@@ -393,10 +415,11 @@ class Torture:
                 self.start()
             if self.args.verbose:
                 print("%7.2f %-12s %.3f %.2f  acked %d, under way %d" % (
-                    time.monotonic() - began, what, fraction, length,
-                    self.clients.sum("acked"), self.clients.in_flight()),
-                    flush=True)
+                    at, what, fraction, length, self.clients.sum("acked"),
+                    self.clients.in_flight()), flush=True)
             getattr(self, what.replace(" ", "_"))(fraction, length)
+        if self.filling:
+            self.filling.join()
         return time.monotonic() - began
 
     def dump(self, name, *options):
@@ -435,6 +458,7 @@ class Torture:
 
     def kill_processes(self):
         """All at once, and nobody is there any more."""
+        self.wake(all_of_them=True)
         pids = [self.daemon.proc.pid, *self.pids().values()]
         self.kill("kill all", pids, None)
         self.reap()
@@ -558,9 +582,12 @@ def inside():
 def main():
     args = options()
     if args.schedule:
-        for at, what, fraction, length in schedule(args):
+        at = 0
+        for gap, what, fraction, length in schedule(args):
+            at += gap
+            if at > args.seconds:
+                return 0
             print("%8.2f %-12s %.3f %.2f" % (at, what, fraction, length))
-        return 0
     inside()
     directory = tempfile.mkdtemp(prefix="chatd-torture-")
     t = Torture(args, directory)

@@ -1,0 +1,535 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The chatd authors
+# SPDX-License-Identifier: ISC
+"""Does the checker of the torture find what is wrong?
+
+    test_checker.py [directory]
+
+The ledgers and dumps of a short real run (or those that torture.py --keep
+has left in the directory) are changed in one place at a time, so that one
+promise is broken; the checker must name it.  Unchanged they must pass.
+"""
+
+import collections
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+TOOLS = os.path.join(ROOT, os.environ.get("TORTURE", "build/torture"))
+ENTRY = struct.Struct("<QQQQIIIHBB")
+FIELDS = ("ns", "message", "stamp", "hash", "client", "conn", "seq", "room",
+          "kind", "code")
+E = collections.namedtuple("E", FIELDS)
+
+
+def kinds():
+    with open(os.path.join(HERE, "tbl_kind.h")) as f:
+        return {line.split("(")[1].split(",")[0]: i for i, line in enumerate(
+            x for x in f if x.startswith("KIND("))}
+
+
+KIND = kinds()
+(SEND, ACK, SENT, REFUSED, DELIVER, JOINED, PAGE, HISTORY, QUIET, STORED,
+ GARBLED, CONNECT, END) = (KIND[k] for k in (
+     "SEND", "ACK", "SENT", "REFUSED", "DELIVER", "JOINED", "PAGE",
+     "HISTORY", "QUIET", "STORED", "GARBLED", "CONNECT", "END"))
+NEWEST = 1
+PLANTS = []
+
+
+def plants(violation):
+    def add(f):
+        PLANTS.append((violation, f))
+        return f
+    return add
+
+
+class Run:
+    """All files of a run, as lists of entries."""
+
+    def __init__(self, directory):
+        self.files = {}
+        for name in sorted(os.listdir(directory)):
+            if name.endswith((".ledger", ".dump")):
+                with open(os.path.join(directory, name), "rb") as f:
+                    self.files[name] = [
+                        E(*e) for e in ENTRY.iter_unpack(f.read())]
+        self.ledgers = [n for n in self.files if n.endswith(".ledger")]
+        self.rooms = collections.defaultdict(list)
+        for e in self.files["final.dump"]:
+            if e.kind == STORED:
+                self.rooms[e.room].append(e)
+        self.row = {e.message: e for r in self.rooms.values() for e in r}
+        self.attempts = collections.Counter()
+        self.begin, self.seen = {}, {}
+        for e in self.spoken():
+            if e.kind == SEND:
+                self.attempts[e.message] += 1
+                self.begin.setdefault(e.message, e.ns)
+            if e.kind in (ACK, SENT, DELIVER):
+                self.seen[e.message] = min(e.ns, self.seen.get(
+                    e.message, 1 << 63))
+
+    def spoken(self):
+        for n in self.ledgers:
+            yield from self.files[n]
+
+    def changed(self, name, change):
+        """A copy in which that file is change(its entries)."""
+        new = Run.__new__(Run)
+        new.__dict__ = dict(self.__dict__)
+        new.files = {**self.files, name: list(change(self.files[name]))}
+        return new
+
+    def everywhere(self, change):
+        new = self
+        for n in self.files:
+            new = new.changed(n, change)
+        return new
+
+    def find(self, test):
+        """(file, index) of the first entry of a client that fits."""
+        for n in self.ledgers:
+            for i, e in enumerate(self.files[n]):
+                if test(n, i, e):
+                    return n, i
+        raise LookupError("the run has no place for it")
+
+    def replaced(self, where, *entries):
+        n, i = where
+        return self.changed(n, lambda es: [*es[:i], *entries, *es[i + 1:]])
+
+    def deep_room(self):
+        """One with many messages."""
+        return max(self.rooms, key=lambda r: len(self.rooms[r]))
+
+    def check(self):
+        with tempfile.TemporaryDirectory(prefix="chatd-checker-") as d:
+            paths = []
+            for n, es in self.files.items():
+                paths.append(os.path.join(d, n))
+                with open(paths[-1], "wb") as f:
+                    f.write(b"".join(ENTRY.pack(*e) for e in es))
+            p = subprocess.run([TOOLS + "/check", *paths],
+                               capture_output=True, text=True)
+        if p.returncode not in (0, 1):
+            raise RuntimeError(p.stderr)
+        return json.loads(p.stdout)["by"], p.stderr
+
+
+# --- the store --------------------------------------------------------------
+
+def without_row(run, dump, row):
+    return run.changed(dump, lambda es: [
+        e for e in es if e.kind != STORED or e.message != row.message])
+
+
+def with_row(run, dump, row):
+    return run.changed(dump, lambda es: [*es[:-1], row, es[-1]])
+
+
+def in_row(run, dump, row, **change):
+    return run.changed(dump, lambda es: [
+        e._replace(**change) if e.kind == STORED and
+        e.message == row.message else e for e in es])
+
+
+@plants("GAP")
+def gap(run):
+    room = run.rooms[run.deep_room()]
+    return without_row(run, "final.dump", room[len(room) // 2])
+
+
+@plants("STORED_TWICE")
+def stored_twice(run):
+    room = run.rooms[run.deep_room()]
+    return with_row(run, "final.dump", room[3]._replace(
+        seq=len(room) + 1, ns=room[-1].ns + 1, stamp=room[-1].stamp))
+
+
+@plants("FORGED")
+def forged(run):
+    room = run.rooms[run.deep_room()]
+    return with_row(run, "final.dump", room[-1]._replace(
+        seq=len(room) + 1, ns=room[-1].ns + 1,
+        message=room[-1].message + 1000000))
+
+
+@plants("ALTERED")
+def altered(run):
+    row = run.rooms[run.deep_room()][5]
+    return in_row(run, "final.dump", row, hash=row.hash ^ 1)
+
+
+@plants("TIME")
+def time_runs_back(run):
+    room = run.rooms[run.deep_room()]
+    return in_row(run, "final.dump", room[7], stamp=room[6].stamp - 1)
+
+
+@plants("POSITION")
+def position(run):
+    a, b = run.rooms[run.deep_room()][10:12]
+    return in_row(in_row(run, "final.dump", a, ns=b.ns), "final.dump", b,
+                  ns=a.ns)
+
+
+@plants("REWRITTEN")
+def rewritten(run):
+    row = run.rooms[run.deep_room()][2]
+    return in_row(run, "killed.dump", row, stamp=row.stamp + 1)
+
+
+@plants("REWRITTEN")
+def moved_in_the_log(run):
+    row = run.rooms[run.deep_room()][2]
+    return in_row(run, "killed.dump", row, ns=row.ns + 1)
+
+
+@plants("REWRITTEN")
+def history_differs(run):
+    row = run.rooms[run.deep_room()][-1]
+    return without_row(run, "daemon.dump", row)
+
+
+# --- what was said ----------------------------------------------------------
+
+def last_acked(run, before=1 << 63):
+    for room in run.rooms.values():
+        row = room[-1]
+        if run.seen.get(row.message, before) < before:
+            return row
+    raise LookupError("no session ends with an acknowledged message")
+
+
+@plants("LOST")
+def lost(run):
+    row = last_acked(run)
+    for dump in ("final.dump", "daemon.dump", "killed.dump"):
+        run = without_row(run, dump, row)
+    return run
+
+
+@plants("LOST_BY_KILL")
+def lost_by_kill(run):
+    dump = run.files["killed.dump"]
+    acked = {e.message for e in run.spoken()
+             if e.kind == ACK and e.ns < dump[0].ns}
+    last = {}
+    for e in dump:
+        if e.kind == STORED:
+            last[e.room] = e
+    row = next(e for e in last.values() if e.message in acked)
+    return without_row(run, "killed.dump", row)
+
+
+@plants("ANSWER")
+def another_seq(run):
+    where = run.find(lambda n, i, e: e.kind == ACK and e.seq > 5)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e._replace(seq=e.seq - 1))
+
+
+@plants("ANSWER")
+def another_time_in_a_retry(run):
+    where = run.find(lambda n, i, e: e.kind == ACK and e.code == 1 and
+                     run.attempts[e.message] > 1)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e._replace(stamp=e.stamp + 1))
+
+
+@plants("NEW_TWICE")
+def new_twice(run):
+    where = run.find(lambda n, i, e: e.kind == ACK and e.code == 0)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e, e)
+
+
+@plants("UNANSWERED")
+def unanswered(run):
+    n, i = run.find(lambda n, i, e: e.kind == ACK)
+    message = run.files[n][i].message
+    return run.everywhere(lambda es: [
+        e for e in es if e.kind not in (ACK, SENT) or e.message != message])
+
+
+@plants("REFUSED")
+def refused(run):
+    where = run.find(lambda n, i, e: e.kind == ACK)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e, e._replace(kind=REFUSED, code=5))
+
+
+@plants("TAKEN")
+def taken(run):
+    where = run.find(lambda n, i, e: e.kind == ACK)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e, e._replace(hash=1, code=1))
+
+
+# --- what was delivered -----------------------------------------------------
+
+def delivered(run, test=lambda e: True):
+    return run.find(lambda n, i, e: e.kind == DELIVER and e.seq > 5 and
+                    test(e))
+
+
+@plants("PHANTOM")
+def phantom(run):
+    where = delivered(run)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e, e._replace(
+        seq=len(run.rooms[e.room]) + 1, message=e.message + 1000000))
+
+
+@plants("DIFFERS")
+def other_text(run):
+    where = delivered(run)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e._replace(hash=e.hash ^ 1))
+
+
+@plants("DIFFERS")
+def other_order(run):
+    """Two messages in a row, the other way round for one client."""
+    n, i, k = neighbours(run, lambda a, b: b.seq == a.seq + 1)
+    es = list(run.files[n])
+    a, b = es[i], es[k]
+    es[i] = b._replace(seq=a.seq, ns=a.ns)
+    es[k] = a._replace(seq=b.seq, ns=b.ns)
+    return run.changed(n, lambda _: es)
+
+
+@plants("TWICE")
+def late(run):
+    """Two messages in a row come in the wrong order."""
+    n, i, k = neighbours(run, lambda a, b: b.seq == a.seq + 1)
+    es = list(run.files[n])
+    es[i], es[k] = es[k]._replace(ns=es[i].ns), es[i]._replace(ns=es[k].ns)
+    return run.changed(n, lambda _: es)
+
+
+def neighbours(run, test):
+    """(file, i, k): a client's two deliveries in a session, with nothing
+    between them that ends or begins a membership."""
+    for n in run.ledgers:
+        last = {}
+        for k, e in enumerate(run.files[n]):
+            if e.kind == CONNECT:
+                last = {x: v for x, v in last.items() if x[0] != e.client}
+            elif e.kind == JOINED:
+                last.pop((e.client, e.room), None)
+            elif e.kind == DELIVER:
+                i = last.get((e.client, e.room))
+                last[e.client, e.room] = k
+                if i is not None and e.seq > 10 and \
+                        test(run.files[n][i], e):
+                    return n, i, k
+    raise LookupError("no two deliveries")
+
+
+@plants("STRAY")
+def stray(run):
+    joined = {(e.client, e.room) for e in run.spoken() if e.kind == JOINED}
+    where = delivered(run, lambda e: (e.client ^ 1, e.room) not in joined)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e, e._replace(client=e.client ^ 1))
+
+
+@plants("TWICE")
+def twice(run):
+    where = delivered(run)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e, e)
+
+
+@plants("HOLE")
+def hole(run):
+    n, i, k = neighbours(run, lambda a, b: b.seq == a.seq + 1)
+    return run.replaced((n, i))
+
+
+@plants("ECHO")
+def echo(run):
+    # the sender has what stands before and behind its own
+    n, i, k = neighbours(
+        run, lambda a, b: b.seq == a.seq + 2 and
+        (own := run.rooms[a.room][a.seq].message) >> 32 == a.client and
+        run.attempts[own] == 1 and run.begin[own] > a.ns)
+    b = run.files[n][k]
+    row = run.rooms[b.room][b.seq - 2]
+    return run.replaced((n, k), b._replace(
+        seq=row.seq, message=row.message, stamp=row.stamp, hash=row.hash), b)
+
+
+@plants("TAIL")
+def tail(run):
+    """The last delivery of a client that is there at the end."""
+    for n in run.ledgers:
+        last = {}
+        for i, e in enumerate(run.files[n]):
+            if e.kind == DELIVER:
+                last[e.client, e.room] = i, e.seq
+            if e.kind == QUIET:
+                i, seq = last.get((e.client, e.room), (0, -1))
+                if seq == e.seq:
+                    return run.replaced((n, i))
+    raise LookupError("nobody was delivered the last message")
+
+
+@plants("TAIL")
+def never_complete(run):
+    where = run.find(lambda n, i, e: e.kind == QUIET)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e._replace(code=0))
+
+
+# --- history ----------------------------------------------------------------
+
+@plants("PAGE")
+def short_page(run):
+    where = run.find(lambda n, i, e: e.kind == HISTORY and
+                     run.files[n][i - 1].kind == HISTORY and
+                     run.files[n][i + 1].kind == HISTORY)
+    return run.replaced(where)
+
+
+@plants("PAGE")
+def another_page(run):
+    """Asked for what stands before a seq, given what ends elsewhere."""
+    where = run.find(lambda n, i, e: e.kind == PAGE and e.code & 2 and
+                     e.hash > 5 and e.seq > 0)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e._replace(hash=e.hash + 1))
+
+
+@plants("HISTORY")
+def other_text_in_history(run):
+    where = run.find(lambda n, i, e: e.kind == HISTORY)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e._replace(hash=e.hash ^ 1))
+
+
+@plants("STALE")
+def stale_page(run):
+    """The newest page lacks a message that somebody has had before."""
+    def fits(n, i, e):
+        return e.kind == PAGE and e.code & NEWEST and e.seq > e.message and \
+            run.seen.get(run.rooms[e.room][e.seq - 1].message,
+                         1 << 63) < e.stamp
+    n, i = run.find(fits)
+    es = list(run.files[n])
+    count = es[i].seq - es[i].message + 1
+    es[i] = es[i]._replace(seq=es[i].seq - 1)
+    del es[i + count]
+    return run.changed(n, lambda _: es)
+
+
+@plants("STALE")
+def stale_join(run):
+    def fits(n, i, e):
+        return e.kind == JOINED and e.code == 0 and e.seq > 1 and \
+            run.seen.get(run.rooms[e.room][e.seq - 1].message,
+                         1 << 63) < e.stamp
+    where = run.find(fits)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e._replace(seq=e.seq - 1))
+
+
+# --- real time --------------------------------------------------------------
+
+def shifted(run, by):
+    """A whole session stands elsewhere in the log; its order is kept."""
+    room = run.deep_room()
+    for dump in ("final.dump", "killed.dump"):
+        run = run.changed(dump, lambda es: [
+            e._replace(ns=e.ns + by) if e.kind == STORED and e.room == room
+            else e for e in es])
+    return run
+
+
+@plants("CAUSALITY")
+def causality_across_sessions(run):
+    return shifted(run, 1 << 60)
+
+
+@plants("CAUSALITY")
+def causality_within_a_session(run):
+    """Two messages have changed places, for everybody."""
+    room = run.rooms[run.deep_room()]
+    a, b = next((a, b) for a, b in zip(room[5:], room[6:])
+                if run.seen[a.message] < run.begin[b.message])
+    place = {a.message: b, b.message: a}
+
+    def change(es):
+        return [e._replace(seq=place[e.message].seq,
+                           stamp=place[e.message].stamp,
+                           ns=place[e.message].ns if e.kind == STORED
+                           else e.ns)
+                if e.kind in (ACK, SENT, DELIVER, HISTORY, STORED) and
+                e.message in place else e for e in es]
+    return run.everywhere(change)
+
+
+@plants("FIFO")
+def fifo(run):
+    return shifted(run, -(1 << 40))
+
+
+# --- the harness ------------------------------------------------------------
+
+@plants("GARBLED")
+def garbled(run):
+    where = run.find(lambda n, i, e: e.kind == ACK)
+    e = run.files[where[0]][where[1]]
+    return run.replaced(where, e, e._replace(kind=GARBLED))
+
+
+@plants("INCOMPLETE")
+def incomplete(run):
+    return run.changed(run.ledgers[0], lambda es: es[:-1])
+
+
+def main():
+    if len(sys.argv) > 1:
+        run = Run(sys.argv[1])
+    else:
+        with tempfile.TemporaryDirectory(prefix="chatd-checker-") as d:
+            p = subprocess.run(
+                [sys.executable, os.path.join(HERE, "torture.py"),
+                 "--seconds", "6", "--clients", "60", "--rooms", "12",
+                 "--rate", "500", "--seed", "4", "--interval", "0.5",
+                 "--megabytes", "512", "--no-mix", "--keep", d],
+                capture_output=True, text=True)
+            if p.returncode != 0:
+                print(p.stdout + p.stderr)
+                print("0 passed, 1 failed")
+                return 1
+            run = Run(d)
+    failed = 0
+    by, text = run.check()
+    if by:
+        failed += 1
+        print("unchanged: %s\n%s" % (by, text))
+    for violation, plant in PLANTS:
+        by, text = plant(run).check()
+        if violation not in by:
+            failed += 1
+            print("%s: want %s, found %s\n%s" % (
+                plant.__name__, violation, by, text))
+    names = subprocess.run([TOOLS + "/check", "--list"], text=True,
+                           capture_output=True, check=True).stdout.split()
+    for name in sorted(set(names) - {v for v, _ in PLANTS}):
+        failed += 1
+        print("%s: nobody plants it" % name)
+    print("%d passed, %d failed" % (len(PLANTS) + 1 - failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
