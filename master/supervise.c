@@ -37,6 +37,7 @@
 #include "master/deal.h"
 #include "master/master.h"
 #include "master/reload.h"
+#include "master/resize.h"
 #include "shm/counter.h"
 #include "shm/ring.h"
 #include "shm/user.h"
@@ -203,6 +204,7 @@ start(struct child *c)
 	count_restart(c);
 	if (child_start(c, !s->scribe_worked) == 0) {
 		FAULT(HELLO_SENT);
+		resize_child_started(c);
 		reload_child_started(c->master->reload, c);
 		return;
 	}
@@ -264,6 +266,7 @@ bury_worker(struct supervisor *s, struct child *c)
 	pos = ring_worker_dead(sh->log, c->slot, c->log_arena);
 	FAULT(BURY_RING);
 	(void)ring_worker_dead(sh->live, c->slot, c->live_arena);
+	pos = resize_child_dead(c, pos);
 	users_clear_column(sh->tables, c->slot);
 	FAULT(BURY_USERS);
 	counter_row_dead(sh->tables, c->slot);
@@ -286,6 +289,7 @@ bury_scribe(struct supervisor *s)
 	struct tables_store *store = &sh->tables->state->store;
 
 	ring_scribe_dead(sh->log);
+	(void)resize_child_dead(supervise_scribe(s), 0);
 	FAULT(BURY_SCRIBE);
 	counter_row_dead(sh->tables, COUNTER_SCRIBE);
 	if (!burst_add(&s->scribe_deaths, clock_mono_ms()) || !s->worked)
@@ -553,12 +557,23 @@ supervise_message(struct child *c, struct ipc_msg *msg)
 		on_reader_stuck(c->master->supervisor, msg);
 		break;
 	case IPC_RETENTION_DONE:
+		msg->bad = true;
+		break;
+	case IPC_RINGS_MAPPED:
+		reload_mapped(c->master->reload, c, msg);
+		break;
+	case IPC_RINGS_LEFT:
+		resize_left(c, msg);
+		reload_left(c->master->reload);
+		break;
 	/* ipc.c lets nothing through that a child may not send */
 	case IPC_NONE:
 	case IPC_HELLO:
 	case IPC_CLIENTS:
 	case IPC_CONFIG_PREPARE:
 	case IPC_CONFIG_SWITCH:
+	case IPC_RINGS_NEXT:
+	case IPC_RINGS_FORGET:
 	case IPC_LOG_TARGET:
 	case IPC_WORKER_DEAD:
 	case IPC_RETENTION:
