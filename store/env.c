@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,12 @@
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "store/compact.h"
+#include "store/page.h"
 
 #define STORE_DIR "db"
-#define STORE_LOCK STORE_DIR "/lock.mdb"
+#define LOCK_FILE "lock.mdb"
+#define NEW_FILE "data.mdb.new"
 /* address space only: the file grows as it is needed */
 #define STORE_MAP ((size_t)1 << 40)
 #define STORE_MAX_DBS 16
@@ -28,7 +32,18 @@
 #define STORE_OPEN_TRIES 200
 #define STORE_OPEN_WAIT_NS 10000000L
 
-static char why[512];
+/* What is being opened, and what became of it. */
+struct opening {
+	struct store *s;
+	const char *why;
+	/* how far somebody else's migration is */
+	uint64_t migrated;
+	bool migrating;
+	uint32_t schema;
+	struct store_txn t;
+};
+
+static char why[640];
 
 static const char *const table_name[STORE__TABLES] = {
 	[STORE_META] = "meta",
@@ -49,7 +64,7 @@ static const char *const table_name[STORE__TABLES] = {
 const char *
 store_table_name(enum store_table table)
 {
-	return table_name[table];
+	return table < STORE__TABLES ? table_name[table] : "";
 }
 
 int
@@ -93,6 +108,41 @@ store_errno(int rc)
 	}
 }
 
+static bool
+writes(const struct store *s)
+{
+	return s->mode == STORE_WRITE;
+}
+
+static bool
+looks(const struct store *s)
+{
+	return s->mode == STORE_LOOK || s->mode == STORE_LOOK_OFFLINE;
+}
+
+static int say(struct opening *o, int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int
+say(struct opening *o, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	o->why = why;
+	return err;
+}
+
+/* --- files ------------------------------------------------------------- */
+
+static void
+path_of(const struct store *s, char *path, size_t size, const char *name)
+{
+	snprintf(path, size, "%s/%s", s->dir, name);
+}
+
 static int
 fsync_dir(const char *path)
 {
@@ -110,14 +160,16 @@ fsync_dir(const char *path)
  * first, so its blocks are taken now.
  */
 static int
-prepare_dir(void)
+prepare_dir(const struct store *s)
 {
+	char path[sizeof(s->dir) + 32];
 	struct stat st;
 	int fd, rc;
 
-	if (mkdir(STORE_DIR, 0700) == -1 && errno != EEXIST)
+	if (mkdir(s->dir, 0700) == -1 && errno != EEXIST)
 		return errno;
-	fd = open(STORE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	path_of(s, path, sizeof(path), LOCK_FILE);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return errno;
 	rc = 0;
@@ -129,81 +181,258 @@ prepare_dir(void)
 	return rc;
 }
 
-/* LMDB 0.9 before 0.9.30 fails with mixed sizes on large pages: ITS#9806. */
+/* Look at the file before LMDB believes what is in it. */
 static int
-check_pages(MDB_env *env, const char **why_r)
+check_file(struct opening *o)
 {
-	int major, minor, patch;
+	const struct store *s = o->s;
+	char path[sizeof(s->dir) + 32];
+	struct page_meta meta;
+	const char *what;
+	size_t size;
+	int fd, err;
+
+	path_of(s, path, sizeof(path), STORE_DATA_FILE);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return errno;
+	err = page_metas(fd, &meta, &size, &what);
+	close(fd);
+	switch (err) {
+	case ENODATA:
+		return say(o, EUCLEAN,
+		    "%s is empty: put the store back from a backup (or remove "
+		    "that file, if nothing was ever stored)",
+		    path);
+	case EUCLEAN:
+		return say(o, EUCLEAN,
+		    "%s is damaged, %s: put the store back from a backup", path,
+		    what);
+	default:
+		return err;
+	}
+}
+
+/*
+ * LMDB 0.9 before 0.9.30 fails with mixed sizes on large pages: ITS#9806.
+ * A file that ends too early has lost what was at its end, unless that is
+ * free: pages that were never used need not have been written.
+ */
+static int
+check_size(struct opening *o)
+{
+	int major, minor, patch, fd;
+	MDB_envinfo info;
+	struct stat file;
 	MDB_stat st;
 
 	mdb_version(&major, &minor, &patch);
-	if (mdb_env_stat(env, &st) != MDB_SUCCESS)
+	if (mdb_env_stat(o->s->env, &st) != MDB_SUCCESS ||
+	    mdb_env_info(o->s->env, &info) != MDB_SUCCESS ||
+	    mdb_env_get_fd(o->s->env, &fd) != MDB_SUCCESS)
 		return EIO;
-	if (st.ms_psize > 4096 && major == 0 && minor == 9 && patch < 30) {
-		snprintf(why, sizeof(why),
+	if (st.ms_psize > 4096 && major == 0 && minor == 9 && patch < 30)
+		return say(o, ENOTSUP,
 		    "the store has pages of %u bytes, "
 		    "which LMDB %d.%d.%d does not handle: use 0.9.30 or newer",
 		    st.ms_psize, major, minor, patch);
-		*why_r = why;
-		return ENOTSUP;
-	}
+	if (fstat(fd, &file) == -1)
+		return errno;
+	if (writes(o->s) &&
+	    page_lost(o->s, (uint64_t)file.st_size / st.ms_psize))
+		return say(o, EUCLEAN,
+		    "%s/%s was cut off at %llu of %llu bytes: put the store "
+		    "back from a backup",
+		    o->s->dir, STORE_DATA_FILE,
+		    (unsigned long long)file.st_size,
+		    (unsigned long long)(info.me_last_pgno + 1) * st.ms_psize);
+	return 0;
+}
+
+/* --- tables ------------------------------------------------------------ */
+
+static int
+open_table(struct opening *o, int i)
+{
+	struct store *s = o->s;
+	int rc;
+
+	rc = mdb_dbi_open(o->t.txn, table_name[i], o->t.writes ? MDB_CREATE : 0,
+	    &s->dbi[i]);
+	s->missing[i] = rc == MDB_NOTFOUND && looks(s);
+	return s->missing[i] ? 0 : store_errno(rc);
+}
+
+/* Which schema, and is it ours?  In a transaction that reads. */
+static int
+look_at_schema(void *arg)
+{
+	struct opening *o = arg;
+	struct store_migration m;
+	MDB_stat st;
+	MDB_dbi main;
+	int err;
+
+	store_guard_map(&o->t);
+	if ((err = open_table(o, STORE_META)) == 0 &&
+	    !o->s->missing[STORE_META])
+		err = store_schema_check(&o->t, &o->schema, &o->why);
+	else if (err == 0)
+		err = ENOENT;
+	if (err == ENOENT && mdb_dbi_open(o->t.txn, NULL, 0, &main) == 0 &&
+	    mdb_stat(o->t.txn, main, &st) == 0 && st.ms_entries > 0)
+		return say(o, EUCLEAN,
+		    "%s is damaged, or not chatd's: it does not tell its "
+		    "schema; put the store back from a backup",
+		    o->s->dir);
+	if (err == EBADMSG)
+		return say(o, EUCLEAN,
+		    "%s is damaged, its schema cannot be read: put the store "
+		    "back from a backup",
+		    o->s->dir);
+	if (err == 0 && store_migration_get(&o->t, &m) == 0)
+		o->migrated = m.rows + 1;
+	return err;
+}
+
+static int
+open_all(void *arg)
+{
+	struct opening *o = arg;
+	int i, err;
+
+	for (i = 0; i < STORE__TABLES; i++)
+		if ((err = open_table(o, i)) != 0)
+			return err;
+	return 0;
+}
+
+/* Run 'fn' in a transaction; one that only reads keeps its handles too. */
+static int
+in_txn(struct opening *o, bool writing, int (*fn)(void *arg))
+{
+	int rc;
+
+	memset(&o->t, 0, sizeof(o->t));
+	o->t.s = o->s;
+	o->t.writes = writing;
+	rc =
+	    mdb_txn_begin(o->s->env, NULL, writing ? 0 : MDB_RDONLY, &o->t.txn);
+	if (rc != MDB_SUCCESS)
+		return store_errno(rc);
+	rc = store_guard(&o->t, STORE__TABLES, 0, fn, o);
+	if (rc == -1)
+		return EUCLEAN;
+	if (rc == 0)
+		rc = o->t.err;
+	if (rc == 0)
+		return store_errno(mdb_txn_commit(o->t.txn));
+	mdb_txn_abort(o->t.txn);
+	return rc;
+}
+
+static int
+make_tables(void *arg)
+{
+	struct opening *o = arg;
+	int err;
+
+	if ((err = open_all(o)) != 0)
+		return err;
+	/* a chatd that knows less must not come in between */
+	if (o->schema == 0 || o->schema < STORE_SCHEMA)
+		store_schema_put(&o->t,
+		    o->schema == 0 ? STORE_SCHEMA : o->schema, STORE_SCHEMA);
 	return 0;
 }
 
 static int
-open_tables(struct store *s, const char **why_r)
+check_free(struct opening *o)
 {
-	bool writes = s->mode == STORE_WRITE;
-	struct store_txn t = { .s = s, .writes = writes };
-	int i, rc;
+	const char *what;
+	MDB_txn *txn;
+	int rc;
 
-	rc = mdb_txn_begin(s->env, NULL, writes ? 0 : MDB_RDONLY, &t.txn);
-	if (rc != MDB_SUCCESS)
+	if ((rc = mdb_txn_begin(o->s->env, NULL, MDB_RDONLY, &txn)) != 0)
 		return store_errno(rc);
-	for (i = 0; i < STORE__TABLES; i++) {
-		rc = mdb_dbi_open(t.txn, table_name[i], writes ? MDB_CREATE : 0,
-		    &s->dbi[i]);
-		if (rc != MDB_SUCCESS) {
-			mdb_txn_abort(t.txn);
-			return store_errno(rc);
-		}
-	}
-	if ((rc = store_schema_check(&t, why_r)) == ENOENT && writes) {
-		store_schema_put(&t);
-		rc = t.err;
-	}
-	if (rc != 0) {
-		mdb_txn_abort(t.txn);
-		return rc;
-	}
-	/* this also keeps the handles of a transaction that only reads */
-	return store_errno(mdb_txn_commit(t.txn));
+	what = page_free_wrong(o->s, txn);
+	mdb_txn_abort(txn);
+	if (what == NULL)
+		return 0;
+	return say(o, EUCLEAN,
+	    "%s/%s is damaged, %s, so nothing can be written: put the store "
+	    "back from a backup",
+	    o->s->dir, STORE_DATA_FILE, what);
 }
 
 static int
-open_env(struct store *s, const char **why_r)
+open_writing(struct opening *o)
 {
+	int err;
+
+	if ((err = check_free(o)) != 0)
+		return err;
+	if ((err = in_txn(o, true, make_tables)) != 0)
+		return err;
+	if (o->schema != 0 && o->schema < STORE_SCHEMA) {
+		log_notice("the store is of an older chatd schema=%u to=%u",
+		    o->schema, STORE_SCHEMA);
+		if ((err = store_migrate(o->s, o->schema, &o->why)) != 0)
+			return err;
+	}
+	(void)store_reader_check(o->s);
+	return 0;
+}
+
+static int
+open_tables(struct opening *o)
+{
+	int err;
+
+	o->schema = 0;
+	o->migrated = 0;
+	err = in_txn(o, false, look_at_schema);
+	if (err != 0 && (err != ENOENT || !writes(o->s)))
+		return err;
+	if ((err = check_size(o)) != 0)
+		return err;
+	if (writes(o->s))
+		return open_writing(o);
+	o->migrating = o->schema < STORE_SCHEMA && !looks(o->s);
+	if (o->migrating)
+		return EAGAIN;
+	return in_txn(o, false, open_all);
+}
+
+static int
+open_env(struct opening *o)
+{
+	struct store *s = o->s;
 	unsigned flags = MDB_NOTLS;
 	int fd, rc;
 
-	if (s->mode == STORE_READ)
+	if (!writes(s))
 		flags |= MDB_RDONLY;
+	if (s->mode == STORE_LOOK_OFFLINE)
+		flags |= MDB_NOLOCK;
+	if ((rc = check_file(o)) != 0)
+		return rc;
 	if ((rc = mdb_env_create(&s->env)) != MDB_SUCCESS)
 		return store_errno(rc);
 	mdb_env_set_mapsize(s->env, STORE_MAP);
 	mdb_env_set_maxdbs(s->env, STORE_MAX_DBS);
 	mdb_env_set_maxreaders(s->env, STORE_MAX_READERS);
-	if ((rc = mdb_env_open(s->env, STORE_DIR, flags, 0600)) != 0)
+	rc = mdb_env_open(s->env, s->dir, flags, 0600);
+	/* the file is sound, so it is the other one */
+	if (rc == MDB_INVALID)
+		return say(o, EUCLEAN,
+		    "%s/%s is damaged: stop whatever uses the store, and start "
+		    "again",
+		    s->dir, LOCK_FILE);
+	if (rc != MDB_SUCCESS)
 		return store_errno(rc);
 	if (mdb_env_get_fd(s->env, &fd) == MDB_SUCCESS)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	if ((rc = check_pages(s->env, why_r)) != 0)
-		return rc;
-	if ((rc = open_tables(s, why_r)) != 0)
-		return rc;
-	if (s->mode == STORE_WRITE)
-		(void)store_reader_check(s);
-	return 0;
+	return open_tables(o);
 }
 
 static void
@@ -215,7 +444,58 @@ close_env(struct store *s)
 	if (s->env != NULL)
 		mdb_env_close(s->env);
 	s->env = NULL;
+	s->map = NULL;
 }
+
+/* --- a new store ------------------------------------------------------- */
+
+static int
+make_new(struct opening *o, const char *path)
+{
+	struct store *s = o->s;
+	int rc;
+
+	if ((rc = mdb_env_create(&s->env)) != MDB_SUCCESS)
+		return store_errno(rc);
+	mdb_env_set_mapsize(s->env, STORE_MAP);
+	mdb_env_set_maxdbs(s->env, STORE_MAX_DBS);
+	rc = store_errno(mdb_env_open(s->env, path,
+	    MDB_NOTLS | MDB_NOSUBDIR | MDB_NOLOCK, 0600));
+	if (rc == 0)
+		rc = in_txn(o, true, make_tables);
+	close_env(s);
+	return rc;
+}
+
+/*
+ * A new store gets its name when it is one, so that a file without anything
+ * in it is never taken for the beginning.
+ */
+static int
+make_store(struct opening *o)
+{
+	struct store *s = o->s;
+	char path[sizeof(s->dir) + 32], made[sizeof(s->dir) + 32];
+	struct stat st;
+	int err;
+
+	path_of(s, path, sizeof(path), STORE_DATA_FILE);
+	if (stat(path, &st) == 0 || errno != ENOENT)
+		return 0;
+	path_of(s, made, sizeof(made), NEW_FILE);
+	if (unlink(made) == -1 && errno != ENOENT)
+		return errno;
+	o->schema = 0;
+	if ((err = make_new(o, made)) != 0) {
+		(void)unlink(made);
+		return err;
+	}
+	if (rename(made, path) == -1)
+		return errno;
+	return 0;
+}
+
+/* --- opening ----------------------------------------------------------- */
 
 /*
  * A reader may come while the writer makes the files, and opening may fail
@@ -228,25 +508,45 @@ may_pass(int err)
 	    err == EUCLEAN || err == EACCES || err == EBUSY;
 }
 
-static const char *
-open_reason(const struct store *s, int err)
+/* Whose directory it is, if that is why we may not. */
+static int
+say_whose(struct opening *o, int err, const char *wish)
+{
+	struct stat st;
+
+	if ((err == EACCES || err == EPERM) && stat(o->s->dir, &st) == 0 &&
+	    st.st_uid != geteuid())
+		return say(o, err,
+		    "cannot open the store for %s: %s belongs to user %u, and "
+		    "this is user %u",
+		    wish, o->s->dir, (unsigned)st.st_uid, (unsigned)geteuid());
+	return say(o, err, "cannot open the store in %s for %s: %s", o->s->dir,
+	    wish, strerror(err));
+}
+
+static void
+open_reason(struct opening *o, int err)
 {
 	if (err == ENOMEM)
-		snprintf(why, sizeof(why),
+		(void)say(o, err,
 		    "cannot map the store: %s (it needs "
 		    "1 TiB of address space: see ulimit -v)",
 		    strerror(err));
 	else if (err == EPROTO)
-		snprintf(why, sizeof(why),
-		    "the store was written by another "
-		    "version of LMDB");
+		(void)say(o, err,
+		    "the store in %s was written by another version of LMDB",
+		    o->s->dir);
 	else if (err == EUCLEAN)
-		snprintf(why, sizeof(why), "the store is damaged");
+		(void)say(o, err,
+		    "the store in %s is damaged: put it back from a backup",
+		    o->s->dir);
+	else if (o->migrating)
+		(void)say(o, err,
+		    "the store in %s has schema %u and nobody goes on with "
+		    "its migration to schema %u",
+		    o->s->dir, o->schema, STORE_SCHEMA);
 	else
-		snprintf(why, sizeof(why), "cannot open the store for %s: %s",
-		    s->mode == STORE_READ ? "reading" : "writing",
-		    strerror(err));
-	return why;
+		(void)say_whose(o, err, writes(o->s) ? "writing" : "reading");
 }
 
 static void
@@ -262,45 +562,80 @@ warn_of_version(void)
 		    major, minor, patch);
 }
 
+static int
+open_to_write(struct opening *o)
+{
+	char up[sizeof(o->s->dir) + 4];
+	int err;
+
+	warn_of_version();
+	if ((err = prepare_dir(o->s)) != 0 || (err = make_store(o)) != 0)
+		return err;
+	(void)store_compact_swap(o->s->dir);
+	if ((err = open_env(o)) != 0)
+		return err;
+	snprintf(up, sizeof(up), "%s/..", o->s->dir);
+	if (fsync_dir(o->s->dir) == -1 || fsync_dir(up) == -1)
+		return errno;
+	return 0;
+}
+
+static int
+open_to_read(struct opening *o)
+{
+	const struct timespec wait = { .tv_nsec = STORE_OPEN_WAIT_NS };
+	uint64_t migrated = 0;
+	int err, tries;
+
+	for (tries = 0;; tries++) {
+		o->why = NULL;
+		o->migrating = false;
+		if ((err = open_env(o)) == 0)
+			return 0;
+		if (looks(o->s) || !may_pass(err) || tries >= STORE_OPEN_TRIES)
+			return err;
+		/* what goes on may take its time */
+		if (o->migrating && o->migrated != migrated) {
+			migrated = o->migrated;
+			tries = 0;
+		}
+		close_env(o->s);
+		nanosleep(&wait, NULL);
+	}
+}
+
+struct store *
+store_open_dir(const char *dir, enum store_mode mode, const char **why_r)
+{
+	struct opening o = { 0 };
+	int err;
+
+	*why_r = "out of memory";
+	if ((o.s = calloc(1, sizeof(*o.s))) == NULL)
+		return NULL;
+	o.s->mode = mode;
+	o.s->snapshot.s = o.s->write.s = o.s;
+	store_guard_install();
+	if (strlcpy(o.s->dir, dir, sizeof(o.s->dir)) >= sizeof(o.s->dir))
+		err = ENAMETOOLONG;
+	else
+		err =
+		    mode == STORE_WRITE ? open_to_write(&o) : open_to_read(&o);
+	if (err == 0)
+		return o.s;
+	if (o.why == NULL)
+		open_reason(&o, err);
+	*why_r = o.why;
+	close_env(o.s);
+	free(o.s);
+	errno = err;
+	return NULL;
+}
+
 struct store *
 store_open(enum store_mode mode, const char **why_r)
 {
-	const struct timespec wait = { .tv_nsec = STORE_OPEN_WAIT_NS };
-	const char *reason = NULL;
-	struct store *s;
-	int err = 0, tries;
-
-	*why_r = "out of memory";
-	if ((s = calloc(1, sizeof(*s))) == NULL)
-		return NULL;
-	s->mode = mode;
-	s->snapshot.s = s->write.s = s;
-	if (mode == STORE_WRITE) {
-		warn_of_version();
-		err = prepare_dir();
-	}
-	for (tries = 0; err == 0; tries++) {
-		if ((err = open_env(s, &reason)) == 0)
-			break;
-		close_env(s);
-		if (reason != NULL || mode == STORE_WRITE || !may_pass(err) ||
-		    tries >= STORE_OPEN_TRIES)
-			break;
-		err = 0;
-		nanosleep(&wait, NULL);
-	}
-	if (err == 0 && mode == STORE_WRITE &&
-	    (fsync_dir(STORE_DIR) == -1 || fsync_dir(".") == -1)) {
-		err = errno;
-		close_env(s);
-	}
-	if (err != 0) {
-		*why_r = reason != NULL ? reason : open_reason(s, err);
-		free(s);
-		errno = err;
-		return NULL;
-	}
-	return s;
+	return store_open_dir(STORE_DIR, mode, why_r);
 }
 
 void
@@ -320,53 +655,8 @@ store_bad_values(const struct store *s)
 	return s->bad;
 }
 
-int
-store_sync(struct store *s)
+uint64_t
+store_bad_pages(const struct store *s)
 {
-	int rc;
-
-	if (FAULT_ERROR(STORE_SYNC))
-		return -1;
-	if ((rc = mdb_env_sync(s->env, 1)) != MDB_SUCCESS) {
-		errno = store_errno(rc);
-		return -1;
-	}
-	return 0;
-}
-
-unsigned
-store_reader_check(struct store *s)
-{
-	int dead = 0;
-
-	if (mdb_reader_check(s->env, &dead) != MDB_SUCCESS || dead < 0)
-		return 0;
-	return (unsigned)dead;
-}
-
-int
-store_stat(struct store *s, struct store_stat *stat_r)
-{
-	struct store_txn *t;
-	MDB_envinfo info;
-	MDB_stat st;
-	int i;
-
-	if (mdb_env_info(s->env, &info) != MDB_SUCCESS ||
-	    (t = store_snapshot(s)) == NULL)
-		return -1;
-	memset(stat_r, 0, sizeof(*stat_r));
-	for (i = 0; i < STORE__TABLES; i++) {
-		stat_r->table[i].name = table_name[i];
-		if (mdb_stat(t->txn, s->dbi[i], &st) == MDB_SUCCESS) {
-			stat_r->table[i].entries = st.ms_entries;
-			stat_r->map_used =
-			    (info.me_last_pgno + 1) * (uint64_t)st.ms_psize;
-		}
-	}
-	stat_r->map_max = info.me_mapsize;
-	stat_r->last_txn = info.me_last_txnid;
-	stat_r->readers = info.me_numreaders;
-	store_snapshot_end(&t);
-	return 0;
+	return s->bad_pages;
 }

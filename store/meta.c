@@ -8,6 +8,7 @@
  *   "ring"    id 16, base 8, pos 8
  *   "run"     base 8, begun 8
  *   "next"    room 8, user 8
+ *   "migrate" schema 4, rows 8, key: how far a migration has come
  *   "try"     zeroes, for a moment: store_try()
  */
 
@@ -36,7 +37,7 @@ meta_get(struct store_txn *t, const char *name, struct store_fields *f)
 		return -1;
 	key.mv_size = k.len;
 	key.mv_data = k.b;
-	if (!store_value_open(t->s, &key, &val, f, NULL)) {
+	if (!store_value_open(t, STORE_META, &key, &val, f, NULL)) {
 		errno = EBADMSG;
 		return -1;
 	}
@@ -46,7 +47,7 @@ meta_get(struct store_txn *t, const char *name, struct store_fields *f)
 static int
 meta_done(struct store_txn *t, const struct store_fields *f)
 {
-	if (!store_value_done(t->s, f)) {
+	if (!store_value_done(t, f)) {
 		errno = EBADMSG;
 		return -1;
 	}
@@ -54,7 +55,7 @@ meta_done(struct store_txn *t, const struct store_fields *f)
 }
 
 int
-store_schema_check(struct store_txn *t, const char **why_r)
+store_schema_check(struct store_txn *t, uint32_t *schema_r, const char **why_r)
 {
 	static char why[200];
 	struct store_fields f;
@@ -75,20 +76,82 @@ store_schema_check(struct store_txn *t, const char **why_r)
 		*why_r = why;
 		return ENOTSUP;
 	}
+	*schema_r = schema;
 	return 0;
 }
 
 void
-store_schema_put(struct store_txn *t)
+store_schema_put(struct store_txn *t, uint32_t schema, uint32_t oldest)
 {
 	struct store_key k;
 	struct store_put put;
 
 	meta_key(&k, "schema");
-	store_put_begin(t, STORE_META, &k, 0, 8, true, &put);
-	store_add_u32(&put.f, STORE_SCHEMA);
-	store_add_u32(&put.f, STORE_SCHEMA);
+	store_put_begin(t, STORE_META, &k, 0, 8, false, &put);
+	store_add_u32(&put.f, schema);
+	store_add_u32(&put.f, oldest);
 	store_put_end(&put);
+}
+
+int
+store_schema(struct store_txn *t, unsigned *schema_r)
+{
+	const char *why;
+	uint32_t schema;
+	int err;
+
+	if ((err = store_schema_check(t, &schema, &why)) != 0) {
+		errno = err;
+		return -1;
+	}
+	*schema_r = schema;
+	return 0;
+}
+
+int
+store_migration_get(struct store_txn *t, struct store_migration *m_r)
+{
+	struct store_migration m;
+	struct store_fields f;
+	struct store_text key;
+
+	if (meta_get(t, "migrate", &f) == -1)
+		return -1;
+	m.schema = store_take_u32(&f);
+	m.rows = store_take_u64(&f);
+	key = store_take_rest(&f);
+	if (key.len > sizeof(m.place.key))
+		f.bad = true;
+	if (meta_done(t, &f) == -1)
+		return -1;
+	memset(&m.place, 0, sizeof(m.place));
+	memcpy(m.place.key, key.p, key.len);
+	m.place.len = key.len;
+	*m_r = m;
+	return 0;
+}
+
+void
+store_migration_put(struct store_txn *t, const struct store_migration *m)
+{
+	struct store_key k;
+	struct store_put put;
+
+	meta_key(&k, "migrate");
+	store_put_begin(t, STORE_META, &k, 0, 12 + m->place.len, false, &put);
+	store_add_u32(&put.f, m->schema);
+	store_add_u64(&put.f, m->rows);
+	store_add_raw(&put.f, m->place.key, m->place.len);
+	store_put_end(&put);
+}
+
+void
+store_migration_del(struct store_txn *t)
+{
+	struct store_key k;
+
+	meta_key(&k, "migrate");
+	(void)store_del(t, STORE_META, &k);
 }
 
 int
@@ -193,11 +256,8 @@ store_try(struct store *s, size_t bytes)
 	struct store_txn *t;
 	struct store_key k;
 	struct store_put put;
-	MDB_val key;
 
 	meta_key(&k, "try");
-	key.mv_data = k.b;
-	key.mv_size = k.len;
 	if ((t = store_begin(s)) == NULL)
 		return -1;
 	store_put_begin(t, STORE_META, &k, 0, bytes, false, &put);
@@ -208,9 +268,6 @@ store_try(struct store *s, size_t bytes)
 	store_put_end(&put);
 	if (store_commit(&t) == -1 || (t = store_begin(s)) == NULL)
 		return -1;
-	if (t->err == 0)
-		store_fail(t,
-		    store_errno(
-			mdb_del(t->txn, s->dbi[STORE_META], &key, NULL)));
+	(void)store_del(t, STORE_META, &k);
 	return store_commit(&t);
 }

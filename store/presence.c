@@ -35,16 +35,19 @@ presence_key(struct store_key *k, uint64_t room, uint64_t user,
 	return store_key_bytes(k, socket.p, socket.len);
 }
 
-static bool
-presence_row(struct store *s, const MDB_val *key, const MDB_val *val,
-    struct store_presence *p)
+bool
+store_decode_presence(struct store_txn *t, const MDB_val *key,
+    const MDB_val *val, void *row)
 {
 	struct store_text none = { "", 0 };
+	struct store_presence *p = row;
 	struct store_fields f;
 	uint8_t kind;
 
-	if (!store_value_open(s, key, val, &f, &kind))
+	if (!store_value_open(t, STORE_PRESENCE, key, val, &f, &kind))
 		return false;
+	if (key->mv_size < 16)
+		return store_value_odd(t, &f);
 	p->room = store_key_get(key, 0);
 	p->user = store_key_get(key, 8);
 	p->socket.p = (const char *)key->mv_data + 16;
@@ -60,7 +63,7 @@ presence_row(struct store *s, const MDB_val *key, const MDB_val *val,
 	p->status = store_take_text(&f);
 	p->agent = store_take_text(&f);
 	p->pid = kind == PRESENCE_WITH_PID ? store_take_text(&f) : none;
-	return store_value_done(s, &f);
+	return store_value_done(t, &f);
 }
 
 int
@@ -76,8 +79,8 @@ store_roster(struct store_txn *t, uint64_t room, store_presence_fn *fn,
 	store_key_u64(&k, room);
 	if (store_scan_begin(&sc, t, STORE_PRESENCE, &k, 8, false) == -1)
 		return -1;
-	while ((rc = store_scan_next(&sc)) == 1)
-		if (presence_row(t->s, &sc.key, &sc.val, &p) && !fn(&p, arg))
+	while ((rc = store_scan_row(&sc, store_decode_presence, &p)) == 1)
+		if (!fn(&p, arg))
 			break;
 	store_scan_end(&sc);
 	return rc == -1 ? -1 : 0;
@@ -93,32 +96,29 @@ store_presence_get(struct store_txn *t, uint64_t room, uint64_t user,
 {
 	struct store_presence p;
 	struct store_key k;
-	MDB_val key, val;
 
 	if (!presence_key(&k, room, user, socket)) {
 		errno = ENOENT;
 		return -1;
 	}
-	if (store_get(t, STORE_PRESENCE, &k, &val) == -1)
+	if (store_get_row(t, STORE_PRESENCE, &k, store_decode_presence, &p) ==
+	    -1)
 		return -1;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	if (!presence_row(t->s, &key, &val, &p)) {
-		errno = EBADMSG;
-		return -1;
-	}
 	p.socket = socket;
 	*p_r = p;
 	return 0;
 }
 
+/* What is damaged counts: it is somebody. */
 int
 store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
     uint64_t *n_r)
 {
+	struct store_presence p;
 	struct store_scan sc;
 	struct store_key k;
 	uint64_t n = 0;
+	bool sound;
 	int rc;
 
 	store_key_begin(&k);
@@ -127,7 +127,8 @@ store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
 		store_key_u64(&k, user);
 	if (store_scan_begin(&sc, t, STORE_PRESENCE, &k, k.len, false) == -1)
 		return -1;
-	while ((rc = store_scan_next(&sc)) == 1)
+	while (
+	    (rc = store_scan_any(&sc, store_decode_presence, &p, &sound)) == 1)
 		n++;
 	store_scan_end(&sc);
 	if (rc == -1)
@@ -173,16 +174,9 @@ store_presence_del(struct store_txn *t, uint64_t room, uint64_t user,
     struct store_text socket)
 {
 	struct store_key k;
-	MDB_val key;
-	int rc;
 
-	if (t->err != 0 || !presence_key(&k, room, user, socket))
-		return;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	rc = mdb_del(t->txn, t->s->dbi[STORE_PRESENCE], &key, NULL);
-	if (rc != MDB_NOTFOUND)
-		store_fail(t, store_errno(rc));
+	if (presence_key(&k, room, user, socket))
+		(void)store_del(t, STORE_PRESENCE, &k);
 }
 
 void
@@ -195,25 +189,30 @@ store_presence_clear(struct store_txn *t)
 }
 
 struct walk {
-	struct store *s;
 	store_presence_fn *fn;
 	void *arg;
 };
 
 static bool
-walk_row(const MDB_val *key, const MDB_val *val, void *arg)
+walk_row(const MDB_val *key, bool sound, void *row, void *arg)
 {
 	const struct walk *w = arg;
-	struct store_presence p;
 
-	return !presence_row(w->s, key, val, &p) || w->fn(&p, w->arg);
+	return !sound || w->fn(row, w->arg);
 }
 
 int
 store_presence_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_presence_fn *fn, void *arg)
 {
-	struct walk w = { t->s, fn, arg };
+	struct walk w = { fn, arg };
+	struct store_presence p;
+	struct store_walk walk = { .table = STORE_PRESENCE,
+		.max = max,
+		.decode = store_decode_presence,
+		.row = &p,
+		.fn = walk_row,
+		.arg = &w };
 
-	return store_walk(t, STORE_PRESENCE, place, max, walk_row, &w);
+	return store_walk(t, place, &walk);
 }

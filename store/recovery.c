@@ -70,14 +70,16 @@ bury(struct store_recovery *row, const struct store_run *run)
 		row->lost_ms = 1;
 }
 
-static bool
-recovery_row(struct store *s, const MDB_val *key, const MDB_val *val,
-    const struct store_run *run, struct store_recovery *row)
+/* As it was written: what another run means is bury()'s. */
+bool
+store_decode_recovery(struct store_txn *t, const MDB_val *key,
+    const MDB_val *val, void *arg)
 {
+	struct store_recovery *row = arg;
 	struct store_fields f;
 	uint8_t kind;
 
-	if (!store_value_open(s, key, val, &f, &kind))
+	if (!store_value_open(t, STORE_RECOVERY, key, val, &f, &kind))
 		return false;
 	row->partial = kind == ROW_PARTIAL;
 	row->run = store_take_u64(&f);
@@ -93,10 +95,7 @@ recovery_row(struct store *s, const MDB_val *key, const MDB_val *val,
 		take_room(&f, &row->room[row->nrooms++]);
 	if (row->nrooms == 0)
 		f.bad = true;
-	if (!store_value_done(s, &f))
-		return false;
-	bury(row, run);
-	return true;
+	return store_value_done(t, &f);
 }
 
 /* The run that this transaction sees: 0, or -1 with errno. */
@@ -117,21 +116,16 @@ store_recovery_get(struct store_txn *t, struct store_text pid,
 {
 	struct store_run run;
 	struct store_key k;
-	MDB_val key, val;
 
 	if (!pid_key(&k, pid)) {
 		errno = ENOENT;
 		return -1;
 	}
-	if (store_get(t, STORE_RECOVERY, &k, &val) == -1 ||
-	    current_run(t, &run) == -1)
+	if (current_run(t, &run) == -1 ||
+	    store_get_row(t, STORE_RECOVERY, &k, store_decode_recovery,
+		row_r) == -1)
 		return -1;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	if (!recovery_row(t->s, &key, &val, &run, row_r)) {
-		errno = EBADMSG;
-		return -1;
-	}
+	bury(row_r, &run);
 	return 0;
 }
 
@@ -216,43 +210,42 @@ void
 store_recovery_del(struct store_txn *t, struct store_text pid)
 {
 	struct store_key k;
-	MDB_val key;
-	int rc;
 
-	if (t->err != 0 || !pid_key(&k, pid))
-		return;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	rc = mdb_del(t->txn, t->s->dbi[STORE_RECOVERY], &key, NULL);
-	if (rc != MDB_NOTFOUND)
-		store_fail(t, store_errno(rc));
+	if (pid_key(&k, pid))
+		(void)store_del(t, STORE_RECOVERY, &k);
 }
 
 struct walk {
-	struct store *s;
 	struct store_run run;
 	store_recovery_fn *fn;
 	void *arg;
 };
 
 static bool
-walk_row(const MDB_val *key, const MDB_val *val, void *arg)
+walk_row(const MDB_val *key, bool sound, void *row, void *arg)
 {
 	struct store_text pid = { key->mv_data, key->mv_size };
 	const struct walk *w = arg;
-	struct store_recovery row;
 
-	return w->fn(pid,
-	    recovery_row(w->s, key, val, &w->run, &row) ? &row : NULL, w->arg);
+	if (sound)
+		bury(row, &w->run);
+	return w->fn(pid, sound ? row : NULL, w->arg);
 }
 
 int
 store_recovery_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_recovery_fn *fn, void *arg)
 {
-	struct walk w = { .s = t->s, .fn = fn, .arg = arg };
+	struct walk w = { .fn = fn, .arg = arg };
+	struct store_recovery row;
+	struct store_walk walk = { .table = STORE_RECOVERY,
+		.max = max,
+		.decode = store_decode_recovery,
+		.row = &row,
+		.fn = walk_row,
+		.arg = &w };
 
 	if (current_run(t, &w.run) == -1)
 		return -1;
-	return store_walk(t, STORE_RECOVERY, place, max, walk_row, &w);
+	return store_walk(t, place, &walk);
 }

@@ -19,7 +19,7 @@
 
 /* Where a walk through all rows of a table has come to; zero it to begin. */
 struct store_place {
-	uint8_t key[16 + STORE_MAX_NAME];
+	uint8_t key[511];
 	size_t len;
 	bool done;
 };

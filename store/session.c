@@ -6,6 +6,8 @@
  *
  *   'n' workspace NUL session   room 8
  *   '#' room 8                  created 8, workspace, session
+ *     version 2:                created 8, floor seq 8, floor ms 8,
+ *                               floor revision 8, workspace, session
  */
 
 #include <errno.h>
@@ -42,49 +44,58 @@ number_key(struct store_key *k, uint64_t room)
 	store_key_u64(k, room);
 }
 
+bool
+store_decode_name(struct store_txn *t, const MDB_val *key, const MDB_val *val,
+    void *row)
+{
+	uint64_t *room = row;
+	struct store_fields f;
+
+	if (!store_value_open(t, STORE_SESSION, key, val, &f, NULL))
+		return false;
+	*room = store_take_u64(&f);
+	return store_value_done(t, &f);
+}
+
 int
 store_room_find(struct store_txn *t, struct store_text workspace,
     struct store_text session, uint64_t *room_r)
 {
-	struct store_fields f;
 	struct store_key k;
-	MDB_val key, val;
 	uint64_t room;
 
 	if (!name_key(&k, workspace, session)) {
 		errno = ENOENT;
 		return -1;
 	}
-	if (store_get(t, STORE_SESSION, &k, &val) == -1)
+	if (store_get_row(t, STORE_SESSION, &k, store_decode_name, &room) == -1)
 		return -1;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	if (!store_value_open(t->s, &key, &val, &f, NULL))
-		goto bad;
-	room = store_take_u64(&f);
-	if (!store_value_done(t->s, &f))
-		goto bad;
 	*room_r = room;
 	return 0;
-
-bad:
-	errno = EBADMSG;
-	return -1;
 }
 
-static bool
-room_row(struct store *s, const MDB_val *key, const MDB_val *val,
-    struct store_room *room_r)
+bool
+store_decode_room(struct store_txn *t, const MDB_val *key, const MDB_val *val,
+    void *row)
 {
+	struct store_room *r = row;
 	struct store_fields f;
 
-	if (!store_value_open(s, key, val, &f, NULL))
+	if (!store_value_open(t, STORE_SESSION, key, val, &f, NULL))
 		return false;
-	room_r->room = store_key_get(key, 1);
-	room_r->created_ms = store_take_u64(&f);
-	room_r->workspace = store_take_text(&f);
-	room_r->session = store_take_text(&f);
-	return store_value_done(s, &f);
+	if (key->mv_size != 9)
+		return store_value_odd(t, &f);
+	memset(r, 0, sizeof(*r));
+	r->room = store_key_get(key, 1);
+	r->created_ms = store_take_u64(&f);
+	if (f.version == 2) {
+		r->floor.seq = store_take_u64(&f);
+		r->floor.ms = store_take_u64(&f);
+		r->floor.revision = store_take_u64(&f);
+	}
+	r->workspace = store_take_text(&f);
+	r->session = store_take_text(&f);
+	return store_value_done(t, &f);
 }
 
 int
@@ -92,17 +103,10 @@ store_room_get(struct store_txn *t, uint64_t room, struct store_room *room_r)
 {
 	struct store_room r;
 	struct store_key k;
-	MDB_val key, val;
 
 	number_key(&k, room);
-	if (store_get(t, STORE_SESSION, &k, &val) == -1)
+	if (store_get_row(t, STORE_SESSION, &k, store_decode_room, &r) == -1)
 		return -1;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	if (!room_row(t->s, &key, &val, &r)) {
-		errno = EBADMSG;
-		return -1;
-	}
 	*room_r = r;
 	return 0;
 }
@@ -119,11 +123,63 @@ store_room_each(struct store_txn *t, uint64_t from, store_room_fn *fn,
 	number_key(&k, from);
 	if (store_scan_begin(&sc, t, STORE_SESSION, &k, 1, false) == -1)
 		return -1;
-	while ((rc = store_scan_next(&sc)) == 1)
-		if (room_row(t->s, &sc.key, &sc.val, &room) && !fn(&room, arg))
+	while ((rc = store_scan_row(&sc, store_decode_room, &room)) == 1)
+		if (!fn(&room, arg))
 			break;
 	store_scan_end(&sc);
 	return rc == -1 ? -1 : 0;
+}
+
+struct walk {
+	store_room_fn *fn;
+	void *arg;
+};
+
+static bool
+walk_row(const MDB_val *key, bool sound, void *row, void *arg)
+{
+	const struct walk *w = arg;
+
+	return !sound || w->fn(row, w->arg);
+}
+
+int
+store_room_walk(struct store_txn *t, struct store_place *place, unsigned max,
+    store_room_fn *fn, void *arg)
+{
+	struct walk w = { fn, arg };
+	struct store_room room;
+	struct store_walk walk = { .table = STORE_SESSION,
+		.prefix = '#',
+		.max = max,
+		.decode = store_decode_room,
+		.row = &room,
+		.fn = walk_row,
+		.arg = &w };
+
+	return store_walk(t, place, &walk);
+}
+
+/* --- writing ----------------------------------------------------------- */
+
+static void
+put_room(struct store_txn *t, const struct store_room *room, bool must_be_new)
+{
+	struct store_put put;
+	struct store_key k;
+
+	number_key(&k, room->room);
+	store_put_begin(t, STORE_SESSION, &k, 0,
+	    32 + 2 + room->workspace.len + 2 + room->session.len, must_be_new,
+	    &put);
+	put.version = 2;
+	store_add_u64(&put.f, room->created_ms);
+	store_add_u64(&put.f, room->floor.seq);
+	store_add_u64(&put.f, room->floor.ms);
+	store_add_u64(&put.f, room->floor.revision);
+	store_add_text(&put.f, room->workspace);
+	store_add_text(&put.f, room->session);
+	store_put_end(&put);
 }
 
 void
@@ -139,12 +195,41 @@ store_room_add(struct store_txn *t, const struct store_room *room)
 	store_put_begin(t, STORE_SESSION, &k, 0, 8, true, &put);
 	store_add_u64(&put.f, room->room);
 	store_put_end(&put);
+	put_room(t, room, true);
+}
 
-	number_key(&k, room->room);
-	store_put_begin(t, STORE_SESSION, &k, 0,
-	    8 + 2 + room->workspace.len + 2 + room->session.len, true, &put);
-	store_add_u64(&put.f, room->created_ms);
-	store_add_text(&put.f, room->workspace);
-	store_add_text(&put.f, room->session);
-	store_put_end(&put);
+int
+store_floor_get(struct store_txn *t, uint64_t room, struct store_floor *floor_r)
+{
+	struct store_room r;
+
+	if (store_room_get(t, room, &r) == -1)
+		return -1;
+	*floor_r = r.floor;
+	return 0;
+}
+
+/* Both names are at most so long: see name_key(). */
+int
+store_floor_put(struct store_txn *t, uint64_t room,
+    const struct store_floor *floor)
+{
+	char workspace[STORE_MAX_NAME], session[STORE_MAX_NAME];
+	struct store_room r;
+
+	if (store_room_get(t, room, &r) == -1)
+		return -1;
+	if (r.workspace.len > sizeof(workspace) ||
+	    r.session.len > sizeof(session)) {
+		errno = EBADMSG;
+		return -1;
+	}
+	/* text of the store moves with the put */
+	memcpy(workspace, r.workspace.p, r.workspace.len);
+	memcpy(session, r.session.p, r.session.len);
+	r.workspace.p = workspace;
+	r.session.p = session;
+	r.floor = *floor;
+	put_room(t, &r, false);
+	return 0;
 }

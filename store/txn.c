@@ -11,53 +11,72 @@
 #include "common/log.h"
 #include "store/env.h"
 
+struct store_reader {
+	struct store *s;
+	MDB_txn *txn;
+	struct store_txn t;
+};
+
 /* --- snapshots --------------------------------------------------------- */
 
 static int
-reader_renew(struct store *s)
+reader_renew(struct store *s, MDB_txn **txn)
 {
 	int rc;
 
-	if (s->reader != NULL)
-		return mdb_txn_renew(s->reader);
-	rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->reader);
+	if (*txn != NULL)
+		return mdb_txn_renew(*txn);
+	rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, txn);
 	if (rc == MDB_READERS_FULL && store_reader_check(s) > 0)
-		rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->reader);
+		rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, txn);
 	if (rc != MDB_SUCCESS)
-		s->reader = NULL;
+		*txn = NULL;
 	return rc;
 }
 
-struct store_txn *
-store_snapshot(struct store *s)
+static struct store_txn *
+begin_snapshot(struct store *s, struct store_txn *t, MDB_txn **txn)
 {
-	struct store_txn *t = &s->snapshot;
 	struct store_ring ring;
 	int rc;
 
 	CHECK(t->txn == NULL);
 	if (FAULT_ERROR(STORE_SNAPSHOT))
 		return NULL;
-	if ((rc = reader_renew(s)) != MDB_SUCCESS) {
+	if ((rc = reader_renew(s, txn)) != MDB_SUCCESS) {
 		errno = store_errno(rc);
 		return NULL;
 	}
-	t->txn = s->reader;
-	t->err = 0;
-	t->writes = false;
+	memset(t, 0, sizeof(*t));
+	t->s = s;
+	t->txn = *txn;
+	t->quiet = s->mode == STORE_LOOK || s->mode == STORE_LOOK_OFFLINE;
 	t->pos = store_ring_get(t, &ring) == 0 ? ring.pos : 0;
 	return t;
+}
+
+struct store_txn *
+store_snapshot(struct store *s)
+{
+	return begin_snapshot(s, &s->snapshot, &s->reader);
 }
 
 void
 store_snapshot_end(struct store_txn **t)
 {
-	if (*t == NULL)
+	struct store_txn *x = *t;
+
+	if (x == NULL)
 		return;
-	CHECK(!(*t)->writes);
+	CHECK(!x->writes);
 	FAULT(STORE_SNAPSHOT_END);
-	mdb_txn_reset((*t)->txn);
-	(*t)->txn = NULL;
+	if (x->pinned != NULL) {
+		mdb_txn_abort(x->txn);
+		x->txn = x->pinned;
+		x->pinned = NULL;
+	}
+	mdb_txn_reset(x->txn);
+	x->txn = NULL;
 	*t = NULL;
 }
 
@@ -65,6 +84,65 @@ uint64_t
 store_pos(const struct store_txn *t)
 {
 	return t->pos;
+}
+
+struct store_reader *
+store_reader_new(struct store *s)
+{
+	struct store_reader *r;
+
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return NULL;
+	r->s = s;
+	return r;
+}
+
+void
+store_reader_free(struct store_reader **r)
+{
+	if (*r == NULL)
+		return;
+	CHECK((*r)->t.txn == NULL);
+	if ((*r)->txn != NULL)
+		mdb_txn_abort((*r)->txn);
+	free(*r);
+	*r = NULL;
+}
+
+struct store_txn *
+store_reader_snapshot(struct store_reader *r)
+{
+	return begin_snapshot(r->s, &r->t, &r->txn);
+}
+
+/*
+ * LMDB lets nothing more be read in a transaction that met a page it does
+ * not like.  The next one sees the same or more; the first goes on holding
+ * the pages of both.
+ */
+int
+store_go_on(struct store_txn *t)
+{
+	MDB_txn *fresh = NULL;
+	int rc;
+
+	if (t->writes)
+		return -1;
+	if (t->pinned != NULL) {
+		mdb_txn_reset(t->txn);
+		rc = mdb_txn_renew(t->txn);
+	} else if ((rc = mdb_txn_begin(t->s->env, NULL, MDB_RDONLY, &fresh)) ==
+	    MDB_SUCCESS) {
+		t->pinned = t->txn;
+		t->txn = fresh;
+	}
+	if (rc != MDB_SUCCESS) {
+		errno = store_errno(rc);
+		return -1;
+	}
+	if (mdb_txn_id(t->txn) != mdb_txn_id(t->pinned))
+		t->moved = true;
+	return 0;
 }
 
 /* --- transactions ------------------------------------------------------ */
@@ -78,7 +156,8 @@ store_begin(struct store *s)
 	CHECK(s->mode == STORE_WRITE && t->txn == NULL);
 	if (FAULT_ERROR(STORE_BEGIN))
 		return NULL;
-	if ((rc = mdb_txn_begin(s->env, NULL, 0, &t->txn)) != MDB_SUCCESS) {
+	rc = s->broken ? MDB_PANIC : mdb_txn_begin(s->env, NULL, 0, &t->txn);
+	if (rc != MDB_SUCCESS) {
 		t->txn = NULL;
 		errno = store_errno(rc);
 		return NULL;
@@ -88,22 +167,50 @@ store_begin(struct store *s)
 	return t;
 }
 
+static int
+abort_txn(void *arg)
+{
+	mdb_txn_abort(arg);
+	return 0;
+}
+
+static int
+commit_txn(void *arg)
+{
+	return mdb_txn_commit(arg);
+}
+
+/* Left in the middle, LMDB cannot go on; a new process can. */
+static int
+end_txn(struct store_txn *t, int (*fn)(void *arg))
+{
+	MDB_txn *txn = t->txn;
+	int rc;
+
+	/* LMDB frees the transaction whether it can commit it or not */
+	t->txn = NULL;
+	if (t->s->broken)
+		return ENOTRECOVERABLE;
+	if ((rc = store_guard(t, STORE__TABLES, 0, fn, txn)) == -1) {
+		t->s->broken = true;
+		return ENOTRECOVERABLE;
+	}
+	return store_errno(rc);
+}
+
 int
 store_commit(struct store_txn **t)
 {
 	struct store_txn *w = *t;
-	MDB_txn *txn = w->txn;
 
 	CHECK(w->writes);
-	/* LMDB frees the transaction whether it can commit it or not */
-	w->txn = NULL;
 	*t = NULL;
 	if (w->err == 0 && FAULT_ERROR(STORE_COMMIT))
 		w->err = errno;
 	if (w->err != 0)
-		mdb_txn_abort(txn);
+		(void)end_txn(w, abort_txn);
 	else
-		w->err = store_errno(mdb_txn_commit(txn));
+		w->err = end_txn(w, commit_txn);
 	if (w->err != 0) {
 		errno = w->err;
 		return -1;
@@ -117,8 +224,7 @@ store_abort(struct store_txn **t)
 	if (*t == NULL)
 		return;
 	CHECK((*t)->writes);
-	mdb_txn_abort((*t)->txn);
-	(*t)->txn = NULL;
+	(void)end_txn(*t, abort_txn);
 	*t = NULL;
 }
 
@@ -147,12 +253,58 @@ key_val(const struct store_key *key)
 	return v;
 }
 
-/* What went wrong while reading; only a damaged store sticks. */
+struct get {
+	struct store_txn *t;
+	enum store_table table;
+	MDB_val key;
+	MDB_val val;
+	store_decode_fn *decode;
+	void *row;
+};
+
 static int
-read_failed(struct store_txn *t, int rc)
+get(void *arg)
 {
-	errno = store_errno(rc);
-	if (rc != MDB_NOTFOUND && t->writes)
+	struct get *g = arg;
+	int rc;
+
+	rc = mdb_get(g->t->txn, g->t->s->dbi[g->table], &g->key, &g->val);
+	if (rc != MDB_SUCCESS || g->decode == NULL)
+		return rc;
+	g->t->fault = STORE_SOUND;
+	if (g->decode(g->t, &g->key, &g->val, g->row))
+		return MDB_SUCCESS;
+	return g->t->fault == STORE_SOUND ? MDB_NOTFOUND : EBADMSG;
+}
+
+/* 0, or -1 with errno; only a store that cannot be read sticks. */
+static int
+run_get(struct get *g, const struct store_key *key)
+{
+	struct store_txn *t = g->t;
+	uint64_t room = store_key_room(g->table, key->b, key->len);
+	int rc;
+
+	if (t->err != 0) {
+		errno = t->err;
+		return -1;
+	}
+	if (t->s->missing[g->table]) {
+		errno = ENOENT;
+		return -1;
+	}
+	rc = FAULT_ERROR(STORE_GET) ? errno
+				    : store_guard(t, g->table, room, get, g);
+	if (rc == MDB_BAD_TXN && store_go_on(t) == 0)
+		rc = store_guard(t, g->table, room, get, g);
+	if (rc == MDB_SUCCESS)
+		return 0;
+	if (rc != -1) {
+		errno = store_errno(rc);
+		if (errno == EUCLEAN)
+			store_name_page(t, g->table, room, 0, mdb_strerror(rc));
+	}
+	if (t->writes && errno != ENOENT && errno != EBADMSG)
 		store_fail(t, errno);
 	return -1;
 }
@@ -161,162 +313,118 @@ int
 store_get(struct store_txn *t, enum store_table table,
     const struct store_key *key, MDB_val *val_r)
 {
-	MDB_val k = key_val(key);
+	struct get g = { .t = t, .table = table, .key = key_val(key) };
+
+	if (run_get(&g, key) == -1)
+		return -1;
+	*val_r = g.val;
+	return 0;
+}
+
+int
+store_get_row(struct store_txn *t, enum store_table table,
+    const struct store_key *key, store_decode_fn *decode, void *row)
+{
+	struct get g = { t, table, key_val(key), { 0 }, decode, row };
+
+	return run_get(&g, key);
+}
+
+struct change {
+	struct store_txn *t;
+	enum store_table table;
+	MDB_val key;
+	MDB_val val;
+	unsigned flags;
+};
+
+static int
+put(void *arg)
+{
+	struct change *c = arg;
+
+	return mdb_put(c->t->txn, c->t->s->dbi[c->table], &c->key, &c->val,
+	    c->flags);
+}
+
+static int
+del(void *arg)
+{
+	struct change *c = arg;
+
+	return mdb_del(c->t->txn, c->t->s->dbi[c->table], &c->key, NULL);
+}
+
+/* An LMDB code, or -1 when nothing can be written any more. */
+static int
+run_change(struct change *c, int (*fn)(void *arg))
+{
+	uint64_t room =
+	    store_key_room(c->table, c->key.mv_data, c->key.mv_size);
+	struct store_txn *t = c->t;
 	int rc;
 
-	if (t->err != 0) {
-		errno = t->err;
+	CHECK(t->writes);
+	if (t->err != 0)
 		return -1;
+	rc = store_guard(t, c->table, room, fn, c);
+	if (rc == -1) {
+		/* what LMDB was doing is half done: see store_probe() */
+		t->s->broken = true;
+		store_fail(t, ENOTRECOVERABLE);
+	} else if (rc != MDB_SUCCESS && store_errno(rc) == EUCLEAN) {
+		store_name_page(t, c->table, room, 0, mdb_strerror(rc));
 	}
-	if (FAULT_ERROR(STORE_GET))
-		return read_failed(t, errno);
-	if ((rc = mdb_get(t->txn, t->s->dbi[table], &k, val_r)) != 0)
-		return read_failed(t, rc);
-	return 0;
+	return rc;
 }
 
 void
 store_put_begin(struct store_txn *t, enum store_table table,
     const struct store_key *key, uint8_t kind, size_t len, bool must_be_new,
-    struct store_put *put)
+    struct store_put *p)
 {
-	unsigned flags = MDB_RESERVE | (must_be_new ? MDB_NOOVERWRITE : 0);
-	MDB_val k = key_val(key), v = { .mv_size = STORE_VALUE_HEAD + len };
+	struct change c = { .t = t, .table = table, .key = key_val(key) };
+	int rc;
 
-	CHECK(t->writes);
-	memset(put, 0, sizeof(*put));
+	memset(p, 0, sizeof(*p));
+	c.val.mv_size = STORE_VALUE_HEAD + len;
+	c.flags = MDB_RESERVE | (must_be_new ? MDB_NOOVERWRITE : 0);
 	if (FAULT_ERROR(STORE_PUT))
 		store_fail(t, errno);
-	if (t->err == 0)
-		store_fail(t,
-		    store_errno(
-			mdb_put(t->txn, t->s->dbi[table], &k, &v, flags)));
-	if (t->err != 0) {
-		put->f.bad = true;
+	if ((rc = run_change(&c, put)) != MDB_SUCCESS) {
+		if (rc != -1)
+			store_fail(t, store_errno(rc));
+		p->f.bad = true;
 		return;
 	}
-	put->key = key;
-	put->kind = kind;
-	put->value = v.mv_data;
-	put->len = STORE_VALUE_HEAD + len;
-	put->f.w = put->value + STORE_VALUE_HEAD;
-	put->f.left = len;
+	p->key = key;
+	p->kind = kind;
+	p->version = 1;
+	p->value = c.val.mv_data;
+	p->len = STORE_VALUE_HEAD + len;
+	p->f.w = p->value + STORE_VALUE_HEAD;
+	p->f.left = len;
 }
 
 void
-store_put_end(struct store_put *put)
+store_put_end(struct store_put *p)
 {
-	if (put->f.bad)
+	if (p->f.bad)
 		return;
-	CHECK(put->f.left == 0);
+	CHECK(p->f.left == 0);
 	FAULT(STORE_PUT_END);
-	store_value_seal(put->key, put->value, put->len, put->kind);
+	store_value_seal(p->key, p->value, p->len, p->version, p->kind);
 }
 
-/* --- walks ------------------------------------------------------------- */
-
-int
-store_scan_begin(struct store_scan *sc, struct store_txn *t,
-    enum store_table table, const struct store_key *from, size_t prefix,
-    bool backward)
+bool
+store_del(struct store_txn *t, enum store_table table,
+    const struct store_key *key)
 {
+	struct change c = { .t = t, .table = table, .key = key_val(key) };
 	int rc;
 
-	memset(sc, 0, sizeof(*sc));
-	CHECK(prefix <= sizeof(sc->prefix) && prefix <= from->len);
-	if (t->err != 0) {
-		errno = t->err;
-		return -1;
-	}
-	sc->t = t;
-	sc->backward = backward;
-	sc->prefix_len = prefix;
-	memcpy(sc->prefix, from->b, prefix);
-	if ((rc = mdb_cursor_open(t->txn, t->s->dbi[table], &sc->cur)) != 0)
-		return read_failed(t, rc);
-	sc->key = key_val(from);
-	return 0;
-}
-
-/* The place to begin at: the first row, or the last one, of the range. */
-static int
-scan_first(struct store_scan *sc)
-{
-	const uint8_t *from = sc->key.mv_data;
-	size_t len = sc->key.mv_size;
-	int rc;
-
-	rc = mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_SET_RANGE);
-	if (!sc->backward)
-		return rc;
-	if (rc == MDB_NOTFOUND)
-		return mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_LAST);
-	if (rc != MDB_SUCCESS)
-		return rc;
-	if (sc->key.mv_size == len && memcmp(sc->key.mv_data, from, len) == 0)
-		return rc;
-	return mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_PREV);
-}
-
-int
-store_scan_next(struct store_scan *sc)
-{
-	int rc;
-
-	if (FAULT_ERROR(STORE_SCAN))
-		return read_failed(sc->t, errno);
-	if (!sc->started)
-		rc = scan_first(sc);
-	else
-		rc = mdb_cursor_get(sc->cur, &sc->key, &sc->val,
-		    sc->backward ? MDB_PREV : MDB_NEXT);
-	sc->started = true;
-	if (rc == MDB_NOTFOUND)
-		return 0;
-	if (rc != MDB_SUCCESS)
-		return read_failed(sc->t, rc);
-	if (sc->key.mv_size < sc->prefix_len ||
-	    memcmp(sc->key.mv_data, sc->prefix, sc->prefix_len) != 0)
-		return 0;
-	return 1;
-}
-
-void
-store_scan_end(struct store_scan *sc)
-{
-	if (sc->cur != NULL)
-		mdb_cursor_close(sc->cur);
-	sc->cur = NULL;
-}
-
-int
-store_walk(struct store_txn *t, enum store_table table,
-    struct store_place *place, unsigned max, store_raw_fn *fn, void *arg)
-{
-	struct store_scan sc;
-	struct store_key k;
-	unsigned n = 0;
-	int rc;
-
-	store_key_begin(&k);
-	/* an empty key cannot be looked up; no row is below this one */
-	if (place->len == 0)
-		store_key_u8(&k, 0);
-	else
-		(void)store_key_bytes(&k, place->key, place->len);
-	if (store_scan_begin(&sc, t, table, &k, 0, false) == -1)
-		return -1;
-	while ((rc = store_scan_next(&sc)) == 1) {
-		/* the place is the first row that is still to be seen */
-		if (sc.key.mv_size <= sizeof(place->key)) {
-			memcpy(place->key, sc.key.mv_data, sc.key.mv_size);
-			place->len = sc.key.mv_size;
-		}
-		if (n++ == max || !fn(&sc.key, &sc.val, arg))
-			break;
-	}
-	store_scan_end(&sc);
-	if (rc == 0)
-		place->done = true;
-	return rc == -1 ? -1 : 0;
+	rc = run_change(&c, del);
+	if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND && rc != -1)
+		store_fail(t, store_errno(rc));
+	return rc == MDB_SUCCESS;
 }

@@ -31,61 +31,65 @@ number_key(struct store_key *k, uint64_t user)
 	store_key_u64(k, user);
 }
 
+bool
+store_decode_user_name(struct store_txn *t, const MDB_val *key,
+    const MDB_val *val, void *row)
+{
+	uint64_t *user = row;
+	struct store_fields f;
+
+	if (!store_value_open(t, STORE_USER, key, val, &f, NULL))
+		return false;
+	*user = store_take_u64(&f);
+	return store_value_done(t, &f);
+}
+
 int
 store_user_find(struct store_txn *t, struct store_text id, uint64_t *user_r)
 {
-	struct store_fields f;
 	struct store_key k;
-	MDB_val key, val;
 	uint64_t user;
 
 	if (!id_key(&k, id)) {
 		errno = ENOENT;
 		return -1;
 	}
-	if (store_get(t, STORE_USER, &k, &val) == -1)
+	if (store_get_row(t, STORE_USER, &k, store_decode_user_name, &user) ==
+	    -1)
 		return -1;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	if (!store_value_open(t->s, &key, &val, &f, NULL))
-		goto bad;
-	user = store_take_u64(&f);
-	if (!store_value_done(t->s, &f))
-		goto bad;
 	*user_r = user;
 	return 0;
+}
 
-bad:
-	errno = EBADMSG;
-	return -1;
+bool
+store_decode_user(struct store_txn *t, const MDB_val *key, const MDB_val *val,
+    void *row)
+{
+	struct store_user *u = row;
+	struct store_fields f;
+
+	if (!store_value_open(t, STORE_USER, key, val, &f, NULL))
+		return false;
+	if (key->mv_size != 9)
+		return store_value_odd(t, &f);
+	u->user = store_key_get(key, 1);
+	u->last_seen_ms = store_take_u64(&f);
+	u->id = store_take_text(&f);
+	u->name = store_take_text(&f);
+	return store_value_done(t, &f);
 }
 
 int
 store_user_get(struct store_txn *t, uint64_t user, struct store_user *user_r)
 {
-	struct store_fields f;
-	struct store_user u = { .user = user };
+	struct store_user u;
 	struct store_key k;
-	MDB_val key, val;
 
 	number_key(&k, user);
-	if (store_get(t, STORE_USER, &k, &val) == -1)
+	if (store_get_row(t, STORE_USER, &k, store_decode_user, &u) == -1)
 		return -1;
-	key.mv_data = k.b;
-	key.mv_size = k.len;
-	if (!store_value_open(t->s, &key, &val, &f, NULL))
-		goto bad;
-	u.last_seen_ms = store_take_u64(&f);
-	u.id = store_take_text(&f);
-	u.name = store_take_text(&f);
-	if (!store_value_done(t->s, &f))
-		goto bad;
 	*user_r = u;
 	return 0;
-
-bad:
-	errno = EBADMSG;
-	return -1;
 }
 
 static void

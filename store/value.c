@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "store/env.h"
 
-#define VALUE_VERSION 1
+#define VALUE_NEWEST 2
 
 /* --- keys -------------------------------------------------------------- */
 
@@ -182,47 +182,97 @@ value_sum(const void *key, size_t klen, const uint8_t *v, size_t len)
 
 void
 store_value_seal(const struct store_key *key, uint8_t *v, size_t len,
-    uint8_t kind)
+    uint8_t version, uint8_t kind)
 {
 	uint32_t sum;
 
 	memset(v, 0, STORE_VALUE_HEAD);
-	v[0] = VALUE_VERSION;
+	v[0] = version;
 	v[1] = kind;
 	sum = htobe32(value_sum(key->b, key->len, v, len));
 	memcpy(v + 4, &sum, sizeof(sum));
 }
 
 static bool
-bad_value(struct store *s)
+bad_value(struct store_txn *t, enum store_table table, const MDB_val *key,
+    const void *value, enum store_fault fault)
 {
-	s->bad++;
+	t->fault = fault;
+	store_name_value(t, table, key, value, store_fault_name(fault));
 	return false;
 }
 
 bool
-store_value_open(struct store *s, const MDB_val *key, const MDB_val *val,
-    struct store_fields *f, uint8_t *kind_r)
+store_value_open(struct store_txn *t, enum store_table table,
+    const MDB_val *key, const MDB_val *val, struct store_fields *f,
+    uint8_t *kind_r)
 {
 	const uint8_t *v = val->mv_data;
 	uint32_t sum;
 
-	if (val->mv_size < STORE_VALUE_HEAD || v[0] != VALUE_VERSION)
-		return bad_value(s);
+	if (val->mv_size < STORE_VALUE_HEAD || val->mv_size > STORE_VALUE_MAX)
+		return bad_value(t, table, key, v, STORE_FAULT_SIZE);
 	memcpy(&sum, v + 4, sizeof(sum));
 	if (be32toh(sum) !=
 	    value_sum(key->mv_data, key->mv_size, v, val->mv_size))
-		return bad_value(s);
+		return bad_value(t, table, key, v, STORE_FAULT_SUM);
+	if (v[0] == 0 || v[0] > VALUE_NEWEST)
+		return bad_value(t, table, key, v, STORE_FAULT_VERSION);
 	memset(f, 0, sizeof(*f));
 	f->p = v + STORE_VALUE_HEAD;
 	f->left = val->mv_size - STORE_VALUE_HEAD;
+	f->version = v[0];
+	f->table = table;
+	f->key = *key;
+	f->value = v;
 	if (kind_r != NULL)
 		*kind_r = v[1];
 	return true;
 }
 
 bool
-store_value_done(struct store *s, const struct store_fields *f)
+store_value_done(struct store_txn *t, const struct store_fields *f)
 {
-	return f->bad || f->left > 0 ? bad_value(s) : true;
+	return f->bad || f->left > 0 ? store_value_odd(t, f) : true;
+}
+
+bool
+store_value_odd(struct store_txn *t, const struct store_fields *f)
+{
+	return bad_value(t, f->table, &f->key, f->value, STORE_FAULT_FIELDS);
+}
+
+uint64_t
+store_key_room(enum store_table table, const void *key, size_t len)
+{
+	uint64_t room;
+	size_t at = 0;
+
+	switch (table) {
+	case STORE_META:
+	case STORE_USER:
+	case STORE_RECOVERY:
+	case STORE_BAN:
+	case STORE__TABLES:
+		return 0;
+	case STORE_SESSION:
+		if (len == 0 || *(const uint8_t *)key != '#')
+			return 0;
+		at = 1;
+		break;
+	default:
+		break;
+	}
+	if (len < at + sizeof(room))
+		return 0;
+	memcpy(&room, (const uint8_t *)key + at, sizeof(room));
+	return be64toh(room);
+}
+
+void
+store_room_key(struct store_key *k, uint64_t room, uint64_t number)
+{
+	store_key_begin(k);
+	store_key_u64(k, room);
+	store_key_u64(k, number);
 }

@@ -1,0 +1,442 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Walks along the keys of a table, behind what is damaged as well.
+ *
+ * LMDB goes from row to row, and stops at a page that it does not like.  Its
+ * interface knows no pages, but a seek goes down another way: so the first
+ * key is looked for, behind the last one that was there, from which a seek
+ * succeeds, by doubling the distance and then by halving it.
+ *
+ * In a damaged page anything may be a key.  So a walk only goes up (or
+ * down), which also ends it where pages lead in a circle.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "store/env.h"
+
+/* so many rows that are out of order are passed before we seek */
+#define STRAYS 1024
+/* no code of LMDB's or of the system's */
+#define STRAY 100000
+/* after so many that are not sound the keys count all the same */
+#define UNSOUND_MAX 1024
+
+int
+store_scan_begin(struct store_scan *sc, struct store_txn *t,
+    enum store_table table, const struct store_key *from, size_t prefix,
+    bool backward)
+{
+	/* the last key is as long as any may be: too much to clear each time */
+	memset(sc, 0, offsetof(struct store_scan, last));
+	CHECK(prefix <= from->len);
+	sc->last.len = from->len;
+	memcpy(sc->last.b, from->b, from->len);
+	sc->prefix_len = prefix;
+	sc->backward = backward;
+	sc->started = sc->passed = sc->damaged = false;
+	sc->page = 0;
+	sc->unsound = sc->strays = 0;
+	sc->gap_fn = NULL;
+	sc->stray = false;
+	sc->t = t;
+	sc->table = table;
+	if (t->err != 0) {
+		errno = t->err;
+		return -1;
+	}
+	return 0;
+}
+
+void
+store_scan_end(struct store_scan *sc)
+{
+	if (sc->cur != NULL)
+		mdb_cursor_close(sc->cur);
+	sc->cur = NULL;
+}
+
+/* --- one step ---------------------------------------------------------- */
+
+/* <0, 0, >0 as the row at hand is below, at or above the last key. */
+static int
+compare(const struct store_scan *sc)
+{
+	size_t a = sc->key.mv_size, b = sc->last.len;
+	int rc;
+
+	rc = memcmp(sc->key.mv_data, sc->last.b, a < b ? a : b);
+	return rc != 0 ? rc : (a > b) - (a < b);
+}
+
+/* To the first row, or the last one, of the range behind sc->last. */
+static int
+seek(struct store_scan *sc)
+{
+	MDB_val from = { .mv_size = sc->last.len, .mv_data = sc->last.b };
+	int rc;
+
+	sc->key = from;
+	rc = mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_SET_RANGE);
+	if (!sc->backward)
+		return rc;
+	if (rc == MDB_NOTFOUND)
+		return mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_LAST);
+	if (rc != MDB_SUCCESS || compare(sc) == 0)
+		return rc;
+	return mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_PREV);
+}
+
+static bool
+in_order(const struct store_scan *sc)
+{
+	int rc;
+
+	if (sc->key.mv_size > STORE_KEY_MAX || sc->key.mv_size == 0)
+		return false;
+	rc = compare(sc);
+	if (rc == 0)
+		return !sc->passed;
+	return sc->backward ? rc < 0 : rc > 0;
+}
+
+static int
+step(void *arg)
+{
+	struct store_scan *sc = arg;
+	int rc;
+
+	if (sc->cur == NULL) {
+		rc = mdb_cursor_open(sc->t->txn, sc->t->s->dbi[sc->table],
+		    &sc->cur);
+		if (rc != MDB_SUCCESS)
+			return rc;
+	}
+	if (!sc->started)
+		rc = seek(sc);
+	else
+		rc = mdb_cursor_get(sc->cur, &sc->key, &sc->val,
+		    sc->backward ? MDB_PREV : MDB_NEXT);
+	sc->started = true;
+	while (rc == MDB_SUCCESS && !in_order(sc)) {
+		sc->damaged = true;
+		if (++sc->strays % STRAYS == 0)
+			return MDB_CORRUPTED;
+		if (sc->gap_fn != NULL)
+			return STRAY;
+		rc = mdb_cursor_get(sc->cur, &sc->key, &sc->val,
+		    sc->backward ? MDB_PREV : MDB_NEXT);
+	}
+	return rc;
+}
+
+static bool
+has_prefix(const struct store_scan *sc)
+{
+	return sc->key.mv_size >= sc->prefix_len &&
+	    memcmp(sc->key.mv_data, sc->last.b, sc->prefix_len) == 0;
+}
+
+static int
+run_step(struct store_scan *sc)
+{
+	uint64_t room = sc->prefix_len < 8
+	    ? 0
+	    : store_key_room(sc->table, sc->last.b, sc->last.len);
+	int rc;
+
+	rc = FAULT_ERROR(STORE_SCAN)
+	    ? errno
+	    : store_guard(sc->t, sc->table, room, step, sc);
+	if (rc == MDB_BAD_TXN && !sc->started && store_go_on(sc->t) == 0)
+		rc = store_guard(sc->t, sc->table, room, step, sc);
+	if (rc == MDB_SUCCESS)
+		return 1;
+	if (rc == MDB_NOTFOUND)
+		return 0;
+	if (rc == STRAY)
+		return 2;
+	if (rc == -1) {
+		sc->page = sc->t->fault_page;
+	} else {
+		errno = rc == MDB_BAD_TXN ? EUCLEAN : store_errno(rc);
+		sc->page = 0;
+		if (errno == EUCLEAN)
+			store_name_page(sc->t, sc->table, room, 0,
+			    mdb_strerror(rc));
+	}
+	if (sc->t->writes)
+		store_fail(sc->t, errno);
+	return -1;
+}
+
+/* --- behind what cannot be read ---------------------------------------- */
+
+/*
+ * The last key, moved on by a power of two; false at the end of the range.
+ * It is a number of as many bytes as it has behind the prefix.
+ */
+static bool
+move(struct store_key *k, size_t prefix, unsigned bit, bool backward)
+{
+	size_t i = k->len - 1 - bit / 8;
+	unsigned v, carry = 1U << bit % 8;
+
+	for (;; i--) {
+		if (backward) {
+			v = 0x100U + k->b[i] - carry;
+			carry = v < 0x100U;
+		} else {
+			v = k->b[i] + carry;
+			carry = v > 0xffU;
+		}
+		k->b[i] = (uint8_t)v;
+		if (carry == 0)
+			return true;
+		if (i == prefix)
+			return false;
+	}
+}
+
+/* Does a seek to 'k' work?  The place stays there. */
+static bool
+try_seek(struct store_scan *sc, const struct store_key *k)
+{
+	int rc;
+
+	store_scan_end(sc);
+	sc->last.len = k->len;
+	memcpy(sc->last.b, k->b, k->len);
+	sc->started = sc->passed = false;
+	rc = store_guard(sc->t, sc->table, 0, step, sc);
+	if (rc == MDB_BAD_TXN) {
+		store_scan_end(sc);
+		sc->started = false;
+		if (store_go_on(sc->t) == -1)
+			return false;
+		rc = store_guard(sc->t, sc->table, 0, step, sc);
+	}
+	/* the row itself is met by the next step */
+	sc->started = false;
+	return rc == MDB_SUCCESS || rc == MDB_NOTFOUND;
+}
+
+/* Doubling: the first distance that works; the one before does not. */
+static bool
+find_far(struct store_scan *sc, const struct store_key *from, unsigned *bit_r)
+{
+	unsigned bit, bits = (unsigned)(from->len - sc->prefix_len) * 8;
+	struct store_key k;
+
+	for (bit = 0; bit < bits; bit++) {
+		k = *from;
+		if (!move(&k, sc->prefix_len, bit, sc->backward))
+			return false;
+		if (try_seek(sc, &k)) {
+			*bit_r = bit;
+			return true;
+		}
+	}
+	return false;
+}
+
+int
+store_scan_skip(struct store_scan *sc)
+{
+	struct store_key low, k;
+	bool quiet = sc->t->quiet;
+	unsigned bit;
+	int rc = -1;
+
+	if (sc->t->writes || sc->t->err != 0)
+		return -1;
+	sc->damaged = true;
+	low = sc->last;
+	/* there must be something to count with */
+	while (low.len < sc->prefix_len + 8)
+		low.b[low.len++] = sc->backward ? 0xff : 0;
+	/* it has been named; each try would be counted */
+	sc->t->quiet = true;
+	if (find_far(sc, &low, &bit)) {
+		rc = 0;
+		if (bit > 0)
+			(void)move(&low, sc->prefix_len, bit - 1, sc->backward);
+		while (bit-- > 1) {
+			k = low;
+			if (move(&k, sc->prefix_len, bit - 1, sc->backward) &&
+			    !try_seek(sc, &k))
+				low = k;
+		}
+		(void)move(&low, sc->prefix_len, 0, sc->backward);
+		(void)try_seek(sc, &low);
+	}
+	sc->t->quiet = quiet;
+	return rc;
+}
+
+/* --- rows -------------------------------------------------------------- */
+
+struct decode {
+	struct store_scan *sc;
+	store_decode_fn *fn;
+	void *row;
+};
+
+static int
+decode_row(void *arg)
+{
+	const struct decode *d = arg;
+
+	d->sc->t->fault = STORE_SOUND;
+	return d->fn(d->sc->t, &d->sc->key, &d->sc->val, d->row) ? 1 : 0;
+}
+
+static bool
+any_value(struct store_txn *t, const MDB_val *key, const MDB_val *val,
+    void *row)
+{
+	struct store_fields f;
+
+	return store_value_open(t, *(enum store_table *)row, key, val, &f,
+	    NULL);
+}
+
+/* A key behind the range, or one of the range that is damaged? */
+static bool
+at_end(struct store_scan *sc)
+{
+	struct decode d = { sc, any_value, &sc->table };
+	bool end;
+
+	if (has_prefix(sc))
+		return false;
+	end = store_guard(sc->t, sc->table, 0, decode_row, &d) == 1;
+	if (!end)
+		sc->damaged = true;
+	return end;
+}
+
+static void
+pass(struct store_scan *sc)
+{
+	sc->last.len = sc->key.mv_size;
+	memcpy(sc->last.b, sc->key.mv_data, sc->key.mv_size);
+	sc->passed = true;
+	sc->unsound = sc->strays = 0;
+}
+
+/* Tell of what was passed by; false: stop. */
+static bool
+tell_gap(struct store_scan *sc, bool stray)
+{
+	sc->stray = stray;
+	return sc->gap_fn == NULL || sc->gap_fn(sc, sc->gap_arg);
+}
+
+/* The next row at all: 1, 0, -1. */
+static int
+next(struct store_scan *sc)
+{
+	int rc;
+
+	for (;;) {
+		rc = run_step(sc);
+		if (rc == 2) {
+			if (!tell_gap(sc, true))
+				return 0;
+			continue;
+		}
+		if (rc != -1 || errno != EUCLEAN || sc->t->writes)
+			break;
+		rc = store_scan_skip(sc);
+		if (!tell_gap(sc, false) || rc == -1)
+			return 0;
+	}
+	return rc == 1 && at_end(sc) ? 0 : rc;
+}
+
+int
+store_scan_any(struct store_scan *sc, store_decode_fn *decode, void *row,
+    bool *sound_r)
+{
+	struct decode d = { sc, decode, row };
+	int rc;
+
+	if (sc->t->s->missing[sc->table])
+		return 0;
+	for (;;) {
+		if ((rc = next(sc)) != 1)
+			return rc;
+		if (!has_prefix(sc))
+			continue;
+		rc = store_guard(sc->t, sc->table, 0, decode_row, &d);
+		if (rc == 1) {
+			pass(sc);
+			*sound_r = true;
+			return 1;
+		}
+		if (sc->t->fault == STORE_SOUND) {
+			pass(sc);
+			continue;
+		}
+		sc->damaged = true;
+		if (rc == -1 && sc->t->writes) {
+			store_fail(sc->t, errno);
+			return -1;
+		}
+		if (++sc->unsound == UNSOUND_MAX)
+			pass(sc);
+		*sound_r = false;
+		return 1;
+	}
+}
+
+int
+store_scan_row(struct store_scan *sc, store_decode_fn *decode, void *row)
+{
+	bool sound = false;
+	int rc;
+
+	do
+		rc = store_scan_any(sc, decode, row, &sound);
+	while (rc == 1 && !sound);
+	return rc;
+}
+
+int
+store_walk(struct store_txn *t, struct store_place *place,
+    const struct store_walk *w)
+{
+	struct store_scan sc;
+	struct store_key k;
+	unsigned n = 0;
+	bool sound;
+	int rc;
+
+	_Static_assert(sizeof(place->key) == STORE_KEY_MAX, "any key fits");
+	store_key_begin(&k);
+	/* an empty key cannot be looked up; no row is below this one */
+	if (place->len == 0)
+		store_key_u8(&k, w->prefix);
+	else
+		(void)store_key_bytes(&k, place->key, place->len);
+	if (store_scan_begin(&sc, t, w->table, &k, w->prefix != 0 ? 1 : 0,
+		false) == -1)
+		return -1;
+	while ((rc = store_scan_any(&sc, w->decode, w->row, &sound)) == 1) {
+		/* the place is the first row that is still to be seen */
+		memcpy(place->key, sc.key.mv_data, sc.key.mv_size);
+		place->len = sc.key.mv_size;
+		if (n++ == w->max || !w->fn(&sc.key, sound, w->row, w->arg))
+			break;
+	}
+	store_scan_end(&sc);
+	if (rc == 0)
+		place->done = true;
+	return rc == -1 ? -1 : 0;
+}
