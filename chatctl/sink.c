@@ -127,7 +127,9 @@ give_name(const struct sink *s, const char *name)
 	char self[64];
 
 	if (s->named)
-		return name == s->path ? 0 : rename(s->path, name);
+		return name == s->path ? 0
+				       : renameat2(AT_FDCWD, s->path, AT_FDCWD,
+					     name, RENAME_NOREPLACE);
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", s->fd);
 	return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
 }

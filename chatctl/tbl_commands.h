@@ -57,8 +57,7 @@ COMMAND("export", "store", "workspace/session [file]", 1, 2, CLERK,
     "All messages of a session, a line of JSON each, into a new file or to "
     "standard output.")
 COMMAND("retention", "store", "run", 1, 1, CLERK,
-    "Remove now what store.retention and store.max_messages_per_session "
-    "do not keep.")
+    "Remove now what the options of retention do not keep.")
 COMMAND("reload", "run", "", 0, 0, TABLE,
     "Read the configuration again; prints what changed, or why nothing "
     "did.")
