@@ -41,13 +41,14 @@ class Daemon:
                         "log.target": "stderr", **UNLIMITED,
                         **CONFIGURATION, **(options or {})}
         self.data_dir = data_dir or self.dir + "/data"
+        self.conf = "/dev/null"
         self.proc = None
 
     def start(self):
         o = {"listen": "127.0.0.1:%d" % self.port,
              "run_dir": self.dir + "/run", "data_dir": self.data_dir,
              "user": "nobody", "group": "nogroup", **self.options}
-        args = [CHATD, "-d", "-c", "/dev/null"]
+        args = [CHATD, "-d", "-c", self.conf]
         for k, v in o.items():
             args += ["-o", "%s=%s" % (k, v)]
         self.log = open(self.dir + "/log", "ab")
