@@ -109,7 +109,7 @@ unit: $(UNIT_BIN)
 	tests/conformance/conformance.mk tests/clients/clients.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk
 
--include tests/wire/wire.mk tests/fault/fault.mk
+-include tests/wire/wire.mk tests/fault/fault.mk tests/torture/torture.mk
 
 clean:
 	rm -rf build build-*
