@@ -488,6 +488,7 @@ join_own(struct chat *chat, struct chat_socket *s, struct pending *p,
 	bool in = d->outcome == CHAT_STORED || d->outcome == CHAT_DUPLICATE;
 	bool resumes = s->resume != NULL;
 
+	socket_join_settled(s);
 	if (!in && resumes) {
 		resume_joined(chat, s, p, NULL, error_of(d->outcome));
 	} else if (!in) {

@@ -313,23 +313,52 @@ socket_frame(const struct chat_socket *s)
 {
 	if (!s->offsets)
 		return MEMBER_PLAIN;
-	return s->nreplays > 0 ? MEMBER_OWN : MEMBER_SHARED;
+	return s->nreplays > 0 || s->joins_doubtful ? MEMBER_OWN
+						    : MEMBER_SHARED;
 }
 
-void
-socket_count_replays(struct chat_socket *s, int change)
+/* Its frames may be others than 'before'. */
+static void
+socket_reframe(struct chat_socket *s, enum member_frame before)
 {
-	enum member_frame before = socket_frame(s);
 	struct joined *j;
 	uint32_t i;
 
-	s->nreplays = (uint32_t)((int)s->nreplays + change);
 	if (socket_frame(s) == before)
 		return;
 	for (i = 0; i < s->njoined; i++) {
 		j = &s->joined[i];
 		j->room->members[j->index].frame = socket_frame(s);
 	}
+}
+
+void
+socket_count_replays(struct chat_socket *s, int change)
+{
+	enum member_frame before = socket_frame(s);
+
+	s->nreplays = (uint32_t)((int)s->nreplays + change);
+	socket_reframe(s, before);
+}
+
+void
+socket_doubt_joins(struct chat_socket *s)
+{
+	enum member_frame before = socket_frame(s);
+
+	/* the rooms of one that is resumed are in its row from the start */
+	s->joins_doubtful = s->resume == NULL && socket_njoins(s) > 0;
+	socket_reframe(s, before);
+}
+
+void
+socket_join_settled(struct chat_socket *s)
+{
+	enum member_frame before = socket_frame(s);
+
+	if (s->joins_doubtful && socket_njoins(s) == 0)
+		s->joins_doubtful = false;
+	socket_reframe(s, before);
 }
 
 const char *
@@ -340,8 +369,10 @@ socket_offset(struct chat *chat, const struct chat_socket *s)
 
 	if (!s->offsets)
 		return NULL;
-	o.pos = chat->pos;
+	o.pos = s->joins_doubtful ? 0 : chat->pos;
 	o.npairs = 0;
+	if (o.pos == 0)
+		return offset_write(&o, chat->offset);
 	STAILQ_FOREACH(job, &socket_work(s)->jobs, entry) {
 		if (!job_is_replay(job) || offset_add(&o, replay_position(job)))
 			continue;

@@ -101,6 +101,8 @@ struct chat_socket {
 	bool resumed;
 	/* it may have been taken over while nobody listened */
 	bool doubtful;
+	/* a join of it may have been decided while nobody listened */
+	bool joins_doubtful;
 	/* another connection has taken it over: it is in nothing any more */
 	bool taken;
 	char id[CHAT_SOCKET_ID_MAX + 1];
@@ -136,6 +138,14 @@ void socket_publish(struct chat *chat, struct chat_socket *s, uint32_t request,
 /* Which frames it gets, and with which offset (in chat->offset; or NULL). */
 enum member_frame socket_frame(const struct chat_socket *s);
 const char *socket_offset(struct chat *chat, const struct chat_socket *s);
+/*
+ * After a gap: a join that is under way may have been decided in it, and is
+ * published again.  Until it is answered no offset can say that it is not:
+ * where it stands is not known, and what is sent meanwhile stands behind it.
+ */
+void socket_doubt_joins(struct chat_socket *s);
+/* A join has its verdict. */
+void socket_join_settled(struct chat_socket *s);
 /* One replay more or less is running. */
 void socket_count_replays(struct chat_socket *s, int change);
 

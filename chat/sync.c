@@ -117,11 +117,14 @@ void
 chat_resync(struct chat *chat, uint64_t pos)
 {
 	struct room *room, *next;
+	struct chat_socket *s;
 	struct member *m;
 	uint32_t i;
 
 	if (pos > chat->pos)
 		chat->pos = pos;
+	LIST_FOREACH(s, &chat->sockets, entry)
+		socket_doubt_joins(s);
 	HASH_ITER(hh, chat->rooms, room, next) {
 		/* the message or leave that ended it may have been missed */
 		typing_clear(chat, room, true);

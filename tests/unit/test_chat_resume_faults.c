@@ -605,6 +605,34 @@ a_resume_survives_a_gap(void **state)
 	expect_nothing(a2);
 }
 
+/* The join was decided while the worker was not listening, and what it is
+ * sent of another session stands behind it: it must not say that it has the
+ * answer. */
+static void
+an_offset_does_not_pass_a_join_that_a_gap_has_swallowed(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob"), *a2;
+
+	join_all(w, "s1");
+	say(a, "chat:join-session",
+	    "{\"sessionId\":\"s2\",\"workspaceId\":\"w1\"}", 0);
+	sequence(w);
+	fall_behind(w, 0);
+	run(w);
+	say_messages(b, "s1", 1, 1);
+	run(w);
+	(void)expect_event(a, SYNC);
+	expect_received(a, 1, 1);
+	assert_string_equal(last_offset(a), "0");
+	hang_up(a, "transport close");
+	run(w);
+	/* rather a new socket than a member that does not know of it */
+	a2 = come_back(a, 1, "ada");
+	run(w);
+	expect(a2, "CONNECT new");
+}
+
 /* The verdict about a RESUME comes twice: nobody is taken over. */
 static void
 it_is_not_taken_over_by_itself(void **state)
@@ -772,6 +800,7 @@ main(void)
 		T(a_roster_that_cannot_be_read_comes_later),
 		T(after_a_gap_those_that_were_taken_are_closed),
 		T(a_resume_survives_a_gap),
+		T(an_offset_does_not_pass_a_join_that_a_gap_has_swallowed),
 		T(it_is_not_taken_over_by_itself),
 		T(who_is_overtaken_waits_for_the_end),
 		T(who_gives_up_for_good_before_it_is_in_is_forgotten),
