@@ -140,7 +140,19 @@ say(struct opening *o, int err, const char *fmt, ...)
 static void
 path_of(const struct store *s, char *path, size_t size, const char *name)
 {
-	snprintf(path, size, "%s/%s", s->dir, name);
+	if (s->file)
+		snprintf(path, size, "%s", s->dir);
+	else
+		snprintf(path, size, "%s/%s", s->dir, name);
+}
+
+/* A copy of the store's one file, by itself. */
+static bool
+is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static int
@@ -414,6 +426,8 @@ open_env(struct opening *o)
 		flags |= MDB_RDONLY;
 	if (s->mode == STORE_LOOK_OFFLINE)
 		flags |= MDB_NOLOCK;
+	if (s->file)
+		flags |= MDB_NOSUBDIR;
 	if ((rc = check_file(o)) != 0)
 		return rc;
 	if ((rc = mdb_env_create(&s->env)) != MDB_SUCCESS)
@@ -445,6 +459,9 @@ close_env(struct store *s)
 		mdb_env_close(s->env);
 	s->env = NULL;
 	s->map = NULL;
+	free(s->known);
+	s->known = NULL;
+	s->known_bytes = 0;
 }
 
 /* --- a new store ------------------------------------------------------- */
@@ -615,6 +632,7 @@ store_open_dir(const char *dir, enum store_mode mode, const char **why_r)
 		return NULL;
 	o.s->mode = mode;
 	o.s->snapshot.s = o.s->write.s = o.s;
+	o.s->file = mode == STORE_LOOK_OFFLINE && is_file(dir);
 	store_guard_install();
 	if (strlcpy(o.s->dir, dir, sizeof(o.s->dir)) >= sizeof(o.s->dir))
 		err = ENAMETOOLONG;

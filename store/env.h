@@ -64,6 +64,10 @@ struct store_txn {
 	enum store_fault fault;
 	uint64_t fault_page;
 	uint64_t pos;
+	/* of a transaction that writes: the tables' roots before it, and
+	 * which of them are known (bits) */
+	uint64_t root[STORE__TABLES];
+	uint32_t roots;
 };
 
 #define STORE_NAMED 256
@@ -74,6 +78,8 @@ struct store {
 	/* a table that an older schema does not have: STORE_LOOK */
 	bool missing[STORE__TABLES];
 	enum store_mode mode;
+	/* 'dir' is the file itself */
+	bool file;
 	char dir[256];
 	/* where LMDB has mapped the file; NULL: not found out */
 	const uint8_t *map;
@@ -86,6 +92,9 @@ struct store {
 	struct store_damage damage;
 	/* the environment cannot be used any more */
 	_Atomic bool broken;
+	/* pages that store_probe() has looked at, a bit each */
+	uint8_t *known;
+	size_t known_bytes;
 	/* the reader's transaction, reset and renewed; the two that callers
 	 * hold */
 	MDB_txn *reader;
@@ -256,6 +265,9 @@ struct store_scan {
 	/* how many in a row were not sound */
 	unsigned unsound;
 	unsigned strays;
+	/* where the last one led to */
+	struct store_key skipped;
+	bool has_skipped;
 	/* told of a page that was skipped, or (stray) of a row at hand that is
 	 * out of order; false: stop */
 	bool (*gap_fn)(struct store_scan *sc, void *arg);
@@ -334,6 +346,24 @@ int store_floor_put(struct store_txn *t, uint64_t room,
 void store_message_put(struct store_txn *t, const struct store_message *m,
     bool must_be_new);
 void store_change_put(struct store_txn *t, const struct store_change *c);
+
+/* --- paths ------------------------------------------------------------- */
+
+/*
+ * The first key behind 'from' (backward: before it) in a leaf that is sound:
+ * 0, or -1 when there is none.  Also the first page on the way that was not,
+ * and what is wrong with it (NULL: none was).
+ */
+int store_path_next(struct store_txn *t, enum store_table table,
+    const struct store_key *from, bool backward, struct store_key *next_r,
+    uint64_t *page_r, const char **what_r);
+
+/*
+ * Is what LMDB will touch for a change of this row sound (for a deletion
+ * with the neighbours)?  0, or -1 with EUCLEAN, and the page is named.
+ */
+int store_probe(struct store_txn *t, enum store_table table,
+    const struct store_key *key, bool neighbours);
 
 /* --- opening ----------------------------------------------------------- */
 

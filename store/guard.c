@@ -15,7 +15,6 @@
 #include "store/env.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -58,26 +57,29 @@ on_fault(int sig, siginfo_t *info, void *context)
 	siglongjmp(*jmp, 1);
 }
 
+/* Each opening looks again: somebody may have set another one since. */
 static void
-install(void)
+install(int sig)
 {
-	struct sigaction sa;
+	struct sigaction sa, now;
 
+	if (sigaction(sig, NULL, &now) == 0 &&
+	    (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
+		return;
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_sigaction = on_fault;
 	sa.sa_flags = SA_SIGINFO | SA_NODEFER;
 	sigemptyset(&sa.sa_mask);
-	if (sigaction(SIGSEGV, &sa, &before[SIGSEGV]) == -1 ||
-	    sigaction(SIGBUS, &sa, &before[SIGBUS]) == -1)
+	before[sig] = now;
+	if (sigaction(sig, &sa, NULL) == -1)
 		log_warn_errno("the store's pages cannot be guarded");
 }
 
 void
 store_guard_install(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	(void)pthread_once(&once, install);
+	install(SIGSEGV);
+	install(SIGBUS);
 }
 
 static void

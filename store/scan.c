@@ -4,10 +4,9 @@
  *
  * Walks along the keys of a table, behind what is damaged as well.
  *
- * LMDB goes from row to row, and stops at a page that it does not like.  Its
- * interface knows no pages, but a seek goes down another way: so the first
- * key is looked for, behind the last one that was there, from which a seek
- * succeeds, by doubling the distance and then by halving it.
+ * LMDB goes from row to row, and stops at a page that it does not like.  The
+ * next sound one is then looked for without it (path.c), and the walk goes on
+ * there.
  *
  * In a damaged page anything may be a key.  So a walk only goes up (or
  * down), which also ends it where pages lead in a circle.
@@ -42,6 +41,7 @@ store_scan_begin(struct store_scan *sc, struct store_txn *t,
 	sc->started = sc->passed = sc->damaged = false;
 	sc->page = 0;
 	sc->unsound = sc->strays = 0;
+	sc->has_skipped = false;
 	sc->gap_fn = NULL;
 	sc->stray = false;
 	sc->t = t;
@@ -177,106 +177,38 @@ run_step(struct store_scan *sc)
 
 /* --- behind what cannot be read ---------------------------------------- */
 
-/*
- * The last key, moved on by a power of two; false at the end of the range.
- * It is a number of as many bytes as it has behind the prefix.
- */
-static bool
-move(struct store_key *k, size_t prefix, unsigned bit, bool backward)
-{
-	size_t i = k->len - 1 - bit / 8;
-	unsigned v, carry = 1U << bit % 8;
-
-	for (;; i--) {
-		if (backward) {
-			v = 0x100U + k->b[i] - carry;
-			carry = v < 0x100U;
-		} else {
-			v = k->b[i] + carry;
-			carry = v > 0xffU;
-		}
-		k->b[i] = (uint8_t)v;
-		if (carry == 0)
-			return true;
-		if (i == prefix)
-			return false;
-	}
-}
-
-/* Does a seek to 'k' work?  The place stays there. */
-static bool
-try_seek(struct store_scan *sc, const struct store_key *k)
-{
-	int rc;
-
-	store_scan_end(sc);
-	sc->last.len = k->len;
-	memcpy(sc->last.b, k->b, k->len);
-	sc->started = sc->passed = false;
-	rc = store_guard(sc->t, sc->table, 0, step, sc);
-	if (rc == MDB_BAD_TXN) {
-		store_scan_end(sc);
-		sc->started = false;
-		if (store_go_on(sc->t) == -1)
-			return false;
-		rc = store_guard(sc->t, sc->table, 0, step, sc);
-	}
-	/* the row itself is met by the next step */
-	sc->started = false;
-	return rc == MDB_SUCCESS || rc == MDB_NOTFOUND;
-}
-
-/* Doubling: the first distance that works; the one before does not. */
-static bool
-find_far(struct store_scan *sc, const struct store_key *from, unsigned *bit_r)
-{
-	unsigned bit, bits = (unsigned)(from->len - sc->prefix_len) * 8;
-	struct store_key k;
-
-	for (bit = 0; bit < bits; bit++) {
-		k = *from;
-		if (!move(&k, sc->prefix_len, bit, sc->backward))
-			return false;
-		if (try_seek(sc, &k)) {
-			*bit_r = bit;
-			return true;
-		}
-	}
-	return false;
-}
-
 int
 store_scan_skip(struct store_scan *sc)
 {
-	struct store_key low, k;
-	bool quiet = sc->t->quiet;
-	unsigned bit;
-	int rc = -1;
+	struct store_key next;
+	const char *what;
+	uint64_t page;
 
 	if (sc->t->writes || sc->t->err != 0)
 		return -1;
 	sc->damaged = true;
-	low = sc->last;
-	/* there must be something to count with */
-	while (low.len < sc->prefix_len + 8)
-		low.b[low.len++] = sc->backward ? 0xff : 0;
-	/* it has been named; each try would be counted */
-	sc->t->quiet = true;
-	if (find_far(sc, &low, &bit)) {
-		rc = 0;
-		if (bit > 0)
-			(void)move(&low, sc->prefix_len, bit - 1, sc->backward);
-		while (bit-- > 1) {
-			k = low;
-			if (move(&k, sc->prefix_len, bit - 1, sc->backward) &&
-			    !try_seek(sc, &k))
-				low = k;
-		}
-		(void)move(&low, sc->prefix_len, 0, sc->backward);
-		(void)try_seek(sc, &low);
+	store_scan_end(sc);
+	if (store_path_next(sc->t, sc->table, &sc->last, sc->backward, &next,
+		&page, &what) == -1)
+		return -1;
+	/* the same again: LMDB does not find it there */
+	if (sc->has_skipped && next.len == sc->skipped.len &&
+	    memcmp(next.b, sc->skipped.b, next.len) == 0) {
+		sc->last = next;
+		if (store_path_next(sc->t, sc->table, &sc->last, sc->backward,
+			&next, &page, &what) == -1)
+			return -1;
 	}
-	sc->t->quiet = quiet;
-	return rc;
+	if (what != NULL)
+		sc->page = page;
+	/* behind the range: the walk is over */
+	if (next.len < sc->prefix_len ||
+	    memcmp(next.b, sc->last.b, sc->prefix_len) != 0)
+		return -1;
+	sc->skipped = sc->last = next;
+	sc->has_skipped = true;
+	sc->started = sc->passed = false;
+	return 0;
 }
 
 /* --- rows -------------------------------------------------------------- */

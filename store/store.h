@@ -61,7 +61,8 @@ enum store_mode {
 	/* as it is, also of an older schema: for looking at it (check.h) */
 	STORE_LOOK,
 	/* the same, without a lock: nobody else uses it, and it may be on a
-	 * disk that cannot be written */
+	 * disk that cannot be written; instead of a directory also a copy of
+	 * the file by itself */
 	STORE_LOOK_OFFLINE,
 };
 

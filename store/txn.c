@@ -163,6 +163,7 @@ store_begin(struct store *s)
 		return NULL;
 	}
 	t->err = 0;
+	t->roots = 0;
 	t->writes = true;
 	return t;
 }
@@ -357,7 +358,7 @@ del(void *arg)
 
 /* An LMDB code, or -1 when nothing can be written any more. */
 static int
-run_change(struct change *c, int (*fn)(void *arg))
+run_change(struct change *c, const struct store_key *key, int (*fn)(void *arg))
 {
 	uint64_t room =
 	    store_key_room(c->table, c->key.mv_data, c->key.mv_size);
@@ -367,6 +368,10 @@ run_change(struct change *c, int (*fn)(void *arg))
 	CHECK(t->writes);
 	if (t->err != 0)
 		return -1;
+	if (store_probe(t, c->table, key, fn == del) == -1) {
+		store_fail(t, errno);
+		return -1;
+	}
 	rc = store_guard(t, c->table, room, fn, c);
 	if (rc == -1) {
 		/* what LMDB was doing is half done: see store_probe() */
@@ -391,7 +396,7 @@ store_put_begin(struct store_txn *t, enum store_table table,
 	c.flags = MDB_RESERVE | (must_be_new ? MDB_NOOVERWRITE : 0);
 	if (FAULT_ERROR(STORE_PUT))
 		store_fail(t, errno);
-	if ((rc = run_change(&c, put)) != MDB_SUCCESS) {
+	if ((rc = run_change(&c, key, put)) != MDB_SUCCESS) {
 		if (rc != -1)
 			store_fail(t, store_errno(rc));
 		p->f.bad = true;
@@ -423,7 +428,7 @@ store_del(struct store_txn *t, enum store_table table,
 	struct change c = { .t = t, .table = table, .key = key_val(key) };
 	int rc;
 
-	rc = run_change(&c, del);
+	rc = run_change(&c, key, del);
 	if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND && rc != -1)
 		store_fail(t, store_errno(rc));
 	return rc == MDB_SUCCESS;
