@@ -158,6 +158,13 @@ FAULT_POINT(SEQ_RESUMED,	"s", "row given to another, not put")
 FAULT_POINT(ORPHANS_TOLD,	"s", "worker's death noted, no walk yet")
 FAULT_POINT(ORPHANS_LEAVE,	"s", "leave of an orphan published, others not")
 FAULT_POINT(SWEEP,		"s", "a slice of recovery rows looked at")
+FAULT_POINT(MERGE_BEGIN,	"s", "room chosen, no id read")
+FAULT_POINT(MERGE_PUT,		"s", "some ids of a merge put, not committed")
+FAULT_POINT(MERGE_DONE,		"s", "ids merged, memory still holds them")
+FAULT_POINT(RETENTION_TRIM,	"s", "a room trimmed, not committed")
+FAULT_POINT(RETENTION_DONE,	"s", "messages removed, rooms not told")
+FAULT_POINT(EXPIRE,		"s", "ids deleted, not committed")
+FAULT_POINT(BALLAST_USED,	"s", "ballast given up, nothing stored")
 FAULT_POINT(SCRIBE_STOP,	"s", "all stored, about to end")
 
 /* the store: its calls */

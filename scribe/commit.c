@@ -21,6 +21,8 @@
 #define TRY_BYTES ((size_t)1 << 20)
 /* while refusing there is no commit that would make batches */
 #define REFUSE_EVERY_NS (10 * CLOCK_MS_NS)
+/* the patience of one who is to end */
+#define HURRY_NS (200 * CLOCK_MS_NS)
 
 struct commit {
 	struct scribe_log log;
@@ -37,8 +39,17 @@ struct commit {
 	uint64_t next;
 	uint64_t last_begin_ns;
 
+	struct ballast *ballast;
+	/* a record that met damage: it is refused, and ends its batch;
+	 * UINT64_MAX: none */
+	uint64_t bad_pos;
+	uint64_t damage_told;
+	/* the batch was tried with nothing remembered */
+	bool forgot;
+
 	enum commit_state state;
 	int err;
+	enum disk_fault fault;
 	uint64_t failures;
 	uint64_t failed_ns;
 	uint64_t retry_ns;
@@ -65,6 +76,7 @@ commit_new(const struct scribe_log *log, struct store *s, struct sequence *q,
 	c->done = done;
 	c->arg = arg;
 	c->patience_ns = PATIENCE_NS;
+	c->bad_pos = UINT64_MAX;
 	c->buf = malloc(log->max_record);
 	c->leaves = calloc(COMMIT_LEAVES, sizeof(*c->leaves));
 	if (c->buf == NULL || c->leaves == NULL) {
@@ -97,6 +109,28 @@ commit_set_patience(struct commit *c, uint64_t patience_ns)
 	c->patience_ns = patience_ns;
 }
 
+void
+commit_set_ballast(struct commit *c, struct ballast *b)
+{
+	c->ballast = b;
+}
+
+void
+commit_ballast_back(struct commit *c)
+{
+	sequence_set_full_from(c->seq, UINT64_MAX);
+}
+
+void
+commit_hurry(struct commit *c)
+{
+	if (c->patience_ns > HURRY_NS)
+		c->patience_ns = HURRY_NS;
+	/* it may be a while until the next try */
+	c->retry_ns = 0;
+	c->retry_wait_ns = RETRY_FIRST_NS;
+}
+
 uint64_t
 commit_next(const struct commit *c)
 {
@@ -119,6 +153,12 @@ uint64_t
 commit_failures(const struct commit *c)
 {
 	return c->failures;
+}
+
+enum disk_fault
+commit_fault(const struct commit *c)
+{
+	return c->fault;
 }
 
 /* --- resuming ---------------------------------------------------------- */
@@ -209,11 +249,25 @@ commit_moving(const struct commit *c)
 
 /* --- failing and recovering -------------------------------------------- */
 
-static bool
-needs_new_process(int err)
+static void
+log_failure(struct commit *c)
 {
-	/* EEXIST: what we remember is not what the store holds */
-	return err == ENOTRECOVERABLE || err == EEXIST;
+	struct disk_space space;
+	int err = c->err;
+
+	c->fault = disk_fault(err, &space);
+	errno = err;
+	if (c->state != COMMIT_OK)
+		return;
+	if (c->fault == DISK_FULL)
+		log_error("the disk is full, the store cannot be written, "
+			  "trying again free=%llu disk=%llu error=\"%s\"",
+		    (unsigned long long)space.free,
+		    (unsigned long long)space.total, strerror(err));
+	else
+		log_error_errno("the store cannot be written, trying again "
+				"free=%llu",
+		    (unsigned long long)space.free);
 }
 
 static enum commit_result
@@ -223,13 +277,14 @@ failed(struct commit *c, int err, uint64_t *again_ns_r)
 
 	c->failures++;
 	FAULT(SCRIBE_FAILED);
-	c->err = errno = err;
-	if (needs_new_process(err)) {
+	c->err = err;
+	log_failure(c);
+	if (err == ENOTRECOVERABLE) {
+		errno = err;
 		log_error_errno("the store cannot be used by this process");
 		return COMMIT_DEAD;
 	}
 	if (c->state == COMMIT_OK) {
-		log_error_errno("the store cannot be written, trying again");
 		c->state = COMMIT_RETRYING;
 		c->failed_ns = now;
 		c->retry_wait_ns = RETRY_FIRST_NS;
@@ -238,6 +293,117 @@ failed(struct commit *c, int err, uint64_t *again_ns_r)
 	}
 	c->retry_ns = *again_ns_r = now + c->retry_wait_ns;
 	return COMMIT_WAIT;
+}
+
+/* The end of what is published. */
+static uint64_t
+published(const struct commit *c)
+{
+	uint64_t pos = c->next;
+
+	while (c->log.waiting(c->log.ctx, pos))
+		pos++;
+	return pos;
+}
+
+/*
+ * The disk is full: can it be helped?  What is published now will be stored,
+ * what comes later is refused.
+ */
+static bool
+use_ballast(struct commit *c, int err)
+{
+	struct disk_space space;
+
+	if (c->ballast == NULL || disk_fault(err, &space) != DISK_FULL ||
+	    !ballast_use(c->ballast))
+		return false;
+	log_error("new messages are refused until the disk has space "
+		  "free=%llu disk=%llu",
+	    (unsigned long long)space.free, (unsigned long long)space.total);
+	sequence_set_full_from(c->seq, published(c));
+	c->failures++;
+	c->err = err;
+	c->fault = DISK_FULL;
+	return true;
+}
+
+/* --- damage ------------------------------------------------------------ */
+
+static void
+name_room(struct commit *c, const struct store_damage *d)
+{
+	struct store_room row = { .room = d->room };
+	struct store_txn *t;
+
+	if ((t = store_snapshot(c->store)) == NULL)
+		return;
+	if (store_room_get(t, d->room, &row) == -1)
+		row.workspace.len = row.session.len = 0;
+	log_error("a session is refused, the store is damaged there "
+		  "workspace=%s session=%s room=%llu table=%s page=%llu",
+	    log_text(row.workspace.p, row.workspace.len),
+	    log_text(row.session.p, row.session.len),
+	    (unsigned long long)d->room, d->table, (unsigned long long)d->page);
+	store_snapshot_end(&t);
+}
+
+/*
+ * The batch met damage when it decided about the record at 'pos': what of it
+ * has to be refused?  False: that has been tried.
+ */
+static bool
+refuse_damage(struct commit *c, uint64_t pos)
+{
+	struct store_damage d = { .table = "?" };
+	bool again = pos == c->bad_pos;
+
+	if (store_take_damage(c->store, &d) && d.room != 0 &&
+	    !sequence_room_refused(c->seq, d.room)) {
+		sequence_refuse_room(c->seq, d.room, clock_mono_ns());
+		name_room(c, &d);
+	} else if (!again && log_due(&c->damage_told)) {
+		log_error("a record is refused, the store is damaged where it "
+			  "belongs table=%s page=%llu",
+		    d.table, (unsigned long long)d.page);
+	}
+	c->bad_pos = pos;
+	sequence_refuse_record(c->seq, pos);
+	return !again;
+}
+
+/*
+ * A batch failed while it was decided; 'n' is behind the record that did it.
+ * True: decide again, without what cannot be.
+ */
+static bool
+may_decide_again(struct commit *c, int err, uint64_t n)
+{
+	if (err != EUCLEAN && err != EEXIST)
+		return false;
+	/* not a record: nothing can be left out */
+	if (n == c->next)
+		return false;
+	if (err == EEXIST && !c->forgot) {
+		/* what we remember is not what the store holds */
+		log_error("the store holds what is not known, reading again "
+			  "position=%llu",
+		    (unsigned long long)(n - 1));
+		c->forgot = true;
+		sequence_forget(c->seq);
+		return true;
+	}
+	return refuse_damage(c, n - 1);
+}
+
+static void
+decided(struct commit *c)
+{
+	c->forgot = false;
+	if (c->bad_pos == UINT64_MAX || c->next <= c->bad_pos)
+		return;
+	c->bad_pos = UINT64_MAX;
+	sequence_refuse_record(c->seq, UINT64_MAX);
 }
 
 static void
@@ -270,8 +436,10 @@ fill(struct commit *c, unsigned max)
 	uint64_t n = c->next;
 	size_t len, bytes = 0;
 
+	/* the one that met damage is the last of its batch, so that there is
+	 * never more than one in a batch */
 	while (n - c->next < max && bytes < COMMIT_BATCH_BYTES &&
-	    sequence_error(c->seq) == 0) {
+	    sequence_error(c->seq) == 0 && n != c->bad_pos + 1) {
 		memset(&ix, 0, sizeof(ix));
 		len = 0;
 		rc = c->log.fetch(c->log.ctx, n, c->buf, c->log.max_record,
@@ -333,28 +501,42 @@ normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
 	bool dirty =
 	    sequence_dirty(c->seq) || c->state != COMMIT_OK || c->moving;
 	int err = sequence_error(c->seq);
+	bool deciding = err != 0;
 
 	if (err == 0 && dirty)
 		err = write_out(c, &t, n);
 	store_abort(&t);
 	if (err != 0) {
 		sequence_rollback(c->seq);
+		if (deciding && may_decide_again(c, err, n))
+			return COMMIT_WORKED;
+		if (use_ballast(c, err))
+			return COMMIT_WORKED;
 		return failed(c, err, again_ns_r);
 	}
 	sequence_commit(c->seq);
 	if (dirty)
 		recovered(c);
 	publish(c, n, dirty);
+	decided(c);
 	return COMMIT_WORKED;
 }
 
+/* One that meets damage is forgotten: nobody can read its row either. */
 static void
 apply_leaves(struct commit *c, bool probe)
 {
 	size_t i;
 
-	for (i = 0; i < c->nleaves; i++)
+	for (i = 0; i < c->nleaves; i++) {
 		sequence_leave_again(c->seq, &c->leaves[i], probe);
+		if (sequence_error(c->seq) != EUCLEAN)
+			continue;
+		c->nleaves--;
+		memmove(&c->leaves[i], &c->leaves[i + 1],
+		    (c->nleaves - i) * sizeof(c->leaves[0]));
+		break;
+	}
 }
 
 static void
@@ -386,7 +568,8 @@ refusing_batch(struct commit *c, struct store_txn *t, bool probe,
 	if (err != 0) {
 		store_abort(&t);
 		sequence_rollback(c->seq);
-		return failed(c, err, again_ns_r);
+		return may_decide_again(c, err, n) ? COMMIT_WORKED
+						   : failed(c, err, again_ns_r);
 	}
 	if (probe)
 		err = write_out(c, &t, n);
@@ -397,6 +580,7 @@ refusing_batch(struct commit *c, struct store_txn *t, bool probe,
 		remember_leaves(c);
 	sequence_commit(c->seq);
 	publish(c, n, probe && err == 0);
+	decided(c);
 	if (!probe)
 		return COMMIT_WORKED;
 	if (err == 0 && store_try(c->store, TRY_BYTES) == -1)

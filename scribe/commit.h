@@ -20,6 +20,12 @@
  * written with the first commit that succeeds.  It ends when a megabyte
  * could be written: on a full disk a small commit may succeed at any time.
  * A failed batch leaves no trace in memory or store.
+ *
+ * A disk that is full: the ballast is given up, and what was published until
+ * then is stored; new messages are refused until the ballast is back.
+ *
+ * Damage in the store: the record that met it, and its room for a while, are
+ * refused, and the batch is decided again without them.
  */
 
 #ifndef SCRIBE_COMMIT_H
@@ -29,6 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scribe/disk.h"
 #include "scribe/log.h"
 #include "scribe/sequence.h"
 #include "store/write.h"
@@ -80,6 +87,13 @@ void commit_set_interval(struct commit *c, uint64_t min_interval_ns);
 /* From the first failure to refusing; 5 s unless set. */
 void commit_set_patience(struct commit *c, uint64_t patience_ns);
 
+/* What to give up when the disk is full; NULL: nothing.  Must outlive it. */
+void commit_set_ballast(struct commit *c, struct ballast *b);
+/* The disk has space again: messages are taken again. */
+void commit_ballast_back(struct commit *c);
+/* We are to end: do not wait long for a store that cannot be written. */
+void commit_hurry(struct commit *c);
+
 /*
  * Go on where the store says that the log was left; a log that the store
  * does not know begins at 'base', and nobody is present in it.  0, or -1
@@ -111,5 +125,7 @@ enum commit_state commit_state(const struct commit *c);
 /* errno of the last failure, and how many there were. */
 int commit_error(const struct commit *c);
 uint64_t commit_failures(const struct commit *c);
+/* What the last failure meant. */
+enum disk_fault commit_fault(const struct commit *c);
 
 #endif /* SCRIBE_COMMIT_H */

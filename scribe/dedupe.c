@@ -149,9 +149,24 @@ dedupe_next(const struct dedupe *d, uint64_t hash, uint32_t *place_r)
 	}
 }
 
+void
+dedupe_forget(struct dedupe *d, uint64_t seq)
+{
+	uint32_t cap = d->cap, i, left = 0;
+
+	for (i = 0; i < d->cap; i++)
+		left += d->v[i].seq > seq;
+	if (left == d->n)
+		return;
+	while (cap > DEDUPE_MIN_CAP && left * 3ULL <= cap)
+		cap /= 2;
+	(void)rebuild(d, cap, seq + 1);
+}
+
 struct loading {
 	struct dedupe *d;
 	uint64_t since_ms;
+	uint64_t after_seq;
 	bool failed;
 };
 
@@ -160,7 +175,8 @@ load_one(const struct store_log *log, void *arg)
 {
 	struct loading *l = arg;
 
-	if (log->time_ms < l->since_ms || l->d->n >= DEDUPE_MAX / 4 * 3)
+	if (log->time_ms < l->since_ms || log->seq <= l->after_seq ||
+	    l->d->n >= DEDUPE_MAX / 4 * 3)
 		return false;
 	l->failed = dedupe_add(l->d, log->id_hash[0], log->seq) == -1;
 	return !l->failed;
@@ -168,9 +184,9 @@ load_one(const struct store_log *log, void *arg)
 
 int
 dedupe_load(struct dedupe *d, struct store_txn *t, uint64_t room,
-    uint64_t since_ms)
+    uint64_t since_ms, uint64_t after_seq)
 {
-	struct loading l = { d, since_ms, false };
+	struct loading l = { d, since_ms, after_seq, false };
 	int err;
 
 	if (store_log_newest(t, room, load_one, &l) == -1 || l.failed) {

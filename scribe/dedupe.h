@@ -7,9 +7,11 @@
  * A table of (hash of the id, seq), 16 bytes each, per room.  It names
  * candidates; whether a candidate is the same id is seen in the store.  The
  * table can be thrown away at any time and filled again from the store's
- * log, which is also how it begins.
+ * log, which is also how it begins.  Ids that were merged into the store
+ * (merge.h) need not be in it.
  *
- * It holds DEDUPE_MAX ids at most: then the oldest quarter goes.
+ * It holds DEDUPE_MAX ids at most: then the oldest quarter goes.  That many
+ * are there only if merging is not possible.
  */
 
 #ifndef SCRIBE_DEDUPE_H
@@ -21,7 +23,7 @@
 
 #include "store/write.h"
 
-#define DEDUPE_MAX (1u << 18)
+#define DEDUPE_MAX (1u << 20)
 
 struct dedupe_entry {
 	uint64_t hash;
@@ -43,15 +45,17 @@ size_t dedupe_bytes(const struct dedupe *d);
 
 /*
  * Fill an empty table with the ids that the room's log holds since
- * 'since_ms'.  0, or -1 with errno.
+ * 'since_ms' and behind 'after_seq'.  0, or -1 with errno.
  */
 int dedupe_load(struct dedupe *d, struct store_txn *t, uint64_t room,
-    uint64_t since_ms);
+    uint64_t since_ms, uint64_t after_seq);
 
 /* 0, or -1 with errno ENOMEM. */
 int dedupe_add(struct dedupe *d, uint64_t hash, uint64_t seq);
 /* Take back what dedupe_add() did. */
 void dedupe_del(struct dedupe *d, uint64_t hash, uint64_t seq);
+/* Forget the ids up to 'seq'.  Without memory for that nothing happens. */
+void dedupe_forget(struct dedupe *d, uint64_t seq);
 
 /*
  * The candidates for a hash, one a call: zero *place before the first.

@@ -2,8 +2,9 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * loop - a turn: one batch, then what is to be cleared away, then whoever
- * wants to join or needs space, then the master.  Without work the scribe sleeps until it is woken.
+ * loop - a turn: one batch, then a slice of upkeep, then whoever wants to
+ * join or needs space, then the master.  Without work the scribe sleeps
+ * until it is woken.
  */
 
 #include <errno.h>
@@ -67,10 +68,26 @@ sleep_until(struct scribe *s, enum commit_result rc, bool busy,
 
 /* Not on a disk that fails: those who wait for it come first. */
 static bool
-may_sweep(const struct scribe *s)
+may_keep_up(const struct scribe *s)
 {
 	return s->phase == SCRIBE_SERVING &&
 	    commit_state(s->commit) == COMMIT_OK;
+}
+
+/* What is done between two batches; -1: only a new process can go on. */
+static int
+keep_up(struct scribe *s, uint64_t now_ns)
+{
+	uint64_t now_ms = clock_real_ms();
+
+	report_step(s, steps_look(&s->steps, now_ns, now_ms));
+	if (ballast_turn(&s->ballast, now_ns))
+		commit_ballast_back(s->commit);
+	(void)readers_turn(&s->readers, now_ns);
+	if (may_keep_up(s))
+		return upkeep_turn(&s->upkeep, now_ns, now_ms);
+	upkeep_wait(&s->upkeep);
+	return 0;
 }
 
 /* When to come back if nobody wakes us. */
@@ -82,8 +99,8 @@ next_time(const struct scribe *s, enum commit_result rc, uint64_t again_ns,
 
 	if (rc == COMMIT_WAIT && again_ns < until)
 		until = again_ns;
-	if (may_sweep(s) && sweep_next(&s->sweep) < until)
-		until = sweep_next(&s->sweep);
+	if (may_keep_up(s) && upkeep_next(&s->upkeep, now_ns) < until)
+		until = upkeep_next(&s->upkeep, now_ns);
 	if (s->phase == SCRIBE_STOPPING && s->stop_ns < until)
 		until = s->stop_ns;
 	return until;
@@ -94,18 +111,19 @@ next_time(const struct scribe *s, enum commit_result rc, uint64_t again_ns,
  * is committed before it goes.
  */
 static bool
-may_stop(struct scribe *s, enum commit_result rc, bool orphans, uint64_t now)
+may_stop(struct scribe *s, bool orphans, uint64_t now)
 {
 	if (s->phase != SCRIBE_STOPPING)
 		return false;
 	if (now >= s->stop_ns) {
-		if (rc != COMMIT_IDLE)
+		if (s->log.waiting(s->log.ctx, commit_next(s->commit)))
 			log_error("stopped with records that are not stored");
 		return true;
 	}
 	/* without a master there may be workers that still publish; and what
-	 * was published last may be our own */
-	return s->mastered && rc == COMMIT_IDLE && !orphans &&
+	 * was published last may be our own.  On a disk that fails all of it
+	 * is refused: that is an end, too */
+	return s->mastered && !orphans &&
 	    !s->log.waiting(s->log.ctx, commit_next(s->commit));
 }
 
@@ -124,15 +142,14 @@ scribe_loop(struct scribe *s)
 			continue;
 		now = clock_mono_ns();
 		orphans = orphans_turn(s->orphans, commit_next(s->commit));
-		if (may_sweep(s))
-			sweep_turn(&s->sweep, now, clock_real_ms(),
-			    s->cfg->recovery_window);
+		if (keep_up(s, now) == -1)
+			return 1;
 		(void)ring_gate(s->ring, now);
 		report_turn(s, now);
 		scribe_on_master(s);
 		if (rc == COMMIT_WORKED)
 			continue;
-		if (may_stop(s, rc, orphans, now)) {
+		if (may_stop(s, orphans, now)) {
 			FAULT(SCRIBE_STOP);
 			return 0;
 		}

@@ -5,6 +5,8 @@
  * main - a scribe from HELLO to its loop.
  */
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -27,6 +29,12 @@ scribe_configure(struct scribe *s)
 		.dedupe_window_ms = s->cfg->store_dedupe_window,
 		.recovery_window_ms = s->cfg->recovery_window,
 	};
+	struct upkeep_limits upkeep = {
+		.dedupe_window_ms = s->cfg->store_dedupe_window,
+		.recovery_window_ms = s->cfg->recovery_window,
+		.retention_ms = s->cfg->store_retention,
+		.max_messages = s->cfg->store_max_messages_per_session,
+	};
 
 	if (s->seq == NULL) {
 		if ((s->seq = sequence_new(&limits)) == NULL)
@@ -37,11 +45,46 @@ scribe_configure(struct scribe *s)
 	if (s->commit != NULL)
 		commit_set_interval(s->commit,
 		    s->cfg->store_min_commit_interval * CLOCK_MS_NS);
+	if (s->upkeep.store != NULL) {
+		upkeep_configure(&s->upkeep, &upkeep);
+		ballast_configure(&s->ballast, s->cfg->store_ballast);
+	}
+}
+
+/* When the store was last written to, by the wall clock; 0: never. */
+static uint64_t
+last_written_ms(void)
+{
+	struct stat st;
+
+	if (stat("db/data.mdb", &st) == -1)
+		return 0;
+	return (uint64_t)st.st_mtim.tv_sec * 1000 +
+	    (uint64_t)st.st_mtim.tv_nsec / CLOCK_MS_NS;
+}
+
+static void
+begin_upkeep(struct scribe *s, uint64_t written_ms)
+{
+	struct steps_state before;
+
+	report_steps_get(s, &before);
+	report_step(s,
+	    steps_begin(&s->steps, clock_mono_ns(), clock_real_ms(), written_ms,
+		&before));
+	sequence_set_steps(s->seq, &s->steps);
+	upkeep_init(&s->upkeep, s->store, s->seq, &s->steps,
+	    &(struct upkeep_limits){ .recovery_window_ms = 0 });
+	upkeep_listen(&s->upkeep, scribe_retention_done, report_slice, s);
+	readers_init(&s->readers, s->store, scribe_reader_stuck, s);
+	ballast_open(&s->ballast, s->cfg->store_ballast);
+	commit_set_ballast(s->commit, &s->ballast);
 }
 
 static void
 open_store(struct scribe *s)
 {
+	uint64_t written_ms = last_written_ms();
 	const char *why;
 
 	if ((s->store = store_open(STORE_WRITE, &why)) == NULL)
@@ -54,7 +97,7 @@ open_store(struct scribe *s)
 	s->orphans = orphans_new(s->ring, s->store);
 	if (s->commit == NULL || s->orphans == NULL)
 		fatal("memory for a scribe");
-	sweep_init(&s->sweep, s->store);
+	begin_upkeep(s, written_ms);
 	scribe_configure(s);
 }
 
@@ -84,6 +127,8 @@ resume(struct scribe *s)
 static void
 finish(struct scribe *s)
 {
+	upkeep_clear(&s->upkeep);
+	ballast_close(&s->ballast);
 	orphans_free(&s->orphans);
 	commit_free(&s->commit);
 	sequence_free(&s->seq);

@@ -5,11 +5,14 @@
  * master - what the master tells the scribe.
  */
 
+#include <errno.h>
+
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/role.h"
 #include "scribe/scribe.h"
+#include "shm/counter.h"
 
 /* how long a scribe without a master goes on committing */
 #define ALONE_NS (2 * CLOCK_S_NS)
@@ -61,7 +64,52 @@ stop(struct scribe *s, uint64_t left_ns)
 	if (s->phase == SCRIBE_STOPPING)
 		return;
 	s->phase = SCRIBE_STOPPING;
+	commit_hurry(s->commit);
 	s->stop_ns = clock_mono_ns() + left_ns;
+}
+
+static void
+on_retention(struct scribe *s)
+{
+	uint64_t serial = ipc_get_u64(&msg);
+
+	if (msg.bad)
+		return;
+	upkeep_run(&s->upkeep, serial);
+}
+
+void
+scribe_retention_done(void *arg, const struct upkeep_done *done)
+{
+	static struct ipc_msg answer;
+	struct scribe *s = arg;
+
+	if (!s->mastered)
+		return;
+	ipc_begin(&answer, IPC_RETENTION_DONE);
+	ipc_put_u64(&answer, done->serial);
+	ipc_put_str(&answer, done->why != NULL ? done->why : "");
+	ipc_put_u64(&answer, done->rooms);
+	ipc_put_u64(&answer, done->messages);
+	ipc_put_u64(&answer, done->ids);
+	if (ipc_send(s->child.master, &answer) == -1 && errno != EPIPE)
+		log_error_errno("answer to the master");
+}
+
+void
+scribe_reader_stuck(void *arg, pid_t pid, uint64_t ms)
+{
+	static struct ipc_msg tell;
+	struct scribe *s = arg;
+
+	counter_add(s->tables, COUNTER_SCRIBE, COUNTER_READERS_STUCK, 1);
+	if (!s->mastered)
+		return;
+	ipc_begin(&tell, IPC_READER_STUCK);
+	ipc_put_u32(&tell, (uint32_t)pid);
+	ipc_put_u64(&tell, ms);
+	if (ipc_send(s->child.master, &tell) == -1 && errno != EPIPE)
+		log_error_errno("message to the master");
 }
 
 static void
@@ -70,6 +118,9 @@ on_message(struct scribe *s)
 	switch (msg.type) {
 	case IPC_WORKER_DEAD:
 		on_worker_dead(s);
+		break;
+	case IPC_RETENTION:
+		on_retention(s);
 		break;
 	case IPC_STOP:
 		stop(s, ipc_get_u32(&msg) * CLOCK_MS_NS);

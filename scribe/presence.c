@@ -65,8 +65,13 @@ find_room(struct sequence *q, const struct sequence_event *ev)
 		.created_ms = q->now_ms,
 	};
 
-	if (store_room_find(q->t, row.workspace, row.session, &row.room) == 0)
-		return rooms_get(q->rooms, q->t, row.room);
+	if (store_room_find(q->t, row.workspace, row.session, &row.room) == 0) {
+		if (q->nrefused == 0 || !sequence_room_refused(q, row.room))
+			return rooms_get(q->rooms, q->t, row.room);
+		q->counts.damaged++;
+		errno = EBADMSG;
+		return NULL;
+	}
 	if (errno != ENOENT)
 		return NULL;
 	row.room = q->next.room++;

@@ -303,7 +303,8 @@ recovery_resume(struct sequence *q, const struct sequence_event *ev)
 		return RING_STORE_UNAVAILABLE;
 	if (row_of_event(q, ev) == -1)
 		return no_row(q);
-	if (!store_recovery_usable(&q->row, event_text(ev, 1), q->now_ms,
+	if (!store_recovery_usable(&q->row, event_text(ev, 1),
+		sequence_window_now(q, q->limits.recovery_window_ms),
 		q->limits.recovery_window_ms))
 		return RING_REJECTED;
 	ev->ix->user = q->row.user;

@@ -16,6 +16,8 @@
 
 #define STAT_EVERY_NS CLOCK_S_NS
 #define READER_CHECK_EVERY_NS (5 * CLOCK_S_NS)
+/* so much of the time may go into looking at what is free */
+#define SPACE_PART 200
 #define US_NS 1000
 
 static void
@@ -30,9 +32,11 @@ count(const struct scribe *s, enum counter c, uint64_t n)
 	counter_add(s->tables, COUNTER_SCRIBE, c, n);
 }
 
+/* --- how full it is ---------------------------------------------------- */
+
 /*
  * Messages stop while there is still space for what makes room again, and
- * for everything that goes on.
+ * for everything that goes on.  What is free in the file is space.
  */
 static void
 check_size(struct scribe *s, uint64_t used)
@@ -52,6 +56,28 @@ check_size(struct scribe *s, uint64_t used)
 	sequence_set_full(s->seq, full);
 }
 
+/* The more there is free, the longer it takes to add it up. */
+static void
+put_space(struct scribe *s, uint64_t now_ns)
+{
+	struct tables_store *page = &s->tables->state->store;
+	struct disk_space disk;
+	struct store_space sp;
+	uint64_t took;
+
+	if (now_ns < s->space_ns || store_space(s->store, &sp) == -1)
+		return;
+	took = clock_mono_ns() - now_ns;
+	s->space_ns = now_ns +
+	    (took * SPACE_PART > STAT_EVERY_NS ? took * SPACE_PART
+					       : STAT_EVERY_NS);
+	word(&page->map_used, sp.used_bytes - sp.free_bytes);
+	word(&page->file_bytes, sp.file_bytes);
+	check_size(s, sp.used_bytes - sp.free_bytes);
+	if (disk_space(&disk) == 0)
+		word(&page->disk_free, disk.free);
+}
+
 static void
 put_stat(struct scribe *s)
 {
@@ -63,10 +89,13 @@ put_stat(struct scribe *s)
 		return;
 	for (i = 0; i < STORE_TABLES && i < TABLES_STORES; i++)
 		word(&page->table[i].entries, st.table[i].entries);
-	word(&page->map_used, st.map_used);
 	word(&page->map_max, s->cfg->store_max_bytes);
 	word(&page->last_txn, st.last_txn);
-	check_size(s, st.map_used);
+	word(&page->ballast, s->ballast.bytes);
+	word(&page->ids_unmerged, rooms_ids(sequence_rooms(s->seq)));
+	word(&page->reader_pid, (uint64_t)s->readers.oldest_pid);
+	word(&page->reader_ms, s->readers.oldest_ms);
+	word(&page->reader_txns, s->readers.oldest_txns);
 }
 
 void
@@ -85,37 +114,95 @@ report_start(struct scribe *s)
 	atomic_store_explicit(&page->ntables, STORE_TABLES,
 	    memory_order_release);
 	put_stat(s);
+	put_space(s, clock_mono_ns());
 }
+
+/* --- how it is --------------------------------------------------------- */
 
 void
 report_state(struct scribe *s)
 {
-	static const enum tables_store_state state[] = {
-		[COMMIT_OK] = TABLES_STORE_OK,
-		[COMMIT_RETRYING] = TABLES_STORE_OK,
-		[COMMIT_REFUSING] = TABLES_STORE_FULL,
-	};
-	enum tables_store_state st = state[commit_state(s->commit)];
-	int err = commit_error(s->commit);
+	struct tables_store *page = &s->tables->state->store;
+	enum tables_store_why why = TABLES_STORE_WHY_NONE;
+	enum tables_store_state state = TABLES_STORE_OK;
+	uint32_t error = 0;
 
-	if (st == TABLES_STORE_OK && sequence_full(s->seq))
-		st = TABLES_STORE_FULL;
-	else if (st == TABLES_STORE_FULL && err != ENOSPC && err != EDQUOT &&
-	    err != EIO)
-		st = TABLES_STORE_FAILED;
-	atomic_store_explicit(&s->tables->state->store.state, st,
-	    memory_order_relaxed);
+	if (commit_state(s->commit) == COMMIT_REFUSING) {
+		state = TABLES_STORE_FAILED;
+		why = TABLES_STORE_WHY_IO;
+	}
+	if (commit_state(s->commit) != COMMIT_OK)
+		error = (uint32_t)commit_error(s->commit);
+	if (ballast_used(&s->ballast) ||
+	    (state == TABLES_STORE_FAILED &&
+		commit_fault(s->commit) == DISK_FULL)) {
+		state = TABLES_STORE_FULL;
+		why = TABLES_STORE_WHY_DISK;
+	} else if (state == TABLES_STORE_OK && sequence_full(s->seq)) {
+		state = TABLES_STORE_FULL;
+		why = TABLES_STORE_WHY_SIZE;
+	}
+	atomic_store_explicit(&page->error, error, memory_order_relaxed);
+	atomic_store_explicit(&page->why, why, memory_order_relaxed);
+	atomic_store_explicit(&page->state, state, memory_order_relaxed);
 }
+
+/* --- the clock --------------------------------------------------------- */
+
+void
+report_steps_get(struct scribe *s, struct steps_state *before)
+{
+	struct tables_store *page = &s->tables->state->store;
+
+	before->ahead_ms =
+	    atomic_load_explicit(&page->clock_ahead_ms, memory_order_relaxed);
+	before->ahead_ns =
+	    atomic_load_explicit(&page->clock_ahead_ns, memory_order_relaxed);
+	before->held_ns =
+	    atomic_load_explicit(&page->clock_held_ns, memory_order_relaxed);
+}
+
+void
+report_step(struct scribe *s, int64_t step_ms)
+{
+	struct tables_store *page = &s->tables->state->store;
+
+	if (step_ms == 0)
+		return;
+	log_warn("the clock is %s than when the store was written last, "
+		 "retention by age waits for an hour ms=%lld",
+	    step_ms > 0 ? "much later" : "earlier", (long long)step_ms);
+	count(s, COUNTER_CLOCK_STEPS, 1);
+	word(&page->clock_ahead_ms, s->steps.now.ahead_ms);
+	word(&page->clock_ahead_ns, s->steps.now.ahead_ns);
+	word(&page->clock_held_ns, s->steps.now.held_ns);
+}
+
+/* Until when, by the wall clock as it is now. */
+static void
+put_held(struct scribe *s, uint64_t now_ns)
+{
+	struct tables_store *page = &s->tables->state->store;
+	uint64_t until = 0;
+
+	if (steps_held(&s->steps, now_ns) && s->cfg->store_retention > 0)
+		until = clock_real_ms() +
+		    (s->steps.now.held_ns - now_ns) / CLOCK_MS_NS;
+	word(&page->retention_held_ms, until);
+}
+
+/* --- counters ---------------------------------------------------------- */
 
 /* What became of messages, joins and resumes is counted by the workers. */
 static void
 count_sequence(struct scribe *s)
 {
 	const struct sequence_counts *now = sequence_counts(s->seq);
-	struct sequence_counts *was = &s->counted;
+	struct sequence_counts *was = &s->counted.sequence;
 
 	count(s, COUNTER_SEQUENCED, now->records - was->records);
 	count(s, COUNTER_RING_BAD, now->bad - was->bad);
+	count(s, COUNTER_DAMAGE_REFUSED, now->damaged - was->damaged);
 	*was = *now;
 }
 
@@ -157,24 +244,54 @@ check_values(struct scribe *s)
 }
 
 void
+report_slice(void *arg, uint64_t ns)
+{
+	struct scribe *s = arg;
+
+	hist_add(s->tables, COUNTER_SCRIBE, HIST_UPKEEP, ns / US_NS);
+}
+
+/* 'now' is what there was since the beginning. */
+static void
+count_up(const struct scribe *s, enum counter c, uint64_t now, uint64_t *was)
+{
+	if (now == *was)
+		return;
+	count(s, c, now - *was);
+	*was = now;
+}
+
+static void
+count_turn(struct scribe *s)
+{
+	const struct upkeep *u = &s->upkeep;
+	struct scribe_counted *was = &s->counted;
+
+	count_up(s, COUNTER_COMMITS_FAILED, commit_failures(s->commit),
+	    &was->failures);
+	count_up(s, COUNTER_ORPHANS, orphans_count(s->orphans), &was->orphaned);
+	count_up(s, COUNTER_RECOVERY_OVER, sweep_count(&u->sweep), &was->swept);
+	count_up(s, COUNTER_TRIMMED, retention_count(&u->retention),
+	    &was->trimmed);
+	count_up(s, COUNTER_IDS_MERGED, merge_count(&u->merge), &was->merged);
+	count_up(s, COUNTER_IDS_OVER, expire_count(&u->expire), &was->expired);
+	count_up(s, COUNTER_UPKEEP_FAILED, u->failures, &was->upkeep_failures);
+	count_up(s, COUNTER_BALLAST_USED, s->ballast.uses, &was->ballast_uses);
+}
+
+void
 report_turn(struct scribe *s, uint64_t now_ns)
 {
-	uint64_t failures = commit_failures(s->commit);
-	uint64_t orphaned = orphans_count(s->orphans);
-
-	count(s, COUNTER_COMMITS_FAILED, failures - s->failures);
-	s->failures = failures;
-	count(s, COUNTER_ORPHANS, orphaned - s->orphaned);
-	s->orphaned = orphaned;
-	count(s, COUNTER_RECOVERY_OVER, sweep_count(&s->sweep) - s->swept);
-	s->swept = sweep_count(&s->sweep);
+	count_turn(s);
 	report_state(s);
 	child_beat(&s->child);
 	if (now_ns - s->stat_ns >= STAT_EVERY_NS) {
 		s->stat_ns = now_ns;
 		put_stat(s);
+		put_held(s, now_ns);
 		check_values(s);
 	}
+	put_space(s, now_ns);
 	if (now_ns - s->reader_check_ns >= READER_CHECK_EVERY_NS) {
 		s->reader_check_ns = now_ns;
 		(void)store_reader_check(s->store);

@@ -17,7 +17,13 @@ struct added_id {
 	uint64_t seq;
 };
 
+/* of the memory for ids, from which on rooms are merged to free some */
+#define SHORT(max) ((max) / 4 * 3)
+/* so many times more than it takes to be merged are too many */
+#define URGENT 4
+
 TAILQ_HEAD(room_lru, room);
+TAILQ_HEAD(room_due, room);
 SLIST_HEAD(room_touched, room);
 
 struct rooms {
@@ -28,6 +34,8 @@ struct rooms {
 	size_t max_rooms;
 	size_t bytes;
 	size_t max_bytes;
+	size_t ids;
+	struct room_due due;
 	/* the batch under way */
 	uint64_t batch;
 	struct room_touched touched;
@@ -44,6 +52,7 @@ rooms_new(size_t max_rooms, size_t max_bytes)
 	if ((rs = calloc(1, sizeof(*rs))) == NULL)
 		return NULL;
 	TAILQ_INIT(&rs->lru);
+	TAILQ_INIT(&rs->due);
 	SLIST_INIT(&rs->touched);
 	rs->max_rooms = max_rooms;
 	rs->max_bytes = max_bytes;
@@ -58,6 +67,36 @@ count_bytes(struct rooms *rs, struct room *room)
 	rs->bytes -= room->counted_bytes;
 	room->counted_bytes = dedupe_bytes(&room->ids);
 	rs->bytes += room->counted_bytes;
+	rs->ids -= room->counted_ids;
+	room->counted_ids = room->ids.n;
+	rs->ids += room->counted_ids;
+}
+
+/* So many ids are left in memory. */
+static uint64_t
+few_ids(const struct room *room)
+{
+	uint64_t n = room->merged.count / 16;
+
+	return n > ROOMS_MERGE_IDS ? n : ROOMS_MERGE_IDS;
+}
+
+static bool
+wants_merge(const struct room *room)
+{
+	return room->ids.n > few_ids(room) && !room->unmergeable;
+}
+
+static void
+set_due(struct rooms *rs, struct room *room, bool due)
+{
+	if (room->due == due)
+		return;
+	room->due = due;
+	if (due)
+		TAILQ_INSERT_TAIL(&rs->due, room, due_next);
+	else
+		TAILQ_REMOVE(&rs->due, room, due_next);
 }
 
 void
@@ -65,6 +104,7 @@ rooms_drop_ids(struct rooms *rs, struct room *room)
 {
 	dedupe_clear(&room->ids);
 	count_bytes(rs, room);
+	set_due(rs, room, false);
 }
 
 static void
@@ -103,6 +143,12 @@ rooms_bytes(const struct rooms *rs)
 	return rs->bytes;
 }
 
+size_t
+rooms_ids(const struct rooms *rs)
+{
+	return rs->ids;
+}
+
 /* It is used in this batch: remember how it was before. */
 static struct room *
 touch(struct rooms *rs, struct room *room)
@@ -133,27 +179,52 @@ insert(struct rooms *rs, uint64_t number)
 	return room;
 }
 
+/*
+ * The time that no event of the room may run behind: the last message's
+ * that can be read, or of what retention removed.
+ */
+static int
+last_time(struct store_txn *t, uint64_t number, const struct store_floor *floor,
+    uint64_t *ms_r)
+{
+	struct store_query q = { .room = number,
+		.from = UINT64_MAX,
+		.backward = true,
+		.count = 1 };
+	struct store_message last;
+	unsigned n;
+	bool more;
+
+	if (store_page(t, &q, &last, &n, &more) == -1)
+		return -1;
+	*ms_r = floor->ms;
+	if (n == 1 && last.time_ms > *ms_r)
+		*ms_r = last.time_ms;
+	return 0;
+}
+
 struct room *
 rooms_get(struct rooms *rs, struct store_txn *t, uint64_t number)
 {
-	struct store_message last;
 	struct store_room row;
 	struct room *room;
-	uint64_t seq;
+	uint64_t seq, ms;
 
 	HASH_FIND(hh, rs->by_number, &number, sizeof(number), room);
 	if (room != NULL)
 		return touch(rs, room);
-	/* a name that is damaged does not make its room unusable */
+	memset(&row.floor, 0, sizeof(row.floor));
+	/* a name that is damaged does not make its room unusable... */
 	if (store_room_get(t, number, &row) == -1 && errno != EBADMSG)
 		return NULL;
-	if (store_last_seq(t, number, &seq) == -1)
+	/* ...but a floor that nobody knows does: a seq might be given twice */
+	if (store_last_seq(t, number, &seq) == -1 ||
+	    last_time(t, number, &row.floor, &ms) == -1)
 		return NULL;
 	if ((room = insert(rs, number)) == NULL)
 		return NULL;
 	room->now.last_seq = seq;
-	if (seq > 0 && store_message_get(t, number, seq, &last) == 0)
-		room->now.last_ms = last.time_ms;
+	room->now.last_ms = ms;
 	return touch(rs, room);
 }
 
@@ -170,6 +241,20 @@ rooms_create(struct rooms *rs, uint64_t number)
 	return touch(rs, room);
 }
 
+static int
+load_merged(struct store_txn *t, struct room *room)
+{
+	struct store_merged m;
+
+	memset(&room->merged, 0, sizeof(room->merged));
+	if (store_merged_get(t, room->room, &m) == -1)
+		return errno == ENOENT ? 0 : -1;
+	room->merged.any = true;
+	room->merged.seq = m.seq;
+	room->merged.count = m.count;
+	return 0;
+}
+
 int
 rooms_load_ids(struct rooms *rs, struct store_txn *t, struct room *room,
     uint64_t since_ms)
@@ -178,8 +263,11 @@ rooms_load_ids(struct rooms *rs, struct store_txn *t, struct room *room,
 
 	if (room->ids.loaded)
 		return 0;
-	rc = dedupe_load(&room->ids, t, room->room, since_ms);
+	if (load_merged(t, room) == -1)
+		return -1;
+	rc = dedupe_load(&room->ids, t, room->room, since_ms, room->merged.seq);
 	count_bytes(rs, room);
+	set_due(rs, room, wants_merge(room));
 	return rc;
 }
 
@@ -201,6 +289,8 @@ rooms_add_id(struct rooms *rs, struct room *room, uint64_t hash, uint64_t seq)
 	if (dedupe_add(&room->ids, hash, seq) == -1)
 		return -1;
 	count_bytes(rs, room);
+	if (wants_merge(room))
+		set_due(rs, room, true);
 	rs->added[rs->nadded].room = room;
 	rs->added[rs->nadded].hash = hash;
 	rs->added[rs->nadded].seq = seq;
@@ -237,6 +327,87 @@ shrink(struct rooms *rs)
 	}
 }
 
+/* --- merging ----------------------------------------------------------- */
+
+uint64_t
+rooms_merge_next(struct rooms *rs)
+{
+	struct room *room;
+
+	while ((room = TAILQ_FIRST(&rs->due)) != NULL) {
+		set_due(rs, room, false);
+		if (wants_merge(room))
+			return room->room;
+	}
+	if (rs->bytes <= SHORT(rs->max_bytes))
+		return 0;
+	TAILQ_FOREACH(room, &rs->lru, lru) {
+		if (room->ids.n >= ROOMS_MERGE_MIN && !room->unmergeable)
+			return room->room;
+		/* too few for that: they can be read again in no time */
+		if (room->counted_bytes > 0)
+			rooms_drop_ids(rs, room);
+	}
+	return 0;
+}
+
+bool
+rooms_merge_urgent(const struct rooms *rs, uint64_t number)
+{
+	struct room *room;
+
+	if (rs->bytes > SHORT(rs->max_bytes))
+		return true;
+	HASH_FIND(hh, rs->by_number, &number, sizeof(number), room);
+	return room != NULL && room->ids.n > URGENT * few_ids(room);
+}
+
+void
+rooms_merge_failed(struct rooms *rs, uint64_t number)
+{
+	struct room *room;
+
+	HASH_FIND(hh, rs->by_number, &number, sizeof(number), room);
+	if (room != NULL)
+		room->unmergeable = true;
+}
+
+void
+rooms_merged(struct rooms *rs, uint64_t number, uint64_t seq, uint64_t count)
+{
+	struct room *room;
+
+	HASH_FIND(hh, rs->by_number, &number, sizeof(number), room);
+	if (room == NULL || !room->ids.loaded)
+		return;
+	room->merged.any = true;
+	room->merged.seq = seq;
+	room->merged.count = count;
+	dedupe_forget(&room->ids, seq);
+	count_bytes(rs, room);
+	if (!wants_merge(room))
+		set_due(rs, room, false);
+}
+
+void
+rooms_trimmed(struct rooms *rs, uint64_t number)
+{
+	struct room *room;
+
+	HASH_FIND(hh, rs->by_number, &number, sizeof(number), room);
+	if (room != NULL)
+		room->merged.any = true;
+}
+
+void
+rooms_clear(struct rooms *rs)
+{
+	struct room *room;
+
+	while ((room = TAILQ_FIRST(&rs->lru)) != NULL)
+		forget(rs, room);
+}
+
 static void
 end_batch(struct rooms *rs)
 {
@@ -265,6 +436,7 @@ rooms_rollback(struct rooms *rs)
 	while (rs->nadded > 0) {
 		a = &rs->added[--rs->nadded];
 		dedupe_del(&a->room->ids, a->hash, a->seq);
+		count_bytes(rs, a->room);
 	}
 	while ((room = SLIST_FIRST(&rs->touched)) != NULL) {
 		SLIST_REMOVE_HEAD(&rs->touched, touched);

@@ -7,6 +7,10 @@
  * A cache: everything in it can be read from the store again, and the rooms
  * that were not used for longest are forgotten when it grows.  What a batch
  * changed can be taken back exactly, for the batch whose commit failed.
+ *
+ * The ids of a room's messages are in its table or, up to room->merged.seq,
+ * in the store ("merged").  Which room is to be merged next is known here;
+ * that it is done, is merge.c's.
  */
 
 #ifndef SCRIBE_ROOMS_H
@@ -34,16 +38,31 @@ struct room_state {
 	uint64_t members;
 };
 
+/* What the store says of merged ids; read with the ids. */
+struct room_merged {
+	/* there are some: those up to 'seq', and of messages that retention
+	 * has removed */
+	bool any;
+	uint64_t seq;
+	uint64_t count;
+};
+
 struct room {
 	uint64_t room;
 	struct room_state now;
 	struct dedupe ids;
+	struct room_merged merged;
 
 	/* of rooms.c: the state before the batch that touched it last */
 	struct room_state before;
 	uint64_t batch;
 	bool created;
 	size_t counted_bytes;
+	uint32_t counted_ids;
+	/* on the list of those that are to be merged */
+	bool due;
+	bool unmergeable;
+	TAILQ_ENTRY(room) due_next;
 	UT_hash_handle hh;
 	TAILQ_ENTRY(room) lru;
 	SLIST_ENTRY(room) touched;
@@ -51,11 +70,19 @@ struct room {
 
 struct rooms;
 
+/* more ids than this in memory, and a sixteenth of those that are merged:
+ * it is time to merge */
+#define ROOMS_MERGE_IDS 4096
+/* so many are merged only because memory is short */
+#define ROOMS_MERGE_MIN 64
+
 /* How much to remember: so many rooms, so many bytes of message ids. */
 struct rooms *rooms_new(size_t max_rooms, size_t max_bytes);
 void rooms_free(struct rooms **rs);
 size_t rooms_count(const struct rooms *rs);
 size_t rooms_bytes(const struct rooms *rs);
+/* Message ids in memory. */
+size_t rooms_ids(const struct rooms *rs);
 
 /*
  * A room of the store, or NULL with errno: ENOENT there is no such room.
@@ -75,6 +102,26 @@ int rooms_add_id(struct rooms *rs, struct room *room, uint64_t hash,
 void rooms_drop_ids(struct rooms *rs, struct room *room);
 /* Count room->now.members if that was not done: 0, or -1 with errno. */
 int rooms_count_members(struct store_txn *t, struct room *room);
+
+/*
+ * Between batches: the room whose ids are to be merged next, 0 if there is
+ * none.  The same one is not told again before it has a new id.
+ */
+uint64_t rooms_merge_next(struct rooms *rs);
+/* Merging this room falls behind what comes: it should not wait. */
+bool rooms_merge_urgent(const struct rooms *rs, uint64_t room);
+/* Its ids cannot be merged: do not try again before it was forgotten. */
+void rooms_merge_failed(struct rooms *rs, uint64_t room);
+/* Between batches: ids up to 'seq' are in the store, 'count' in all. */
+void rooms_merged(struct rooms *rs, uint64_t room, uint64_t seq,
+    uint64_t count);
+/* Between batches: retention has left ids of removed messages there. */
+void rooms_trimmed(struct rooms *rs, uint64_t room);
+
+/*
+ * Between batches: what is remembered may be wrong; forget all of it.
+ */
+void rooms_clear(struct rooms *rs);
 
 /* The batch is in the store, or it is as if it had never been. */
 void rooms_commit(struct rooms *rs);

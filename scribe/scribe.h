@@ -8,11 +8,15 @@
  *   master.c   what the master says
  *   loop.c     turns and sleep
  *   report.c   counters, and the store's page in the tables
- *   sweep.c    recovery rows that are over
  *   rings.c    from one log ring to the next
  *
  *   log ring -> commit.c -> sequence.c, presence.c, recovery.c -> store
  *                             rooms.c, dedupe.c (what it remembers)
+ *   upkeep.c -> merge.c, retention.c, sweep.c, expire.c ------> store
+ *
+ *   steps.c    the clock is set
+ *   disk.c     the disk is full, and the ballast
+ *   readers.c  who holds a snapshot for too long
  */
 
 #ifndef SCRIBE_SCRIBE_H
@@ -24,10 +28,13 @@
 
 #include "common/config.h"
 #include "scribe/commit.h"
+#include "scribe/disk.h"
 #include "scribe/log.h"
 #include "scribe/orphans.h"
+#include "scribe/readers.h"
 #include "scribe/sequence.h"
-#include "scribe/sweep.h"
+#include "scribe/steps.h"
+#include "scribe/upkeep.h"
 #include "shm/child.h"
 #include "shm/ring.h"
 #include "shm/tables.h"
@@ -57,16 +64,28 @@ struct scribe {
 	struct sequence *seq;
 	struct commit *commit;
 	struct orphans *orphans;
-	struct sweep sweep;
+	struct upkeep upkeep;
+	struct steps steps;
+	struct ballast ballast;
+	struct readers readers;
 
 	/* report.c */
 	uint64_t stat_ns;
+	uint64_t space_ns;
 	uint64_t reader_check_ns;
 	uint64_t bad_values;
-	uint64_t failures;
-	uint64_t orphaned;
-	uint64_t swept;
-	struct sequence_counts counted;
+	/* what was counted so far */
+	struct scribe_counted {
+		struct sequence_counts sequence;
+		uint64_t failures;
+		uint64_t orphaned;
+		uint64_t swept;
+		uint64_t trimmed;
+		uint64_t merged;
+		uint64_t expired;
+		uint64_t upkeep_failures;
+		uint64_t ballast_uses;
+	} counted;
 };
 
 /* main.c */
@@ -75,6 +94,9 @@ void scribe_configure(struct scribe *s);
 /* master.c */
 void scribe_hello(struct scribe *s);
 void scribe_on_master(struct scribe *s);
+/* What upkeep and readers have to tell the master. */
+void scribe_retention_done(void *arg, const struct upkeep_done *done);
+void scribe_reader_stuck(void *arg, pid_t pid, uint64_t ms);
 
 /* loop.c: returns the exit status */
 int scribe_loop(struct scribe *s);
@@ -92,5 +114,9 @@ void report_start(struct scribe *s);
 void report_batch(void *arg, const struct commit_batch *batch);
 void report_turn(struct scribe *s, uint64_t now_ns);
 void report_state(struct scribe *s);
+void report_slice(void *arg, uint64_t ns);
+/* What a predecessor left of the clock, and to a successor. */
+void report_steps_get(struct scribe *s, struct steps_state *before);
+void report_step(struct scribe *s, int64_t step_ms);
 
 #endif /* SCRIBE_SCRIBE_H */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/fault.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "scribe/sequence_impl.h"
 
@@ -27,6 +28,7 @@ sequence_new(const struct sequence_limits *limits)
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return NULL;
 	q->limits = *limits;
+	q->full_from = q->refused_gseq = UINT64_MAX;
 	if ((q->rooms = rooms_new(MAX_ROOMS, MAX_ID_BYTES)) == NULL) {
 		free(q);
 		return NULL;
@@ -61,6 +63,24 @@ bool
 sequence_full(const struct sequence *q)
 {
 	return q->full;
+}
+
+void
+sequence_set_full_from(struct sequence *q, uint64_t gseq)
+{
+	q->full_from = gseq;
+}
+
+void
+sequence_set_steps(struct sequence *q, const struct steps *steps)
+{
+	q->steps = steps;
+}
+
+struct rooms *
+sequence_rooms(struct sequence *q)
+{
+	return q->rooms;
 }
 
 const struct sequence_counts *
@@ -138,6 +158,13 @@ sequence_leaves(const struct sequence *q, size_t *n_r)
 }
 
 uint64_t
+sequence_window_now(const struct sequence *q, uint64_t window_ms)
+{
+	return q->steps != NULL ? steps_window_now(q->steps, window_ms)
+				: q->now_ms;
+}
+
+uint64_t
 sequence_time(struct sequence *q, struct room *room)
 {
 	if (q->now_ms > room->now.last_ms)
@@ -153,47 +180,174 @@ sequence_failed(struct sequence *q)
 	return RING_STORE_UNAVAILABLE;
 }
 
-/* --- messages ---------------------------------------------------------- */
+/* --- damage ------------------------------------------------------------ */
+
+static unsigned
+find_refused(const struct sequence *q, uint64_t room)
+{
+	unsigned i;
+
+	for (i = 0; i < q->nrefused; i++)
+		if (q->refused[i].room == room)
+			break;
+	return i;
+}
+
+static void
+allow(struct sequence *q, unsigned i)
+{
+	memmove(&q->refused[i], &q->refused[i + 1],
+	    (--q->nrefused - i) * sizeof(q->refused[0]));
+}
+
+void
+sequence_refuse_room(struct sequence *q, uint64_t room, uint64_t now_ns)
+{
+	unsigned i = find_refused(q, room);
+
+	if (i < q->nrefused)
+		allow(q, i);
+	else if (q->nrefused == SEQUENCE_REFUSED)
+		allow(q, 0);
+	q->refused[q->nrefused].room = room;
+	q->refused[q->nrefused++].until_ns = now_ns + SEQUENCE_REFUSE_NS;
+}
+
+bool
+sequence_room_refused(struct sequence *q, uint64_t room)
+{
+	unsigned i;
+
+	/* the oldest come first */
+	while (q->nrefused > 0 && clock_mono_ns() >= q->refused[0].until_ns)
+		allow(q, 0);
+	i = find_refused(q, room);
+	return i < q->nrefused;
+}
+
+void
+sequence_refuse_record(struct sequence *q, uint64_t gseq)
+{
+	q->refused_gseq = gseq;
+}
+
+void
+sequence_forget(struct sequence *q)
+{
+	CHECK(q->t == NULL);
+	rooms_clear(q->rooms);
+	q->next.room = 0;
+}
 
 /*
- * Was this id seen in the room, within the window?  1 and the first message
- * in *first_r, 0 no, -1 with errno; EMLINK: too many candidates.
+ * The verdict of a record that cannot be looked into: whoever leaves is
+ * gone all the same.
+ */
+static enum ring_verdict
+refuse_damaged(struct sequence *q, const struct sequence_event *ev)
+{
+	q->counts.damaged++;
+	return ev->h->type == RECORD_LEAVE ? RING_STORED
+					   : RING_STORE_UNAVAILABLE;
+}
+
+static bool
+is_refused(struct sequence *q, const struct sequence_event *ev)
+{
+	if (ev->gseq == q->refused_gseq)
+		return true;
+	if (q->nrefused == 0 || ev->h->room == 0)
+		return false;
+	return sequence_room_refused(q, ev->h->room);
+}
+
+/* --- messages ---------------------------------------------------------- */
+
+/* The message that an id was given to first. */
+struct first {
+	uint64_t seq;
+	uint64_t time_ms;
+	uint64_t user;
+};
+
+/*
+ * Among the ids in memory: 1 and the first message in *first_r, 0 no, -1
+ * with errno; EMLINK: too many candidates.
  */
 static int
-find_duplicate(struct sequence *q, struct room *room, struct store_text id,
-    uint64_t hash, struct store_message *first_r)
+find_in_memory(struct sequence *q, struct room *room, struct store_text id,
+    uint64_t hash, uint64_t since, struct first *first_r)
 {
-	uint64_t seq, since = 0;
+	struct store_message m;
 	uint32_t place = 0;
 	int candidates = 0;
+	uint64_t seq;
 
-	if (q->limits.dedupe_window_ms == 0)
-		return 0;
-	if (q->now_ms > q->limits.dedupe_window_ms)
-		since = q->now_ms - q->limits.dedupe_window_ms;
-	if (rooms_load_ids(q->rooms, q->t, room, since) == -1)
-		return -1;
 	while ((seq = dedupe_next(&room->ids, hash, &place)) != 0) {
 		if (++candidates > MAX_CANDIDATES) {
 			errno = EMLINK;
 			return -1;
 		}
-		if (store_message_get(q->t, room->room, seq, first_r) == -1) {
-			/* deleted since: its id is free again */
+		if (store_message_get(q->t, room->room, seq, &m) == -1) {
+			/* retention took it: its id is merged */
 			if (errno == ENOENT)
 				continue;
 			return -1;
 		}
-		if (first_r->time_ms >= since && first_r->id.len == id.len &&
-		    memcmp(first_r->id.p, id.p, id.len) == 0)
-			return 1;
+		if (m.time_ms < since || m.id.len != id.len ||
+		    memcmp(m.id.p, id.p, id.len) != 0)
+			continue;
+		first_r->seq = seq;
+		first_r->time_ms = m.time_ms;
+		first_r->user = m.user;
+		return 1;
 	}
 	return 0;
 }
 
+/* Among those that were merged into the store. */
+static int
+find_merged(struct sequence *q, const struct room *room, struct store_text id,
+    uint64_t hash, uint64_t since, struct first *first_r)
+{
+	struct store_dedupe d;
+
+	if (!room->merged.any)
+		return 0;
+	if (store_dedupe_find(q->t, room->room, hash, id, &d) == -1)
+		return errno == ENOENT ? 0 : -1;
+	if (d.time_ms < since)
+		return 0;
+	first_r->seq = d.seq;
+	first_r->time_ms = d.time_ms;
+	first_r->user = d.user;
+	return 1;
+}
+
+/* Was this id seen in the room, within the window?  As find_in_memory(). */
+static int
+find_duplicate(struct sequence *q, struct room *room, struct store_text id,
+    uint64_t hash, struct first *first_r)
+{
+	uint64_t window = q->limits.dedupe_window_ms, now, since = 0;
+	int rc;
+
+	if (window == 0)
+		return 0;
+	now = sequence_window_now(q, window);
+	if (now > window)
+		since = now - window;
+	if (rooms_load_ids(q->rooms, q->t, room, since) == -1)
+		return -1;
+	rc = find_in_memory(q, room, id, hash, since, first_r);
+	if (rc != 0)
+		return rc;
+	return find_merged(q, room, id, hash, since, first_r);
+}
+
 static enum ring_verdict
 duplicate(struct sequence *q, const struct sequence_event *ev,
-    const struct store_message *first)
+    const struct first *first)
 {
 	if (first->user != ev->h->user)
 		return RING_ID_TAKEN;
@@ -236,7 +390,7 @@ static enum ring_verdict
 decide_message(struct sequence *q, const struct sequence_event *ev)
 {
 	struct store_text id = event_text(ev, 0);
-	struct store_message first;
+	struct first first;
 	struct room *room;
 	int rc;
 
@@ -251,7 +405,7 @@ decide_message(struct sequence *q, const struct sequence_event *ev)
 		return duplicate(q, ev, &first);
 	if (ev->h->flags & RECORD_F_ONLY_DUPLICATE)
 		return RING_REJECTED;
-	if (q->refuse || q->full)
+	if (q->refuse || q->full || ev->gseq >= q->full_from)
 		return RING_STORE_UNAVAILABLE;
 	return store_new(q, ev, room, id);
 }
@@ -316,7 +470,8 @@ sequence_decide(struct sequence *q, uint64_t gseq, const void *rec, size_t len,
 	ix->type = ev.h->type;
 	ix->room = ev.h->room;
 	ix->user = ev.h->user;
-	ix->verdict = (uint8_t)decide(q, &ev);
+	ix->verdict = (uint8_t)(is_refused(q, &ev) ? refuse_damaged(q, &ev)
+						   : decide(q, &ev));
 	if (ix->verdict != RING_STORED && ix->verdict != RING_DUPLICATE)
 		q->counts.refused++;
 }

@@ -25,9 +25,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scribe/steps.h"
 #include "shm/ring.h"
 #include "store/write.h"
 
+struct rooms;
 struct sequence;
 
 /* What the operator may change. */
@@ -54,6 +56,8 @@ struct sequence_counts {
 	uint64_t resumes_refused;
 	/* records that made no sense */
 	uint64_t bad;
+	/* records refused because what they need is damaged */
+	uint64_t damaged;
 };
 
 /* NULL with errno ENOMEM. */
@@ -62,12 +66,37 @@ void sequence_free(struct sequence **q);
 void sequence_configure(struct sequence *q,
     const struct sequence_limits *limits);
 
+/* How windows are judged when the clock was set; NULL: by the time alone. */
+void sequence_set_steps(struct sequence *q, const struct steps *steps);
+/* What it remembers, for who changes the store between batches. */
+struct rooms *sequence_rooms(struct sequence *q);
+
 /*
  * The store has reached its size: new messages are refused until it has
  * not; everything else goes on.
  */
 void sequence_set_full(struct sequence *q, bool full);
 bool sequence_full(const struct sequence *q);
+/*
+ * The same for what is published at 'gseq' or behind it: what was there
+ * before the disk was full is still stored.  UINT64_MAX: nothing is refused.
+ */
+void sequence_set_full_from(struct sequence *q, uint64_t gseq);
+
+/* so long a room that met damage is refused, before it is tried again */
+#define SEQUENCE_REFUSE_NS 60000000000ULL
+
+/*
+ * Between batches: what concerns this room cannot be read or written.  It is
+ * refused (but for leaves, which take effect and are not written), the rest
+ * goes on.
+ */
+void sequence_refuse_room(struct sequence *q, uint64_t room, uint64_t now_ns);
+bool sequence_room_refused(struct sequence *q, uint64_t room);
+/* The same for the record at this position only; UINT64_MAX: none. */
+void sequence_refuse_record(struct sequence *q, uint64_t gseq);
+/* Between batches: what is remembered may not be what the store holds. */
+void sequence_forget(struct sequence *q);
 
 /*
  * Begin a batch.  'refuse': the store cannot be written for long: messages

@@ -15,10 +15,24 @@
 /* text of one recovery row: socket, user id, an agent a room */
 #define SEQUENCE_ROW_TEXT ((size_t)(STORE_RECOVERY_ROOMS + 2) * STORE_MAX_NAME)
 
+/* A room that met damage. */
+struct sequence_refused {
+	uint64_t room;
+	uint64_t until_ns;
+};
+
+/* more of them than this: the oldest is tried again first */
+#define SEQUENCE_REFUSED 256
+
 struct sequence {
 	struct sequence_limits limits;
 	struct rooms *rooms;
+	const struct steps *steps;
 	bool full;
+	uint64_t full_from;
+	struct sequence_refused refused[SEQUENCE_REFUSED];
+	unsigned nrefused;
+	uint64_t refused_gseq;
 	/* the batch under way */
 	struct store_txn *t;
 	uint64_t now_ms;
@@ -78,6 +92,9 @@ uint64_t sequence_time(struct sequence *q, struct room *room);
  * verdict, anything else the whole batch.
  */
 enum ring_verdict sequence_failed(struct sequence *q);
+
+/* "Now", for a window of this length. */
+uint64_t sequence_window_now(const struct sequence *q, uint64_t window_ms);
 
 /* presence.c */
 enum ring_verdict presence_join(struct sequence *q,

@@ -15,6 +15,7 @@
 struct slice {
 	uint64_t now_ms;
 	uint64_t window_ms;
+	uint64_t future_ms;
 	unsigned n;
 	char pid[SWEEP_SLICE][STORE_PID];
 };
@@ -32,7 +33,8 @@ look(struct store_text pid, const struct store_recovery *row, void *arg)
 	struct slice *sl = arg;
 
 	/* what is damaged is of no use to anybody */
-	if (row != NULL && !store_recovery_over(row, sl->now_ms, sl->window_ms))
+	if (row != NULL && row->lost_ms <= sl->future_ms &&
+	    !store_recovery_over(row, sl->now_ms, sl->window_ms))
 		return true;
 	/* no other key can be deleted, or was ever put */
 	if (pid.len == STORE_PID)
@@ -67,9 +69,11 @@ slice(struct sweep *sw, struct slice *sl)
 
 void
 sweep_turn(struct sweep *sw, uint64_t now_ns, uint64_t now_ms,
-    uint64_t window_ms)
+    uint64_t window_ms, uint64_t future_ms)
 {
-	struct slice sl = { .now_ms = now_ms, .window_ms = window_ms };
+	struct slice sl = { .now_ms = now_ms,
+		.window_ms = window_ms,
+		.future_ms = future_ms };
 
 	if (now_ns < sw->next_ns)
 		return;

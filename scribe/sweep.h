@@ -36,10 +36,11 @@ void sweep_init(struct sweep *sw, struct store *s);
 
 /*
  * Do a slice if it is time for one (now_ns: CLOCK_MONOTONIC).  Not while a
- * transaction of the store is under way.
+ * transaction of the store is under way.  What was lost behind 'future_ms'
+ * is of a clock that was set back since, and is over too.
  */
 void sweep_turn(struct sweep *sw, uint64_t now_ns, uint64_t now_ms,
-    uint64_t window_ms);
+    uint64_t window_ms, uint64_t future_ms);
 
 /* When there is something to do again. */
 uint64_t sweep_next(const struct sweep *sw);

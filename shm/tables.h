@@ -139,7 +139,11 @@ struct tables_store {
 	_Atomic uint64_t retention_held_ms;
 	/* message ids that are only in the scribe's memory */
 	_Atomic uint64_t ids_unmerged;
-	_Atomic uint64_t reserved[8];
+	/* struct steps_state of the scribe, for its successor */
+	_Atomic uint64_t clock_ahead_ms;
+	_Atomic uint64_t clock_ahead_ns;
+	_Atomic uint64_t clock_held_ns;
+	_Atomic uint64_t reserved[5];
 	struct tables_store_table table[TABLES_STORES];
 };
 

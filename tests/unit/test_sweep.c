@@ -119,7 +119,7 @@ walk(struct fixture *f, uint64_t window_ms)
 
 	do {
 		f->now_ns = sweep_next(&f->sw);
-		sweep_turn(&f->sw, f->now_ns, NOW_MS, window_ms);
+		sweep_turn(&f->sw, f->now_ns, NOW_MS, window_ms, UINT64_MAX);
 		turns++;
 	} while (sweep_next(&f->sw) < f->now_ns + SWEEP_WALK_NS);
 	return turns;
@@ -168,14 +168,15 @@ a_turn_looks_at_a_slice_and_is_one_transaction(void **state)
 
 	put(f, 0, n, 1, RUN);
 	before = stat_of(f);
-	sweep_turn(&f->sw, f->now_ns, NOW_MS, WINDOW_MS);
+	sweep_turn(&f->sw, f->now_ns, NOW_MS, WINDOW_MS, UINT64_MAX);
 	after = stat_of(f);
 	assert_int_equal(after.last_txn, before.last_txn + 1);
 	assert_int_equal(sweep_count(&f->sw), SWEEP_SLICE);
 	assert_int_equal(after.table[STORE_RECOVERY].entries, n - SWEEP_SLICE);
 	assert_int_equal(sweep_next(&f->sw), f->now_ns + SWEEP_SLICE_NS);
 	/* too early for more */
-	sweep_turn(&f->sw, f->now_ns + SWEEP_SLICE_NS - 1, NOW_MS, WINDOW_MS);
+	sweep_turn(&f->sw, f->now_ns + SWEEP_SLICE_NS - 1, NOW_MS, WINDOW_MS,
+	    UINT64_MAX);
 	assert_int_equal(sweep_count(&f->sw), SWEEP_SLICE);
 	assert_int_equal(walk(f, WINDOW_MS), 5);
 	assert_int_equal(sweep_count(&f->sw), n);
