@@ -109,7 +109,8 @@ unit: $(UNIT_BIN)
 	tests/conformance/conformance.mk tests/clients/clients.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk
 
--include tests/wire/wire.mk tests/fault/fault.mk tests/torture/torture.mk
+-include tests/wire/wire.mk tests/fault/fault.mk tests/torture/torture.mk \
+	tests/power/power.mk
 
 clean:
 	rm -rf build build-*

@@ -83,8 +83,8 @@ struct journal {
 	uint32_t plant;
 	/* something did not fit */
 	_Atomic uint32_t full;
-	/* die at this event, 0: never; before it takes place, in its middle,
-	 * or when it has not returned yet */
+	/* die at this event, 0: never; 0 before it takes place, 1 in its
+	 * middle, 2 before it returns, 3 before a flushing write does */
 	uint64_t die_at;
 	uint32_t die_how;
 	uint32_t reserved;

@@ -11,9 +11,10 @@
  * has to be found.
  *
  *   power [-n images] [-s seed] [-t steps] [-p plant|all|none] [-j journal]
- *         [-d directory] [-k] [-v]
+ *         [-d directory] [-kmv]
  *
- * -j: of this journal only.  -k: keep the first image that is wrong.
+ * -j: of this journal only; with -m: make it, for a daemon to write into.
+ * -k: keep the first image that is wrong.
  */
 
 #include <sys/mman.h>
@@ -43,7 +44,7 @@
 #define MAX_TXNS 200000
 /* a planted fault: this many images at most, until it is found */
 #define PLANT_IMAGES 4000
-#define PLANT_STEPS 150
+#define PLANT_STEPS 100
 
 static const char *const plant_name[PLANT__MAX] = {
 	[PLANT_NONE] = "none",
@@ -60,7 +61,7 @@ struct options {
 	unsigned images, steps;
 	uint64_t seed;
 	const char *plant, *journal, *dir;
-	bool keep, verbose;
+	bool keep, verbose, make;
 };
 
 /* Of one journal. */
@@ -79,6 +80,8 @@ struct run {
 	struct check_txn *answer;
 	char dir[256];
 	bool quiet;
+	/* only until the first image that is wrong */
+	bool find;
 	unsigned passed, failed;
 };
 
@@ -139,10 +142,10 @@ choose_instants(struct run *r, unsigned n, uint64_t *rnd)
 			hot[nhot++] = k;
 	}
 	for (i = 0; i < n; i++) {
-		if (i % 16 == 0)
+		if (i % 16 == 0 && !r->find)
 			/* while the store is made */
 			r->pick[i] = 1 + step(rnd) % (k < 60 ? k : 60);
-		else if (nhot > 0 && step(rnd) % 4 != 0)
+		else if (nhot > 0 && (r->find || step(rnd) % 4 != 0))
 			r->pick[i] = hot[step(rnd) % nhot] + step(rnd) % 2;
 		else
 			r->pick[i] = 1 + step(rnd) % k;
@@ -258,9 +261,9 @@ may_commit(const struct run *r, const struct journal_event *ev)
 	return disk_is_meta(&r->disk, ev) || ev->kind == J_RENAME;
 }
 
-/* Go through the journal; stops at the first wrong image if 'find'. */
+/* Go through the journal. */
 static void
-sweep_images(struct run *r, bool find)
+sweep_images(struct run *r)
 {
 	const struct journal_event *ev;
 	uint64_t at = 0, k = 0;
@@ -275,14 +278,14 @@ sweep_images(struct run *r, bool find)
 			r->told = ev->b;
 		for (; i < r->npicks && r->pick[i] == k; i++) {
 			one_image(r, k, (r->o->seed + i) * 2654435761u | 1);
-			if (find && r->failed > 0)
+			if (r->find && r->failed > 0)
 				return;
 		}
 	}
 }
 
 static void
-run_images(struct run *r, unsigned n, bool find)
+run_images(struct run *r, unsigned n)
 {
 	uint64_t rnd = (r->o->seed + 77) * 2654435761u | 1;
 
@@ -295,7 +298,7 @@ run_images(struct run *r, unsigned n, bool find)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->answer == MAP_FAILED)
 		fatal("memory");
-	sweep_images(r, find);
+	sweep_images(r);
 	munmap(r->answer, 4096);
 	free(r->txn);
 	free(r->pick);
@@ -377,7 +380,7 @@ honest(const struct options *o, const char *dir)
 	    (uint64_t)atomic_load(&r.j->events),
 	    (uint64_t)atomic_load(&r.j->end) >> 20,
 	    (uint64_t)XXH3_64bits(r.j->data, atomic_load(&r.j->end)));
-	run_images(&r, o->images, false);
+	run_images(&r, o->images);
 	(void)clock_gettime(CLOCK_MONOTONIC, &b);
 	good = r.failed == 0;
 	printf("%s %u images of what a disk may hold: %u right, %u wrong\n",
@@ -390,20 +393,36 @@ honest(const struct options *o, const char *dir)
 static bool
 planted(const struct options *o, const char *dir, enum journal_plant plant)
 {
-	struct run r = { .o = o, .quiet = !o->verbose };
+	struct run r = { .o = o, .quiet = !o->verbose, .find = true };
 	struct story_counts n;
 	bool found;
 
 	(void)snprintf(r.dir, sizeof(r.dir), "%s", dir);
 	r.j = new_journal(plant);
 	(void)play(&r, PLANT_STEPS, o->seed, &n);
-	run_images(&r, PLANT_IMAGES, true);
+	run_images(&r, PLANT_IMAGES);
 	found = r.failed > 0;
 	printf("%s planted: %s: %s after %u images\n", ok(found),
 	    plant_name[plant], found ? "found" : "NOT found",
 	    r.passed + r.failed);
 	munmap(r.j, JOURNAL_BYTES);
 	return found;
+}
+
+/* When the last of it happened. */
+static uint64_t
+last_ms(const struct journal *j)
+{
+	struct ledger l;
+	uint64_t ms = 0;
+	size_t i;
+
+	ledger_read(&l, j);
+	for (i = 0; i < l.n; i++)
+		if (l.v[i].ix.time_ms > ms)
+			ms = l.v[i].ix.time_ms;
+	ledger_free(&l);
+	return ms;
 }
 
 /* What a daemon did. */
@@ -420,8 +439,10 @@ recorded(const struct options *o, const char *dir)
 		printf("FAIL the daemon could not be recorded\n");
 		return false;
 	}
+	story_clock(last_ms(r.j) + 1000);
+	r.find = r.j->plant != PLANT_NONE;
 	r.quiet = r.j->plant != PLANT_NONE && !o->verbose;
-	run_images(&r, o->images, r.j->plant != PLANT_NONE);
+	run_images(&r, o->images);
 	good = (r.failed == 0) == (r.j->plant == PLANT_NONE);
 	printf("%s %u images of a daemon's disk, plant %s: %u right, %u "
 	       "wrong\n",
@@ -436,7 +457,7 @@ static void
 usage(void)
 {
 	fprintf(stderr,
-	    "usage: power [-kv] [-n images] [-s seed] [-t steps]\n"
+	    "usage: power [-kmv] [-n images] [-s seed] [-t steps]\n"
 	    "             [-p number|all|none] [-j journal] [-d directory]\n");
 	exit(2);
 }
@@ -446,7 +467,7 @@ parse(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:s:t:p:j:d:kv")) != -1)
+	while ((c = getopt(argc, argv, "n:s:t:p:j:d:kmv")) != -1)
 		switch (c) {
 		case 'n':
 			o->images = (unsigned)strtoul(optarg, NULL, 10);
@@ -469,6 +490,9 @@ parse(struct options *o, int argc, char **argv)
 		case 'k':
 			o->keep = true;
 			break;
+		case 'm':
+			o->make = true;
+			break;
 		case 'v':
 			o->verbose = true;
 			break;
@@ -477,6 +501,20 @@ parse(struct options *o, int argc, char **argv)
 		}
 	if (optind != argc)
 		usage();
+}
+
+/* A file for a daemon to write into. */
+static int
+make_journal(const struct options *o)
+{
+	struct journal *j;
+
+	if (o->journal == NULL)
+		usage();
+	if ((j = journal_make(o->journal, JOURNAL_BYTES)) == NULL)
+		fatal("%s", o->journal);
+	j->plant = (uint32_t)atoi(o->plant);
+	return 0;
 }
 
 int
@@ -492,6 +530,8 @@ main(int argc, char **argv)
 	int i;
 
 	parse(&o, argc, argv);
+	if (o.make)
+		return make_journal(&o);
 	(void)signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)snprintf(dir, sizeof(dir), "%s/chatd-power.XXXXXX", o.dir);

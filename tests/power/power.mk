@@ -30,8 +30,13 @@ $(O)/power/chatd: $(call obj,$(CHATD_SRC)) $(power_daemon_obj) $(O)/libchatd.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(OPT) -o $@ $^ $(POWER_WRAP) $(LDLIBS)
 
-power: $(O)/power/power
-	$(O)/power/power -s $(or $(SEED),1) -n $(or $(IMAGES),5000)
+power_programs := $(O)/power/power $(O)/power/chatd $(O)/bench/load \
+	$(O)/chatctl
 
-power-short: $(O)/power/power
-	$(O)/power/power -s $(or $(SEED),1) -n $(or $(IMAGES),400) -t 120
+power: $(power_programs)
+	$(O)/power/power -s $(or $(SEED),1) -n $(or $(IMAGES),5000)
+	/usr/bin/python3 $(POWER_DIR)/daemon.py $(O) 1000
+
+power-short: $(power_programs)
+	$(O)/power/power -s $(or $(SEED),1) -n 300 -t 100
+	/usr/bin/python3 $(POWER_DIR)/daemon.py $(O) 100 2

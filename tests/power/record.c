@@ -64,6 +64,8 @@ enum die_how {
 	DIE_BEFORE,
 	DIE_MIDDLE,
 	DIE_UNRETURNED,
+	/* the same, but only in a write with O_DSYNC */
+	DIE_IN_META,
 };
 
 static bool
@@ -137,7 +139,8 @@ note_open(int fd, const char *path, int flags, bool created)
 	memset(f, 0, sizeof(*f));
 	if (fstat(fd, &st) == -1)
 		return;
-	(void)snprintf(f->path, sizeof(f->path), "%s", path);
+	(void)snprintf(f->path, sizeof(f->path), "%s",
+	    strcmp(path, "db/..") == 0 ? "." : path);
 	if (S_ISDIR(st.st_mode)) {
 		f->kind = is_store_dir(path) ? FD_DIR : FD_OTHER;
 		return;
@@ -252,6 +255,8 @@ write_at(int fd, struct fd_info *f, const uint8_t *p, size_t len, off_t off)
 	}
 	n = syscall(SYS_pwrite64, fd, p, len, off);
 	may_die(DIE_UNRETURNED);
+	if (f->dsync)
+		may_die(DIE_IN_META);
 	journal_add(journal, J_WRITTEN, f->file, n > 0 ? (uint64_t)n : 0,
 	    f->dsync, NULL, 0);
 	if (owed && f->dsync) {

@@ -28,6 +28,7 @@
 #define IDS 400
 #define FLIGHTS 4096
 #define BODY_MAX 9000
+#define BEGIN_MS 1800000000000
 
 struct socket {
 	char id[24], pid[24], after[8];
@@ -86,9 +87,18 @@ clock_gettime(clockid_t id, struct timespec *ts)
 			abort();
 	}
 	ns = atomic_fetch_add(now_ns, 1000);
-	ts->tv_sec = (time_t)(1800000000 + ns / 1000000000);
+	ts->tv_sec = (time_t)(ns / 1000000000);
 	ts->tv_nsec = (long)(ns % 1000000000);
 	return 0;
+}
+
+void
+story_clock(uint64_t now_ms)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	atomic_store(now_ns, now_ms * 1000000);
 }
 
 static void
@@ -302,7 +312,12 @@ start_scribe(struct world *w)
 	if (chance(w, 8) != 0)
 		w->j->die_at = atomic_load(&w->j->events) + 2 +
 		    chance(w, chance(w, 3) == 0 ? 30 : 250);
-	w->j->die_how = chance(w, 3);
+	w->j->die_how = chance(w, 4);
+	if (w->j->plant == PLANT_NO_TAKEOVER_SYNC && w->j->die_at != 0) {
+		/* what it is about */
+		w->j->die_at = atomic_load(&w->j->events) + 2 + chance(w, 60);
+		w->j->die_how = 3;
+	}
 	if ((w->pid = fork()) == 0) {
 		close(sv[0]);
 		scribe(w, sv[1]);
@@ -451,8 +466,7 @@ story_play(struct journal *j, uint64_t seed, unsigned steps,
 	memset(w, 0, sizeof(*w));
 	w->j = j;
 	w->rnd = seed * 2654435761u | 1;
-	time_passes(0);
-	atomic_store(now_ns, 0);
+	story_clock(BEGIN_MS);
 	populate(w);
 	new_daemon(w);
 	for (i = 0; i < steps && rc == 0 && !atomic_load(&j->full); i++)

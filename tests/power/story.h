@@ -28,4 +28,7 @@ struct story_counts {
 int story_play(struct journal *j, uint64_t seed, unsigned steps,
     struct story_counts *counts_r);
 
+/* Set the clock that this program has: ms since 1970. */
+void story_clock(uint64_t now_ms);
+
 #endif /* TESTS_POWER_STORY_H */
