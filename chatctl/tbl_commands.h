@@ -63,6 +63,11 @@ COMMAND("reload", "run", "", 0, 0, TABLE,
     "did.")
 COMMAND("stop", "run", "", 0, 0, END,
     "End the daemon in good order; returns when it has ended.")
+#ifdef CHATD_FAULTS
+COMMAND("faults", "run", "[arm point action [hit [role [slot [value]]]] | "
+    "clear [point]]", 0, 7, TABLE,
+    "The fault points of this test build; arm or clear one.")
+#endif
 COMMAND("help", "run", "[command]", 0, 1, LOCAL,
     "This list, or one command of it.")
 #undef COMMAND

@@ -16,6 +16,7 @@
 #include "master/child.h"
 #include "master/clerk.h"
 #include "master/control.h"
+#include "master/faults.h"
 #include "master/health.h"
 #include "master/master.h"
 #include "master/reload.h"
@@ -132,6 +133,9 @@ static const struct command commands[] = {
 	{ .name = "tail", .min_args = 1, .max_args = 1, .action = do_forward },
 	{ .name = "reload", .action = do_reload },
 	{ .name = "stop", .action = do_stop },
+#ifdef CHATD_FAULTS
+	{ .name = "faults", .max_args = 7, .report = report_faults },
+#endif
 };
 
 static const struct command *
