@@ -79,6 +79,9 @@ struct check {
 	uint64_t strays;
 	/* when a message was last refused because of the store */
 	uint64_t unavailable;
+	/* joins that went through the log: of who was not in already */
+	const struct ledger_entry **entered;
+	size_t nentered;
 	/* a join with afterSeq is sent at most so many */
 	uint32_t replay_max;
 };

@@ -251,12 +251,25 @@ take_delivery(struct check *c, struct reader *rd, const struct ledger_entry *e)
 }
 
 static void
+note_entered(struct check *c, const struct ledger_entry *e)
+{
+	size_t n = c->nentered++;
+
+	if ((n & (n - 1)) == 0)
+		c->entered = xreallocarray(c->entered, n > 0 ? n * 2 : 1,
+		    sizeof(*c->entered));
+	c->entered[n] = e;
+}
+
+static void
 take_join(struct check *c, struct reader *rd, const struct ledger_entry *e)
 {
 	struct seat *s = &rd->seat[e->room];
 	uint32_t after = (uint32_t)e->message;
 
 	c->joins++;
+	if (!s->in)
+		note_entered(c, e);
 	*s = (struct seat){ .in = true, .next = e->seq + 1, .joined = e->ns };
 	if ((e->code & FLAG_AFTER) == 0 || after > e->seq)
 		return;

@@ -163,12 +163,12 @@ check_fresh(struct check *c)
 	unsigned i;
 	size_t k;
 
+	for (k = 0; k < c->nentered; k++)
+		check_last(c, seen, c->entered[k], c->entered[k]->seq);
 	for (i = 0; i < c->nledgers; i++) {
 		e = c->ledger[i].entry;
 		for (k = 0; k < c->ledger[i].n; k++, e++) {
-			if (e->kind == LEDGER_JOINED) {
-				check_last(c, seen, e, e->seq);
-			} else if (e->kind == LEDGER_PAGE &&
+			if (e->kind == LEDGER_PAGE &&
 			    (e->code & FLAG_BEFORE) == 0 &&
 			    (e->code & FLAG_NEWEST || !(e->code & FLAG_MORE))) {
 				last = e->seq;

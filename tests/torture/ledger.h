@@ -61,6 +61,7 @@ enum {
  *	ACK, SENT	answer	id		time	-	seq	yes
  *	REFUSED, KEPT	answer	id		-	-	-	yes
  *	DELIVER		arrival	id		time	text	seq	yes
+ *	JOIN		begin	afterSeq	-	-	-	yes
  *	JOINED		answer	afterSeq	begin	-	lastSeq	yes
  *	LEAVE, LEFT	begin, answer		-	-	-	yes
  *	PAGE		answer	firstSeq	begin	asked	lastSeq	yes

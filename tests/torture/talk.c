@@ -84,8 +84,14 @@ talk_join(struct clients *t, struct player *p, struct seat *s)
 		    s->after);
 	s->begin = t->now;
 	s->due = t->now + ANSWER;
-	if (ask(t, p, REQUEST_JOIN, "join-session", s->room, more) != NULL)
-		s->state = SEAT_JOINING;
+	if (ask(t, p, REQUEST_JOIN, "join-session", s->room, more) == NULL)
+		return;
+	s->state = SEAT_JOINING;
+	clients_note(t, p,
+	    (struct ledger_entry){ .kind = LEDGER_JOIN,
+		.room = (uint16_t)s->room,
+		.message = s->after,
+		.code = s->has_after ? FLAG_AFTER : 0 });
 }
 
 void

@@ -192,6 +192,14 @@ def quiet(command):
         return False
 
 
+def lives(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def schedule(args):
     """(how long to wait before, what, a fraction that chooses whom, how
     long it takes), by the seed and without an end."""
@@ -463,8 +471,7 @@ class Torture:
         self.kill("kill all", pids, None)
         self.reap()
         end = time.monotonic() + 20
-        while time.monotonic() < end and any(
-                os.path.exists("/proc/%d" % p) for p in pids):
+        while time.monotonic() < end and any(lives(p) for p in pids):
             time.sleep(0.01)
 
     def check(self, files):
