@@ -239,7 +239,9 @@ backup(struct job *j, const struct command *cmd, int argc, char *argv[])
 		return EXIT_FAILED;
 	if (s.stream)
 		j->fp = stderr;
+	j->silent = true;
 	status = ask(j, "backup", &s, argv + 2, growth ? 1 : 0);
+	j->silent = false;
 	if (status != EXIT_DONE) {
 		sink_abandon(&s);
 		if (s.stream)

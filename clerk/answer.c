@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "clerk/clerk.h"
 #include "common/clock.h"
@@ -35,6 +36,8 @@ clerk_elapsed_ms(const struct clerk *c)
 void
 clerk_exit(struct clerk *c, int status)
 {
+	if (c->undo != NULL)
+		c->undo();
 	/* a place of a reader that is left behind is found by the scribe, in
 	 * its time; until then pages are not reused */
 	store_snapshot_end(&c->txn);
@@ -94,6 +97,20 @@ answer_data(struct clerk *c, const struct json_out *o)
 	(void)send_line(c, o, true);
 }
 
+/*
+ * Whoever hears our last line may ask for the next command at once: the
+ * master knows before that we are as good as gone.
+ */
+static void
+tell_master(struct clerk *c)
+{
+	static struct ipc_msg m;
+
+	ipc_begin(&m, IPC_READY);
+	/* a master that has gone needs not be told */
+	(void)ipc_send(c->master, &m);
+}
+
 static void
 answer_end(struct clerk *c, const char *error)
 {
@@ -111,6 +128,7 @@ answer_end(struct clerk *c, const char *error)
 	json_out_object_end(&o);
 	if (o.failed)
 		fatalx("out of memory");
+	tell_master(c);
 	(void)send_all(c, o.p, o.len, true);
 	(void)send_all(c, "\n", 1, true);
 	json_out_clear(&o);
@@ -161,39 +179,49 @@ answer_progress(struct clerk *c, const char *what, uint64_t done, uint64_t of)
 
 /* --- who listens ------------------------------------------------------- */
 
-/* The daemon ends, or has ended. */
+bool
+clerk_wanted(const struct clerk *c)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = c->conn, .events = POLLRDHUP },
+		{ .fd = ipc_fd(c->master), .events = POLLIN },
+	};
+
+	return poll(pfd, 2, 0) <= 0;
+}
+
+/* Why it is not wanted, to chatctl if that is there. */
 static void
-on_master(struct clerk *c)
+tell_why(struct clerk *c)
 {
 	static struct ipc_msg msg;
-	int rc;
+	int rc = ipc_recv(c->master, &msg);
 
-	if ((rc = ipc_recv(c->master, &msg)) == 0)
-		return;
 	if (rc == 1)
 		(void)answer_failed(c, "the daemon is being stopped");
-	else
+	else if (rc == -1)
 		(void)answer_failed(c, "the daemon has ended");
-	clerk_exit(c, 1);
 }
 
 void
 clerk_look(struct clerk *c)
 {
-	struct pollfd pfd[2] = {
-		{ .fd = c->conn, .events = POLLRDHUP },
-		{ .fd = c->master == NULL ? -1 : ipc_fd(c->master),
-		    .events = POLLIN },
-	};
 	uint64_t now = clock_mono_ms();
 
 	if (now - c->looked_ms < LOOK_MS)
 		return;
 	c->looked_ms = now;
-	if (poll(pfd, 2, 0) <= 0)
+	if (clerk_wanted(c))
 		return;
-	if (pfd[0].revents != 0)
-		clerk_exit(c, 1);
-	if (pfd[1].revents != 0)
-		on_master(c);
+	tell_why(c);
+	clerk_exit(c, 1);
+}
+
+void
+clerk_abort(struct clerk *c)
+{
+	answer_end(c,
+	    "given up: the daemon ends, or the store has grown too "
+	    "much meanwhile; try again when there is less to store");
+	_exit(1);
 }

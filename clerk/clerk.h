@@ -44,6 +44,9 @@ struct clerk {
 	struct store *store;
 	/* the snapshot, if one is under way */
 	struct store_txn *txn;
+	/* ends what else uses the store or leaves something behind, before
+	 * the process does; or NULL */
+	void (*undo)(void);
 	/* CLOCK_MONOTONIC; when we last looked whether somebody listens, and
 	 * when we last told how far we are */
 	uint64_t began_ms, looked_ms, told_ms;
@@ -78,9 +81,70 @@ void answer_progress(struct clerk *c, const char *what, uint64_t done,
  * there is no return.  Cheap: looks every 20 ms.
  */
 void clerk_look(struct clerk *c);
+/* The same question, from any thread. */
+bool clerk_wanted(const struct clerk *c);
+/* From a thread that may not touch what the others use: tell, and end. */
+void clerk_abort(struct clerk *c) __attribute__((noreturn));
 /* End the snapshot, close the store, exit. */
 void clerk_exit(struct clerk *c, int status) __attribute__((noreturn));
 
 uint64_t clerk_elapsed_ms(const struct clerk *c);
+
+/* --- what all commands need (open.c) ----------------------------------- */
+
+/* Open the store for looking at it. */
+int clerk_open_store(struct clerk *c);
+/* Begin c->txn. */
+int clerk_snapshot(struct clerk *c);
+/* A member of a document. */
+void clerk_put_u64(struct json_out *o, const char *key, uint64_t n);
+void clerk_put_text(struct json_out *o, const char *key, const char *text);
+
+/* --- the file's growth (growth.c) -------------------------------------- */
+
+/*
+ * While a snapshot lasts no page that it can see is used again, so each
+ * commit makes the file grow.  Whoever reads for long looks here, and gives
+ * up before the store has paid too much for it.
+ */
+struct growth {
+	uint64_t began_bytes, limit_bytes;
+};
+
+/* 'limit' 0: the default, a fifth of the file and at least 256 MiB. */
+void growth_begin(const struct clerk *c, struct growth *g, uint64_t limit);
+bool growth_allowed(const struct clerk *c, const struct growth *g);
+/* 0, or -1 with answer_failed() when it has grown by more. */
+int growth_check(struct clerk *c, const struct growth *g);
+/* By how much it may grow, as an operator writes it: "1g", "300m"; 0 is no
+ * size. */
+uint64_t growth_parse(const char *text);
+
+/* --- the output (output.c) --------------------------------------------- */
+
+struct output {
+	struct clerk *clerk;
+	/* watched while we wait for the reader; may be NULL */
+	const struct growth *growth;
+	uint64_t bytes;
+	/* a file: on the disk up to here */
+	uint64_t synced;
+	bool is_file;
+};
+
+void output_begin(struct clerk *c, struct output *out,
+    const struct growth *growth);
+/* All of it, however slow the reader is: 0, or -1 after answer_failed(). */
+int output_write(struct output *out, const void *p, size_t len);
+/* Bring it to the disk if it is a file. */
+int output_end(struct output *out);
+
+/* --- the commands ------------------------------------------------------ */
+
+int backup_run(struct clerk *c);
+int compact_open(struct clerk *c);
+int compact_run(struct clerk *c);
+int export_run(struct clerk *c);
+int verify_run(struct clerk *c);
 
 #endif /* CLERK_CLERK_H */

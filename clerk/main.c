@@ -23,6 +23,10 @@
 static struct clerk self;
 
 static const struct clerk_command commands[] = {
+	{ "backup", clerk_open_store, backup_run },
+	{ "compact", compact_open, compact_run },
+	{ "export", clerk_open_store, export_run },
+	{ "verify", clerk_open_store, verify_run },
 	{ NULL, NULL, NULL },
 };
 

@@ -114,6 +114,28 @@ give_order(struct clerk *c, const struct request *r, int conn, int output)
 	(void)kill(c->pid, SIGKILL);
 }
 
+static void
+forget(struct clerk *c)
+{
+	c->pid = 0;
+	ipc_free(&c->ipc);
+}
+
+/* It has given its answer, and only has to end; that nobody waits for. */
+static void
+forget_finished(struct clerk *c)
+{
+	static struct ipc_msg msg;
+
+	if (c->pid == 0 || ipc_recv(c->ipc, &msg) != 1 ||
+	    msg.type != IPC_READY || ipc_end(&msg) == -1)
+		return;
+	log_info("clerk ends command=%s child_pid=%d ms=%llu",
+	    log_text(c->command, strlen(c->command)), (int)c->pid,
+	    (unsigned long long)(clock_mono_ms() - c->since_ms));
+	forget(c);
+}
+
 static bool
 is_busy(struct clerk *c, uint64_t asker)
 {
@@ -122,6 +144,7 @@ is_busy(struct clerk *c, uint64_t asker)
 		    master_state_name(c->master->state));
 		return true;
 	}
+	forget_finished(c);
 	if (c->pid == 0)
 		return false;
 	control_failed(c->master->control, asker,
@@ -192,8 +215,7 @@ clerk_reaped(struct clerk *c, pid_t pid, int status)
 		    log_text(c->command, strlen(c->command)), (int)pid,
 		    WEXITSTATUS(status),
 		    (unsigned long long)(clock_mono_ms() - c->since_ms));
-	c->pid = 0;
-	ipc_free(&c->ipc);
+	forget(c);
 	return true;
 }
 
