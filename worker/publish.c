@@ -433,18 +433,55 @@ publisher_expire(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
 	}
 }
 
-void
-publisher_again(struct publisher *p, uint64_t pos)
+static int
+by_position(const void *a, const void *b)
+{
+	const struct waiting *const *wa = a, *const *wb = b;
+
+	return (*wa)->gseq < (*wb)->gseq ? -1 : (*wa)->gseq > (*wb)->gseq;
+}
+
+/* Those whose verdict is in doubt, into 'to' (may be NULL); how many. */
+static size_t
+in_doubt(const struct publisher *p, uint64_t pos, struct waiting **to)
 {
 	struct waiting *w;
+	size_t n = 0;
 	uint32_t i;
 
 	for (i = 0; i < p->size; i++) {
 		w = p->table[i];
 		if (w == NULL || w->queued || w->live || w->gseq >= pos)
 			continue;
-		w->queued_ms = clock_mono_ms();
-		publisher_queue(p, w);
+		if (to != NULL)
+			to[n] = w;
+		n++;
+	}
+	return n;
+}
+
+void
+publisher_again(struct publisher *p, uint64_t pos)
+{
+	struct waiting *head = p->head, **tail = p->tail, **v;
+	size_t i, n = in_doubt(p, pos, NULL);
+
+	if (n == 0)
+		return;
+	if ((v = calloc(n, sizeof(*v))) == NULL)
+		fatal("memory for what is published again");
+	(void)in_doubt(p, pos, v);
+	/* as they were published the first time, and before what never was */
+	qsort(v, n, sizeof(struct waiting *), by_position);
+	p->tail = &p->head;
+	for (i = 0; i < n; i++) {
+		v[i]->queued_ms = clock_mono_ms();
+		publisher_queue(p, v[i]);
+	}
+	free(v);
+	if (head != NULL) {
+		*p->tail = head;
+		p->tail = tail;
 	}
 	FAULT(PUBLISH_AGAIN);
 	(void)publisher_flush(p);

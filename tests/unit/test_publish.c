@@ -281,6 +281,40 @@ after_an_eviction_what_is_in_doubt_is_published_again(void **state)
 	assert_int_equal(scribe_takes(f, ids, 64), 0);
 }
 
+static void
+what_is_published_again_keeps_its_order(void **state)
+{
+	struct fixture *f = *state;
+	struct chat_event ev = message("m");
+	struct publish_waiter got;
+	uint32_t ids[64], want[64];
+	unsigned i, n = 0;
+
+	/* numbers are used again, so their order is not that of the events */
+	for (i = 1; i <= 8; i++) {
+		struct publish_waiter who = waiter(i);
+
+		publisher_put(f->p, &who, &ev, 1000);
+	}
+	assert_int_equal(scribe_takes(f, ids, 64), 8);
+	for (i = 0; i < 8; i += 2)
+		assert_true(publisher_settle(f->p, ids[i], &got));
+	for (i = 1; i < 8; i += 2)
+		want[n++] = ids[i];
+	for (i = 9; i <= 12; i++) {
+		struct publish_waiter who = waiter(i);
+
+		publisher_put(f->p, &who, &ev, 1000);
+	}
+	assert_int_equal(scribe_takes(f, ids, 64), 4);
+	for (i = 0; i < 4; i++)
+		want[n++] = ids[i];
+	publisher_again(f->p, f->next);
+	assert_int_equal(scribe_takes(f, ids, 64), n);
+	assert_memory_equal(ids, want, n * sizeof(*ids));
+	assert_true(publisher_settle(f->p, ids[0], &got));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -293,6 +327,7 @@ main(void)
 		T(clients_wait_when_much_is_queued),
 		T(what_waits_too_long_is_given_back),
 		T(after_an_eviction_what_is_in_doubt_is_published_again),
+		T(what_is_published_again_keeps_its_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
