@@ -62,6 +62,7 @@ SCENARIOS = [
     ("EVICTED REJOIN_* PUBLISH_QUEUED PUBLISH_FLUSH "
      "PUBLISH_AGAIN SPACE_TAKEN", "worker stalls"),
     ("SCRIBE_FAILED", "commit fails"),
+    ("RING_CLOSED RINGS_* SWITCH_*", "rings change"),
 ]
 ERRORS = {"DISK_FSYNC": [], "STORE_SYNC": [errno.EIO],
           "STORE_BEGIN": [errno.ENOMEM], "STORE_GET": [errno.EIO],
@@ -203,6 +204,8 @@ class Run:
             pid = random.choice(workers)
             if h.signal(pid, signal.SIGSTOP):
                 self.stalled = (pid, time.monotonic() + 0.6)
+        elif scenario == "rings change":
+            h.change_rings()
         elif scenario == "commit fails":
             h.faults.arm("DISK_PAGES", FAIL, value=errno.EIO)
         elif scenario == "rescue" and workers:

@@ -115,9 +115,13 @@ class Host:
     """One daemon; it is started again when it ends, as systemd would."""
 
     OPTIONS = {"auth.mode": "none", "workers": 3, "log.target": "stderr",
-               "replay.max": 0, **UNLIMITED}
+               "replay.max": 0, "engine.ping_interval": "3s",
+               "engine.ping_timeout": "5s", **UNLIMITED}
+    # changes with each reload
+    del OPTIONS["limits.history_rate"]
 
     def __init__(self, options=None, preload=True, data_dir=None):
+        """ring.* stand in the file, so that a reload can change them."""
         self.dir = tempfile.mkdtemp(prefix="chatd-faults-")
         os.chmod(self.dir, 0o755)
         self.port = free_port()
@@ -138,6 +142,8 @@ class Host:
         self.proc = None
         self.starts = 0
         self.reloads = 0
+        self.rings = {k: self.options.pop(k) for k in list(self.options)
+                      if k.startswith("ring.")}
         self.configure()
 
     def configure(self):
@@ -146,13 +152,20 @@ class Host:
         with open(self.conf + ".new", "w") as f:
             f.write("limits.history_rate = %d\n" %
                     (900000 + self.reloads % 7))
+            for option in self.rings.items():
+                f.write("%s = %s\n" % option)
         os.rename(self.conf + ".new", self.conf)
+
+    def change_rings(self):
+        """From 64 slots to 128, and back."""
+        self.rings["ring.slots"] = 192 - self.rings["ring.slots"]
+        self.configure()
+        self.signal(self.proc.pid, signal.SIGHUP)
 
     def spawn(self):
         args = [BUILD + "/chatd", "-d", "-c", self.conf]
         for k, v in self.options.items():
-            if k != "limits.history_rate":
-                args += ["-o", "%s=%s" % (k, v)]
+            args += ["-o", "%s=%s" % (k, v)]
         with open(self.dir + "/log", "ab") as log:
             self.proc = subprocess.Popen(args, env=self.env, stdout=log,
                                          stdin=subprocess.DEVNULL, stderr=log)
