@@ -311,6 +311,10 @@ ask_deliver(struct chat *chat, const struct chat_delivery *d)
 		.reason = chat_cstr("transport close"),
 	};
 
-	if (d->own && (room == NULL || !room_has_socket(room, l.socket_id)))
+	if (!d->own || (room != NULL && room_has_socket(room, l.socket_id)))
+		return;
+	/* its join may have been decided while we did not listen, and be under
+	 * way once more: then it is about to be here */
+	if (d->socket == NULL || socket_njoins(d->socket) == 0)
 		leave_publish(chat, &l);
 }

@@ -72,6 +72,19 @@ deliver_own(struct worker *w, const struct record *rec, struct chat_delivery *d)
 		d->request = who.request;
 }
 
+/* It asks the worker that a member belongs to, about a session of it. */
+static void
+deliver_ask(const struct worker *w, const struct record *rec,
+    struct chat_delivery *d)
+{
+	const struct publish_waiter who = { .number = rec->client,
+		.serial = rec->generation };
+
+	d->own = rec->id_hash[0] == w->incarnation;
+	if (d->own)
+		d->socket = waiting_socket(w, &who);
+}
+
 /* A record that was read whole. */
 static void
 deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
@@ -87,8 +100,7 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 		return;
 	}
 	if (rec->type == RECORD_ASK)
-		/* it asks the worker that a member belongs to */
-		d.own = rec->id_hash[0] == w->incarnation;
+		deliver_ask(w, rec, &d);
 	else if (own)
 		deliver_own(w, rec, &d);
 	if (!publish_event(rec, f, n, &d.ev))

@@ -778,6 +778,17 @@ a_member_that_is_asked_for_and_gone_leaves(void **state)
 	d.own = false;
 	chat_deliver(w->chat[1], &d);
 	assert_int_equal(w->npublished, 1);
+	/* it is about to be here: its join is under way once more */
+	run(w);
+	say(a, "chat:join-session",
+	    "{\"sessionId\":\"s2\",\"workspaceId\":\"w1\"}", 0);
+	assert_int_equal(w->npublished, 1);
+	d.own = true;
+	d.socket = a->s;
+	d.ev.room = 2;
+	d.ev.field[0] = str_of(a->id);
+	chat_deliver(w->chat[0], &d);
+	assert_int_equal(w->npublished, 1);
 	free(gone);
 	free(zoe);
 }
