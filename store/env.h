@@ -259,6 +259,10 @@ struct store_scan {
 	bool started;
 	/* the row before was there: 'last' is its key */
 	bool passed;
+	/* the leaf of the row at hand (if it is in the map), and which of its
+	 * nodes it is */
+	const uint8_t *leaf;
+	unsigned node;
 	/* something was met that cannot be read; where it was, if so far */
 	bool damaged;
 	uint64_t page;

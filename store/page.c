@@ -145,6 +145,14 @@ page_is_leaf(const uint8_t *page)
 }
 
 bool
+page_leaf_has(const uint8_t *page, uint64_t number, unsigned i, size_t at)
+{
+	return get64(page) == number && (get16(page + 10) & 0xff) == P_LEAF &&
+	    get16(page + 12) >= HEAD + 2 * (i + 1) &&
+	    get16(page + HEAD + 2 * i) + (size_t)NODE == at;
+}
+
+bool
 page_is_overflow(const uint8_t *page, uint64_t number, uint64_t n)
 {
 	return get64(page) == number &&

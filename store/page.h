@@ -73,6 +73,9 @@ unsigned page_nodes(const uint8_t *page);
 bool page_is_leaf(const uint8_t *page);
 void page_node(const uint8_t *page, unsigned i, struct page_node *n_r);
 
+/* Is this a leaf of that number, and is its i-th node at 'at'? */
+bool page_leaf_has(const uint8_t *page, uint64_t number, unsigned i, size_t at);
+
 /* Is 'page' the first of 'n' overflow pages? */
 bool page_is_overflow(const uint8_t *page, uint64_t number, uint64_t n);
 

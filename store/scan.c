@@ -17,7 +17,7 @@
 
 #include "common/fault.h"
 #include "common/log.h"
-#include "store/env.h"
+#include "store/page.h"
 
 /* so many rows that are out of order are passed before we seek */
 #define STRAYS 1024
@@ -92,6 +92,42 @@ seek(struct store_scan *sc)
 	return mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_PREV);
 }
 
+/*
+ * Is the row a node of the leaf that it lies in, and the next one there?  In
+ * a damaged page an offset may lead into any other, to rows that are sound.
+ */
+static bool
+in_place(struct store_scan *sc, bool stepped)
+{
+	const struct store *s = sc->t->s;
+	const uint8_t *key = sc->key.mv_data, *leaf;
+	uint64_t number = store_page_of(s, key);
+	unsigned i, n;
+	size_t at;
+
+	if (number == 0) {
+		/* a page that this transaction has changed */
+		sc->leaf = NULL;
+		return true;
+	}
+	leaf = s->map + number * s->page_bytes;
+	at = (size_t)(key - leaf);
+	n = page_nodes(leaf);
+	if (n > s->page_bytes / 2)
+		return false;
+	if (stepped && leaf == sc->leaf) {
+		i = sc->backward ? sc->node - 1 : sc->node + 1;
+	} else if (stepped && sc->leaf != NULL) {
+		i = sc->backward ? n - 1 : 0;
+	} else {
+		for (i = 0; i < n && !page_leaf_has(leaf, number, i, at); i++)
+			;
+	}
+	sc->leaf = leaf;
+	sc->node = i;
+	return i < n && page_leaf_has(leaf, number, i, at);
+}
+
 static bool
 in_order(const struct store_scan *sc)
 {
@@ -109,6 +145,7 @@ static int
 step(void *arg)
 {
 	struct store_scan *sc = arg;
+	bool stepped = sc->started;
 	int rc;
 
 	if (sc->cur == NULL) {
@@ -123,6 +160,8 @@ step(void *arg)
 		rc = mdb_cursor_get(sc->cur, &sc->key, &sc->val,
 		    sc->backward ? MDB_PREV : MDB_NEXT);
 	sc->started = true;
+	if (rc == MDB_SUCCESS && !in_place(sc, stepped))
+		return MDB_CORRUPTED;
 	while (rc == MDB_SUCCESS && !in_order(sc)) {
 		sc->damaged = true;
 		if (++sc->strays % STRAYS == 0)
@@ -131,6 +170,8 @@ step(void *arg)
 			return STRAY;
 		rc = mdb_cursor_get(sc->cur, &sc->key, &sc->val,
 		    sc->backward ? MDB_PREV : MDB_NEXT);
+		if (rc == MDB_SUCCESS && !in_place(sc, true))
+			return MDB_CORRUPTED;
 	}
 	return rc;
 }
