@@ -45,6 +45,8 @@ class Ledger:
         self.delivered = 0
         self.duplicates = 0
         self.refused = 0
+        # why
+        self.codes = set()
         self.ids = 0
 
     def bad(self, what, *args):
@@ -246,7 +248,10 @@ class Member(Conn):
         self.recovered = 0
         self.sid = self.pid = self.offset = None
         self.next_send = 0
+        # it only types
+        self.silent = False
         self.typing = False
+        self.typed_at = 0
         self.next_typing = 0
         self.cut_at = 0
         # when the newest of the acknowledged was sent first
@@ -320,7 +325,7 @@ class Member(Conn):
             if self.sock is None:
                 return
         t = self.talk
-        while not t.quiet and now >= self.next_send and \
+        while not t.quiet and not self.silent and now >= self.next_send and \
                 len(self.pending) < t.window and self.sock is not None:
             mid = t.ledger.new_id(self.room, self.user)
             self.pending[mid] = [now, now, None]
@@ -328,6 +333,7 @@ class Member(Conn):
             self.next_send = now + t.pause
         if now >= self.next_typing and not t.quiet and self.sock is not None:
             self.typing = not self.typing
+            self.typed_at = time.monotonic()
             self.event("chat:typing", {"sessionId": self.room,
                                        "isTyping": self.typing})
             self.next_typing = now + t.typing_pause
@@ -384,6 +390,7 @@ class Member(Conn):
             pass
         elif d.get("retryable"):
             self.talk.ledger.refused += 1
+            self.talk.ledger.codes.add(d["code"])
             self.pending[mid][2] = time.monotonic() + AGAIN_S
         else:
             self.talk.ledger.bad("%s: %s is refused: %s", self.room, mid, d)
@@ -418,7 +425,7 @@ class Member(Conn):
         old = [m for m, p in self.pending.items() if p[1] < since]
         if old:
             return "waits for %s" % old[0]
-        if self.fresh < since:
+        if self.fresh < since and not self.silent:
             return "got nothing through"
         if self.holes:
             return "lacks %s" % sorted(self.holes)[:5]
@@ -486,6 +493,8 @@ class Talk:
         self.conns = []
         self.members = []
         self.quiet = False
+        # of typing indicators, seconds
+        self.delays = []
         self.calm()
 
     def calm(self):
@@ -504,7 +513,11 @@ class Talk:
         return conn
 
     def typed(self, member, d):
-        pass
+        """Somebody heard of a typist: how long did that take?"""
+        for m in self.members:
+            if m.silent and m.user == d["userId"] and \
+                    m.typing == d["isTyping"]:
+                self.delays.append(time.monotonic() - m.typed_at)
 
     def pump(self, seconds):
         """Serve the clients for so long; once at least."""

@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The chatd authors
+# SPDX-License-Identifier: ISC
+"""test_disk.py - slow, full and broken disks, processes that stand still.
+
+    test_disk.py [--long] [names of tests]
+
+Each test talks all the time and keeps books (talk.py).  Whatever happens:
+nothing that was acknowledged is lost, typing goes on, and messages go on by
+themselves when the cause is gone.  --long leaves the disk full for a minute.
+"""
+import ctypes
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from faults import DELAY, FAIL, Host, wait_for  # noqa: E402
+from talk import Member  # noqa: E402
+from world import World  # noqa: E402
+
+FULL_S = 60 if "--long" in sys.argv else 10
+# what is asserted is ten times what is wanted: the machine may be busy
+TYPING_S = 0.2
+
+
+def p99(list_):
+    return sorted(list_)[len(list_) * 99 // 100] if list_ else 0
+
+
+class Case(unittest.TestCase):
+    def begin(self, options=None, data_dir=None):
+        self.host = Host(options, data_dir=data_dir)
+        self.addCleanup(self.host.end)
+        self.world = World(self.host)
+        for room in ("r0", "r1"):
+            typist = self.world.talk.add(Member(
+                self.world.talk, "typist" + room, room))
+            typist.silent = True
+        self.well()
+        self.pids = self.host.children()
+        self.starts = self.host.starts
+        self.world.talk.delays.clear()
+
+    def well(self):
+        self.assertIsNone(self.world.well(), self.host.log_text()[-3000:])
+
+    def ledger(self):
+        return self.world.talk.ledger
+
+    def typing(self, what):
+        """As fast as it should be, all the time?"""
+        delays = self.world.talk.delays
+        self.assertGreater(len(delays), 20)
+        print("%s: %d typing indicators, p99 %.1f ms, longest %.1f ms" % (
+            what, len(delays), p99(delays) * 1000, max(delays) * 1000),
+            flush=True)
+        self.assertLess(p99(delays), TYPING_S)
+
+    def finish(self, same=True):
+        """All is well, all is there; nobody was started again."""
+        self.well()
+        if same:
+            self.assertEqual(self.host.children(), self.pids)
+        self.assertEqual(self.host.starts, self.starts)
+        w = self.world
+        w.talk.quiet = True
+        self.assertTrue(w.until(lambda: not any(
+            m.pending for m in w.talk.members), 40))
+        self.assertEqual(w.read_all(), [])
+        self.assertEqual(self.ledger().wrong, [])
+
+    def acked_while(self, seconds):
+        before = self.ledger().acked
+        self.world.pump(seconds)
+        return self.ledger().acked - before
+
+    def says(self, text, seconds=10):
+        self.assertTrue(
+            self.world.until(lambda: text in self.host.log_text(), seconds),
+            "no %r in\n%s" % (text, self.host.log_text()[-3000:]))
+
+
+class SlowDisk(Case):
+    def test_a_flush_of_three_seconds_delays_messages_and_no_typing(self):
+        self.begin()
+        f = self.host.faults
+        f.arm("DISK_FLUSH", DELAY, value=3000, roles="s")
+        self.assertTrue(self.world.until(lambda: f.get(
+            "DISK_FLUSH", 7) > 0, 10))
+        self.world.pump(0.2)
+        self.world.talk.delays.clear()
+        self.assertEqual(self.acked_while(2.3), 0)
+        self.typing("disk stalled for 3 s")
+        self.assertEqual(self.ledger().refused, 0)
+        self.finish()
+
+
+class FullDisk(Case):
+    def mount(self):
+        """A small disk that only we and our children see."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can mount a small disk")
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(0x00020000) != 0:  # CLONE_NEWNS
+            self.skipTest("no mount namespace: %s" %
+                          os.strerror(ctypes.get_errno()))
+        run = subprocess.run
+        if run(["mount", "--make-rprivate", "/"],
+               capture_output=True).returncode != 0:
+            self.skipTest("mounts cannot be made private")
+        self.dir = "/tmp/chatd-small-%d" % os.getpid()
+        os.mkdir(self.dir)
+        os.chmod(self.dir, 0o755)
+        self.addCleanup(os.rmdir, self.dir)
+        image = self.dir + ".img"
+        with open(image, "wb") as f:
+            f.truncate(48 << 20)
+        self.addCleanup(os.unlink, image)
+        made = run(["mkfs.ext4", "-q", "-m", "0", image],
+                   capture_output=True).returncode == 0 and \
+            run(["mount", "-o", "loop", image, self.dir],
+                capture_output=True).returncode == 0
+        if not made and run(["mount", "-t", "tmpfs", "-o", "size=48m", "none",
+                             self.dir], capture_output=True).returncode != 0:
+            self.skipTest("neither a loop device nor a tmpfs can be mounted")
+        self.addCleanup(run, ["umount", "-l", self.dir])
+        print("a disk of 48 MiB: %s" % ("ext4" if made else "tmpfs"))
+
+    def fill(self, f):
+        for size in (1 << 20, 1 << 16, 4096):
+            block = bytes(size)
+            try:
+                while True:
+                    f.write(block)
+            except OSError as e:
+                self.assertEqual(e.errno, errno.ENOSPC)
+
+    def test_a_full_disk_and_free_again_costs_nothing(self):
+        self.mount()
+        self.begin(data_dir=self.dir + "/data")
+        filler = open(self.dir + "/filler", "wb", buffering=0)
+        self.world.talk.window = 4
+        end = time.monotonic() + FULL_S
+        refused_at = None
+        seen = set()
+        # whatever the daemon gives back is taken again
+        while refused_at is None or time.monotonic() < end:
+            self.fill(filler)
+            self.world.pump(0.1)
+            if refused_at is None and self.ledger().refused > 0:
+                refused_at = time.monotonic()
+                end = refused_at + FULL_S
+                self.world.talk.delays.clear()
+            self.assertLess(time.monotonic(), end + 90, "never full")
+            seen.add(self.host.ask("status")["store"])
+        self.assertEqual(self.ledger().codes, {"STORE_UNAVAILABLE"})
+        self.assertEqual(self.host.ask("status")["store"], "full")
+        self.assertIn("full", str(self.host.ask("health")))
+        self.says("messages are refused")
+        self.typing("disk full for %d s" % FULL_S)
+        self.assertEqual(self.host.children(), self.pids)
+        filler.close()
+        os.unlink(self.dir + "/filler")
+        self.says("can be written again", 20)
+        self.well()
+        self.assertEqual(self.host.ask("status")["store"], "ok")
+        self.finish()
+
+
+class BrokenDisk(Case):
+    def fails(self, point, err, times, same=True):
+        f = self.host.faults
+        fired = f.get(point, 7)
+        f.arm(point, FAIL, times=times, value=err, roles="s")
+        self.assertTrue(self.world.until(
+            lambda: f.get(point, 7) >= fired + times, 30), point)
+        f.clear(point)
+        self.well()
+        if same:
+            self.assertEqual(self.host.children(), self.pids)
+
+    def test_errors_of_writes_and_flushes_are_survived(self):
+        self.begin()
+        self.fails("DISK_PAGES", errno.EIO, 4)
+        self.fails("DISK_PAGES_HALF", errno.EIO, 3)
+        self.fails("DISK_PAGES", errno.ENOSPC, 3)
+        self.says("cannot be written, trying again")
+        self.says("can be written again")
+        # what a failed flush was about may be lost whatever the next says
+        self.fails("DISK_FLUSH", errno.EIO, 1, False)
+        self.finish(False)
+
+    def test_a_failed_meta_page_needs_a_new_scribe_and_no_more(self):
+        self.begin()
+        self.fails("DISK_META", errno.EIO, 1, False)
+        now = self.host.children()
+        self.assertNotEqual(now.pop("scribe"), self.pids.pop("scribe"))
+        self.assertEqual(now, self.pids)
+        self.finish(False)
+
+    def test_a_disk_that_became_read_only_is_waited_for(self):
+        self.begin()
+        f = self.host.faults
+        f.arm("DISK_PAGES", FAIL, times=1 << 30, value=errno.EROFS, roles="s")
+        self.assertTrue(self.world.until(
+            lambda: self.ledger().refused > 0, 30))
+        self.world.talk.delays.clear()
+        self.assertEqual(self.acked_while(2), 0)
+        self.assertNotEqual(self.host.ask("status")["store"], "ok")
+        self.typing("read-only")
+        f.clear()
+        self.finish()
+        self.assertEqual(self.ledger().codes, {"STORE_UNAVAILABLE"})
+
+
+class StandsStill(Case):
+    """Each role stopped for 5 s, and woken again."""
+
+    def stop(self, pid, seconds=5):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            return self.acked_while(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def test_the_master_is_not_missed(self):
+        self.begin()
+        self.assertGreater(self.stop(self.host.proc.pid), 50)
+        self.typing("master stopped")
+        self.finish()
+
+    def test_a_worker_holds_nobody_up_but_its_own(self):
+        self.begin({"ring.slots": 64, "ring.arena_bytes": "64k",
+                    "limits.event_bytes": "8k"})
+        self.assertGreater(self.stop(self.pids[1]), 50)
+        self.finish()
+
+    def test_a_scribe_makes_messages_wait_and_no_typing(self):
+        self.begin()
+        self.world.pump(0.2)
+        os.kill(self.pids["scribe"], signal.SIGSTOP)
+        self.world.pump(0.2)
+        self.world.talk.delays.clear()
+        self.assertEqual(self.acked_while(4.6), 0)
+        os.kill(self.pids["scribe"], signal.SIGCONT)
+        self.typing("scribe stopped")
+        self.finish()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[a for a in sys.argv if a != "--long"],
+                  warnings="ignore")
