@@ -44,14 +44,15 @@ TOOLS = os.path.join(ROOT, os.environ.get("TORTURE", "build/torture"))
 RUN, FINISH, QUIT = range(3)
 PHASE_RUN, PHASE_DONE = 1, 3
 
-SMALL = {"ring.slots": 64, "ring.arena_bytes": "64k",
-         "limits.event_bytes": "8k"}
+# the rings, as they are at a start and become by a reload
+SMALL = {"ring.slots": 64, "ring.arena_bytes": "64k"}
+RINGS = (SMALL, {"ring.slots": 1024, "ring.arena_bytes": "1m"}, {}, {})
 
 # what is done, how often compared with the others
 ACTIONS = {
     "kill worker": 52, "kill scribe": 24, "kill master": 4, "kill all": 2,
     "stop worker": 7, "stop scribe": 4, "stop master": 2,
-    "full disk": 2, "reload": 2, "restart": 1,
+    "full disk": 2, "reload": 4, "restart": 1,
 }
 
 
@@ -218,10 +219,12 @@ class Torture:
         self.args, self.dir = args, directory
         self.rng = random.Random(args.seed + 1)
         self.disk = Disk(directory, args.megabytes)
+        # events that fit the smallest rings
         self.daemon = Daemon({"workers": args.workers,
-                              "limits.sessions_per_socket": 0},
+                              "limits.sessions_per_socket": 0,
+                              "limits.event_bytes": "8k"},
                              data_dir=self.disk.dir + "/data")
-        self.normal = dict(self.daemon.options)
+        self.daemon.conf = directory + "/chatd.conf"
         self.clients = None
         self.sent = dict.fromkeys([*ACTIONS, "kill stopped"], 0)
         self.counted = dict(self.sent)
@@ -238,9 +241,7 @@ class Torture:
         """As systemd would: again and again until it runs."""
         # who was stopped would keep the lock for ever
         self.wake(all_of_them=True)
-        small = self.args.small or \
-            (self.args.mix and self.rng.random() < 0.4)
-        self.daemon.options = {**self.normal, **(SMALL if small else {})}
+        small = self.configure(self.rng.random())
         end = time.monotonic() + 90
         while True:
             try:
@@ -254,6 +255,15 @@ class Torture:
                     raise RuntimeError("it does not start: %s"
                                        % str(e)[-2000:])
                 time.sleep(0.1)
+
+    def configure(self, fraction):
+        """Write the file; whether the rings are to be small."""
+        rings = SMALL if self.args.small else \
+            RINGS[int(fraction * len(RINGS))] if self.args.mix else {}
+        with open(self.daemon.conf, "w") as f:
+            for name, value in rings.items():
+                f.write("%s = %s\n" % (name, value))
+        return rings is SMALL
 
     def reap(self):
         p = self.daemon.proc
@@ -388,7 +398,9 @@ class Torture:
         self.filling.start()
 
     def reload(self, fraction, length):
+        """With other rings, mostly, while everybody works."""
         self.sent["reload"] += 1
+        self.configure(fraction)
         try:
             self.daemon.ctl("reload")
             self.counted["reload"] += 1
@@ -560,7 +572,7 @@ def options():
     ap.add_argument("--small", action="store_true",
                     help="rings of 64 slots, always")
     ap.add_argument("--mix", action="store_true", default=True,
-                    help="now and then (this is the default)")
+                    help="other rings now and then (this is the default)")
     ap.add_argument("--no-mix", dest="mix", action="store_false")
     ap.add_argument("--strict", action="store_true",
                     help="1,000 messages a second and --kills or fail")
@@ -597,6 +609,8 @@ def main():
             print("%8.2f %-12s %.3f %.2f" % (at, what, fraction, length))
     inside()
     directory = tempfile.mkdtemp(prefix="chatd-torture-")
+    # the daemon reads its file there as somebody else
+    os.chmod(directory, 0o755)
     t = Torture(args, directory)
     failed = 1
     try:
