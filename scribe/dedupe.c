@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define DEDUPE_MIN_CAP 16
+/* ids for which there is space before they are counted */
+#define LOAD_GUESS 65536
 
 void
 dedupe_init(struct dedupe *d)
@@ -184,10 +186,21 @@ load_one(const struct store_log *log, void *arg)
 
 int
 dedupe_load(struct dedupe *d, struct store_txn *t, uint64_t room,
-    uint64_t since_ms, uint64_t after_seq)
+    uint64_t since_ms, uint64_t after_seq, uint64_t last_seq)
 {
 	struct loading l = { d, since_ms, after_seq, false };
+	uint64_t n = last_seq > after_seq ? last_seq - after_seq : 0;
+	uint32_t cap = DEDUPE_MIN_CAP;
 	int err;
+
+	if (n > LOAD_GUESS)
+		n = LOAD_GUESS;
+	while (n > 0 && n * 3 > cap * 2ULL)
+		cap *= 2;
+	if (n > 0 && rebuild(d, cap, 0) == -1) {
+		errno = ENOMEM;
+		return -1;
+	}
 
 	if (store_log_newest(t, room, load_one, &l) == -1 || l.failed) {
 		err = l.failed ? ENOMEM : errno;

@@ -45,10 +45,11 @@ size_t dedupe_bytes(const struct dedupe *d);
 
 /*
  * Fill an empty table with the ids that the room's log holds since
- * 'since_ms' and behind 'after_seq'.  0, or -1 with errno.
+ * 'since_ms' and behind 'after_seq'; 'last_seq' is the newest.  0, or -1
+ * with errno.
  */
 int dedupe_load(struct dedupe *d, struct store_txn *t, uint64_t room,
-    uint64_t since_ms, uint64_t after_seq);
+    uint64_t since_ms, uint64_t after_seq, uint64_t last_seq);
 
 /* 0, or -1 with errno ENOMEM. */
 int dedupe_add(struct dedupe *d, uint64_t hash, uint64_t seq);

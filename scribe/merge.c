@@ -248,8 +248,11 @@ put_merged(struct merge *m, struct store_txn *t)
 
 	if (store_merged_get(t, m->room, &now) == -1 && errno != ENOENT)
 		return -1;
-	now.seq = m->target;
-	now.gseq = m->target_gseq;
+	/* retention may have come further */
+	if (m->target > now.seq) {
+		now.seq = m->target;
+		now.gseq = m->target_gseq;
+	}
 	now.count += m->n;
 	store_merged_put(t, &now);
 	m->from = now;

@@ -31,9 +31,11 @@
 #include "scribe/rooms.h"
 #include "store/write.h"
 
-/* messages that are read, and rows that are put, in one slice */
+/* messages that are read, and rows that are put, in one slice; a larger one
+ * takes longer, but less for each row */
 #define MERGE_READ 2048
 #define MERGE_PUT 512
+#define MERGE_PUT_URGENT 2048
 /* ids of one merge: what is left is merged by the next */
 #define MERGE_MAX (1u << 17)
 /* what one slice read is sorted by itself: nothing here takes long */

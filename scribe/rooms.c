@@ -265,7 +265,8 @@ rooms_load_ids(struct rooms *rs, struct store_txn *t, struct room *room,
 		return 0;
 	if (load_merged(t, room) == -1)
 		return -1;
-	rc = dedupe_load(&room->ids, t, room->room, since_ms, room->merged.seq);
+	rc = dedupe_load(&room->ids, t, room->room, since_ms, room->merged.seq,
+	    room->now.last_seq);
 	count_bytes(rs, room);
 	set_due(rs, room, wants_merge(room));
 	return rc;

@@ -217,13 +217,13 @@ merge_due(struct upkeep *u)
 }
 
 static int
-merge_step(struct upkeep *u)
+merge_step(struct upkeep *u, bool urgent)
 {
 	struct rooms *rs = sequence_rooms(u->seq);
 	uint64_t room = u->merge.room;
 	int rc;
 
-	rc = merge_slice(&u->merge, rs, MERGE_PUT);
+	rc = merge_slice(&u->merge, rs, urgent ? MERGE_PUT_URGENT : MERGE_PUT);
 	if (rc == -1 && (errno == EUCLEAN || errno == EBADMSG)) {
 		log_error("message ids of a session cannot be merged, they "
 			  "stay in memory room=%llu",
@@ -246,12 +246,13 @@ step(struct upkeep *u, uint64_t now_ns, uint64_t now_ms, bool *hurry_r)
 	urgent = merging &&
 	    rooms_merge_urgent(sequence_rooms(u->seq), u->merge.room);
 	*hurry_r = urgent || u->run != UPKEEP_RUN_NOT;
-	if (urgent)
-		return merge_step(u);
+	/* neither may keep the other from it for long */
+	u->merged_last =
+	    merging && (!u->merged_last || !retention_due(u, now_ns));
+	if (u->merged_last)
+		return merge_step(u, urgent);
 	if (retention_due(u, now_ns))
 		return retention_step(u, now_ns, now_ms);
-	if (merging)
-		return merge_step(u);
 	if (now_ns >= sweep_next(&u->sweep)) {
 		sweep_step(u, now_ns, now_ms);
 		return 0;

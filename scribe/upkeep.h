@@ -60,7 +60,9 @@ struct upkeep {
 	struct sweep sweep;
 	struct expire expire;
 	uint64_t next_ns;
-	/* the last slice could not be written */
+	/* the last slice was one of a merge */
+	bool merged_last;
+	/* it could not be written */
 	bool failing;
 	uint64_t failures;
 	/* a run that somebody asked for: its walk, then its pass */

@@ -13,6 +13,7 @@
  *   upkeep_bench [ids in the room] [seconds] [senders] [directory]
  */
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <ftw.h>
@@ -236,18 +237,28 @@ make_room(struct bench *b)
 static void
 restart(struct bench *b)
 {
+	struct rusage r0, r1;
 	uint64_t t0, t1, t2;
+	double cpu;
 
 	stop(b);
+	(void)getrusage(RUSAGE_SELF, &r0);
 	t0 = clock_mono_ns();
 	start(b);
 	t1 = clock_mono_ns();
 	b->end = b->durable + 1;
 	turn(b);
 	t2 = clock_mono_ns();
-	printf("restart      open and resume %.1f ms, first message %.1f ms "
-	       "(%zu ids read)\n",
-	    (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6,
+	(void)getrusage(RUSAGE_SELF, &r1);
+	cpu = (double)(r1.ru_utime.tv_sec - r0.ru_utime.tv_sec +
+		  r1.ru_stime.tv_sec - r0.ru_stime.tv_sec) *
+		1e3 +
+	    (double)(r1.ru_utime.tv_usec - r0.ru_utime.tv_usec +
+		r1.ru_stime.tv_usec - r0.ru_stime.tv_usec) /
+		1e3;
+	printf("restart      open and resume %.1f ms, first message %.1f ms, "
+	       "processor %.1f ms (%zu ids read)\n",
+	    (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6, cpu,
 	    rooms_ids(sequence_rooms(b->seq)));
 }
 

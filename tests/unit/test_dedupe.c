@@ -139,7 +139,7 @@ loading_takes_what_the_window_holds(void **state)
 		store_message_add(t, &m, hash);
 	}
 	dedupe_init(&d);
-	assert_int_equal(dedupe_load(&d, t, 5, 1061, 0), 0);
+	assert_int_equal(dedupe_load(&d, t, 5, 1061, 0, 100), 0);
 	assert_true(d.loaded);
 	assert_int_equal(d.n, 40);
 	assert_true(has(&d, 61 * 3, 61));
@@ -147,7 +147,7 @@ loading_takes_what_the_window_holds(void **state)
 	assert_false(has(&d, 60 * 3, 60));
 	dedupe_clear(&d);
 	assert_false(d.loaded);
-	assert_int_equal(dedupe_load(&d, t, 6, 0, 0), 0);
+	assert_int_equal(dedupe_load(&d, t, 6, 0, 0, 0), 0);
 	assert_true(d.loaded);
 	assert_int_equal(d.n, 0);
 	dedupe_clear(&d);
