@@ -9,7 +9,9 @@
  * TSan sees only one process, so scribe and workers are threads here, each
  * with its own view of the rings, over the code that production runs.  Tiny
  * rings, a worker that dawdles and is evicted, workers that leave and come
- * back.  Every reader checks each author's order; TSan checks the rest.
+ * back, and rings that follow on each other all the time.  Every reader
+ * checks each author's order, over all rings; TSan checks the rest, and rings
+ * that have been left are unmapped.
  */
 
 #include <sys/eventfd.h>
@@ -32,16 +34,33 @@
 #define WORKERS 3
 #define ARENA_BYTES 65536
 
-static void *log_mem, *live_mem, *wake_mem;
-static size_t log_size, live_size;
+/* One generation of rings; the main thread is the master. */
+struct rings {
+	void *log_mem, *live_mem;
+	size_t log_size, live_size;
+	struct ring *log, *live;
+	int arena[WORKERS][2];
+};
+
+/* those in force, and those that follow on them */
+static struct rings now, next;
+/* how many generations there have been, and who has come how far with it;
+ * the last place is the scribe's */
+static _Atomic unsigned offered, mapped[WORKERS + 1], left[WORKERS + 1];
+static void *wake_mem;
+static struct wake *master_wake;
 static int efd[WAKE_CONSUMERS];
 static _Atomic bool stop;
 static _Atomic unsigned long delivered, delivered_live, rejoined, wrong;
+static _Atomic unsigned long joined_late;
+static unsigned long published, published_live, evictions, switches;
 
 struct worker {
 	unsigned slot;
 	pthread_t thread;
-	struct ring *log, *live;
+	/* what it reads, what it publishes into, what follows on those */
+	struct ring *log, *live, *to_log, *to_live, *next_log, *next_live;
+	struct ring *old_log, *old_live;
 	struct wake *wake;
 	unsigned seed;
 	uint64_t counter, live_counter, cursor, live_cursor;
@@ -95,35 +114,59 @@ now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* As scribe/rings.c: to the end of the old ring, then to the next. */
+static void
+scribe_follow(struct ring **r, struct ring **follows, uint64_t *pos,
+    struct wake *wake)
+{
+	uint64_t end;
+
+	if (*follows == NULL && mapped[WORKERS] != offered) {
+		*follows = attach(next.log_mem, next.log_size, wake);
+		mapped[WORKERS] = offered;
+	}
+	if (*follows == NULL || !ring_closed(*r, &end) || *pos != end)
+		return;
+	ring_detach(r);
+	*r = *follows;
+	*follows = NULL;
+	*pos = ring_base(*r);
+	wake_workers(wake, ~(uint64_t)0);
+	left[WORKERS] = offered;
+}
+
 static void *
 scribe_main(void *arg)
 {
 	static _Alignas(8) char buf[ARENA_BYTES / 4];
 	struct wake *wake = wake_attach(wake_mem, efd);
-	struct ring *r = attach(log_mem, log_size, wake);
-	uint64_t next = ring_durable_seq(r), from;
+	struct ring *r = attach(now.log_mem, now.log_size, wake);
+	struct ring *follows = NULL;
+	uint64_t pos = ring_durable_seq(r), from;
 	struct ring_index ix;
 	size_t len;
 
 	while (!stop) {
-		for (from = next; ring_published(r, next); next++) {
-			if (ring_fetch(r, next, buf, sizeof(buf), &len, &ix) !=
+		for (from = pos; ring_published(r, pos); pos++) {
+			if (ring_fetch(r, pos, buf, sizeof(buf), &len, &ix) !=
 			    RING_OK)
-				complain("scribe: bad record", next);
+				complain("scribe: bad record", pos);
 			ix.verdict = RING_STORED;
-			ix.seq = next;
-			ring_decide(r, next, &ix);
+			ix.seq = pos;
+			ring_decide(r, pos, &ix);
 		}
-		if (next > from)
-			ring_durable(r, from, next);
+		if (pos > from)
+			ring_durable(r, from, pos);
+		scribe_follow(&r, &follows, &pos, wake);
 		(void)ring_gate(r, now_ns());
-		if (next > from)
+		if (pos > from)
 			continue;
 		wake_prepare(wake, WAKE_SCRIBE);
 		nap(wake, WAKE_SCRIBE,
-		    ring_published(r, next) || ring_join_wanted(r),
+		    ring_published(r, pos) || ring_join_wanted(r),
 		    ring_space_wanted(r) ? 1 : 20);
 	}
+	ring_detach(&follows);
 	ring_detach(&r);
 	wake_detach(&wake);
 	return NULL;
@@ -147,6 +190,75 @@ check_order(uint64_t *last, const struct record *rec, uint64_t gseq)
 		complain("an author's order", gseq);
 	else
 		last[rec->client] = rec->user;
+}
+
+/* As shm/child.c. */
+static void
+map_next(struct worker *w)
+{
+	unsigned slot = w->slot;
+
+	if (w->next_log != NULL || mapped[slot] == offered)
+		return;
+	w->next_log = attach(next.log_mem, next.log_size, w->wake);
+	w->next_live = attach(next.live_mem, next.live_size, w->wake);
+	ring_producer_init(w->next_log, (unsigned)next.arena[slot][0]);
+	ring_producer_init(w->next_live, (unsigned)next.arena[slot][1]);
+	ring_follow_interest(w->next_live, w->next_log);
+	ring_mirror_interest(w->log, slot, w->next_log);
+	ring_seat(w->next_log, slot, slot + 1);
+	ring_seat(w->next_live, slot, slot + 1);
+	w->old_log = w->log;
+	w->old_live = w->live;
+	mapped[slot] = offered;
+}
+
+/* As worker/rings.c. */
+static void
+pass(struct worker *w)
+{
+	uint64_t end;
+
+	if (w->next_log == NULL)
+		return;
+	if (w->log == w->old_log && w->joined &&
+	    ring_state(w->log, w->slot) == RING_ACTIVE) {
+		if (ring_ends_at(w->log, w->cursor)) {
+			w->log = w->next_log;
+			w->cursor = ring_base(w->log);
+		}
+	} else if (w->log == w->old_log && ring_closed(w->log, &end)) {
+		w->log = w->next_log;
+		w->joined = false;
+		ring_join(w->log, w->slot, w->slot + 1);
+		joined_late++;
+	}
+	if (w->live == w->old_live && ring_ends_at(w->live, w->live_cursor)) {
+		w->live = w->next_live;
+		w->live_cursor = ring_base(w->live);
+	}
+	if (w->log == w->old_log || w->live == w->old_live)
+		return;
+	w->to_log = w->log;
+	w->to_live = w->live;
+	ring_detach(&w->old_live);
+	ring_detach(&w->old_log);
+	w->next_log = w->next_live = NULL;
+	left[w->slot] = offered;
+}
+
+static bool
+may_pass(struct worker *w)
+{
+	uint64_t end;
+
+	if (w->next_log == NULL)
+		return mapped[w->slot] != offered;
+	return (w->live == w->old_live &&
+		   ring_ends_at(w->live, w->live_cursor)) ||
+	    (w->log == w->old_log && ring_closed(w->log, &end) &&
+		(ring_state(w->log, w->slot) != RING_ACTIVE ||
+		    ring_ends_at(w->log, w->cursor)));
 }
 
 static bool
@@ -237,7 +349,7 @@ read_log(struct worker *w)
 }
 
 static bool
-publish_one(struct worker *w, struct ring *r, unsigned type, uint64_t counter)
+publish_one(struct worker *w, bool live, unsigned type, uint64_t counter)
 {
 	static const char body[600];
 	struct record h = { .type = (uint16_t)type,
@@ -245,16 +357,24 @@ publish_one(struct worker *w, struct ring *r, unsigned type, uint64_t counter)
 		.user = counter,
 		.client = w->slot };
 	struct record_field f[3] = { { "id", 2 }, { "s", 1 }, { body, 0 } };
+	struct ring **to = live ? &w->to_live : &w->to_log;
 	uint64_t gseq;
 	size_t len;
 
 	f[2].len = any(w, sizeof(body));
 	len = record_build(w->rec, sizeof(w->rec), &h, f, 3);
-	if (ring_publish(r, w->rec, len, &gseq) == 0)
+	if (ring_publish(*to, w->rec, len, &gseq) == 0)
 		return true;
+	if (errno == ESHUTDOWN) {
+		if (w->next_log == NULL)
+			complain("closed, and nothing follows", counter);
+		else
+			*to = live ? w->next_live : w->next_log;
+		return false;
+	}
 	if (errno != EAGAIN)
 		complain("ring_publish", counter);
-	ring_want_space(r, w->slot);
+	ring_want_space(*to, w->slot);
 	return false;
 }
 
@@ -265,9 +385,9 @@ publish_some(struct worker *w)
 	bool worked = false;
 
 	while (n-- > 0) {
-		if (publish_one(w, w->live, RECORD_TYPING, w->live_counter + 1))
+		if (publish_one(w, true, RECORD_TYPING, w->live_counter + 1))
 			w->live_counter++;
-		if (!publish_one(w, w->log, RECORD_MESSAGE, w->counter + 1))
+		if (!publish_one(w, false, RECORD_MESSAGE, w->counter + 1))
 			break;
 		w->counter++;
 		worked = true;
@@ -280,7 +400,8 @@ has_work(struct worker *w)
 {
 	enum ring_state state = ring_state(w->log, w->slot);
 
-	return ring_limit(w->live, w->live_cursor) > w->live_cursor ||
+	return may_pass(w) ||
+	    ring_limit(w->live, w->live_cursor) > w->live_cursor ||
 	    (state == RING_ACTIVE &&
 		ring_limit(w->log, w->cursor) > w->cursor) ||
 	    state == RING_EVICTED || state == RING_FREE;
@@ -293,8 +414,10 @@ worker_main(void *arg)
 	bool worked;
 
 	while (!stop) {
+		map_next(w);
 		worked = read_live(w);
 		worked = read_log(w) || worked;
+		pass(w);
 		worked = publish_some(w) || worked;
 		/* long enough to be evicted, now and then */
 		if (any(w, 20000) == 0)
@@ -308,21 +431,19 @@ worker_main(void *arg)
 }
 
 static void
-worker_start(unsigned slot, struct ring *log, struct ring *live)
+worker_start(unsigned slot)
 {
 	struct worker *w = &worker[slot];
 
 	w->slot = slot;
 	w->seed = slot + 1;
 	w->wake = wake_attach(wake_mem, efd);
-	w->log = attach(log_mem, log_size, w->wake);
-	w->live = attach(live_mem, live_size, w->wake);
+	w->log = w->to_log = attach(now.log_mem, now.log_size, w->wake);
+	w->live = w->to_live = attach(now.live_mem, now.live_size, w->wake);
 	ring_follow_interest(w->live, w->log);
 	ring_interest(w->log, slot, 1 + slot, true);
-	ring_producer_init(w->log,
-	    (unsigned)ring_arena_take(log, slot, slot + 1));
-	ring_producer_init(w->live,
-	    (unsigned)ring_arena_take(live, slot, slot + 1));
+	ring_producer_init(w->log, (unsigned)now.arena[slot][0]);
+	ring_producer_init(w->live, (unsigned)now.arena[slot][1]);
 	ring_join(w->log, slot, slot + 1);
 	ring_join(w->live, slot, slot + 1);
 	w->live_cursor = ring_join_pos(w->live, slot);
@@ -330,58 +451,134 @@ worker_start(unsigned slot, struct ring *log, struct ring *live)
 		err(2, "pthread_create");
 }
 
+/* --- the master -------------------------------------------------------- */
+
 static void *
-make(enum ring_kind kind, size_t *size)
+make(enum ring_kind kind, unsigned log2_slots, uint64_t base, size_t *size)
 {
-	struct ring_geometry g = { kind, 6, WORKERS + 1, ARENA_BYTES };
+	struct ring_geometry g = { kind, log2_slots, WORKERS + 1, ARENA_BYTES };
 	uint8_t id[16] = { 0 };
 	void *mem;
 
 	*size = ring_size(&g);
 	mem = mmap(NULL, *size, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (mem == MAP_FAILED || ring_create(mem, *size, &g, id, 640) == -1)
+	if (mem == MAP_FAILED || ring_create(mem, *size, &g, id, base) == -1)
 		err(2, "ring_create");
 	return mem;
+}
+
+static void
+rings_make(struct rings *r, unsigned log2_slots, uint64_t base)
+{
+	r->log_mem = make(RING_LOG, log2_slots, base, &r->log_size);
+	r->live_mem = make(RING_LIVE, log2_slots, base, &r->live_size);
+	r->log = attach(r->log_mem, r->log_size, NULL);
+	r->live = attach(r->live_mem, r->live_size, NULL);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		r->arena[i][0] = ring_arena_take(r->log, i, i + 1);
+		r->arena[i][1] = ring_arena_take(r->live, i, i + 1);
+	}
+}
+
+static void
+rings_free(struct rings *r)
+{
+	struct ring_info log, live;
+
+	ring_info(r->log, &log);
+	ring_info(r->live, &live);
+	published += log.published;
+	published_live += live.published;
+	evictions += log.evictions + live.evictions;
+	ring_detach(&r->log);
+	ring_detach(&r->live);
+	(void)munmap(r->log_mem, r->log_size);
+	(void)munmap(r->live_mem, r->live_size);
+}
+
+static bool
+all_have(_Atomic unsigned *place)
+{
+	for (unsigned i = 0; i <= WORKERS; i++)
+		if (place[i] != offered)
+			return false;
+	return true;
+}
+
+static void
+await(_Atomic unsigned *place)
+{
+	while (!stop && !all_have(place)) {
+		wake_kick_all(master_wake);
+		usleep(500);
+	}
+}
+
+/* Rings that follow, while everybody works. */
+static void
+follow(void)
+{
+	struct ring_info info;
+	uint64_t base, end;
+
+	ring_info(now.log, &info);
+	base = (info.end + 64 * info.slots + 65535) / 256 * 256;
+	rings_make(&next, switches % 2 == 0 ? 8 : 6, base);
+	offered++;
+	await(mapped);
+	while (!stop && ring_close(now.log, base, &end) == -1) {
+		if (errno != EAGAIN)
+			complain("ring_close", base);
+		usleep(100);
+	}
+	if (!stop && ring_close(now.live, UINT64_MAX, &end) == -1)
+		complain("ring_close live", base);
+	wake_kick_all(master_wake);
+	await(left);
+	if (stop)
+		return;
+	rings_free(&now);
+	now = next;
+	switches++;
 }
 
 int
 main(int argc, char **argv)
 {
 	unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 5;
-	struct ring_info log_info, live_info;
-	struct ring *log, *live;
+	uint64_t until = now_ns() + seconds * 1000000000ull;
 	pthread_t scribe;
 	unsigned i;
+	bool ok;
 
-	log_mem = make(RING_LOG, &log_size);
-	live_mem = make(RING_LIVE, &live_size);
 	if ((wake_mem = aligned_alloc(128, wake_size())) == NULL)
 		err(2, "aligned_alloc");
 	memset(wake_mem, 0, wake_size());
 	for (i = 0; i < WAKE_CONSUMERS; i++)
 		if ((efd[i] = eventfd(0, EFD_NONBLOCK)) == -1)
 			err(2, "eventfd");
-	log = attach(log_mem, log_size, NULL);
-	live = attach(live_mem, live_size, NULL);
+	master_wake = wake_attach(wake_mem, efd);
+	rings_make(&now, 6, 640);
 	if (pthread_create(&scribe, NULL, scribe_main, NULL) != 0)
 		err(2, "pthread_create");
 	for (i = 0; i < WORKERS; i++)
-		worker_start(i, log, live);
-	for (i = 0; i < seconds * 10 && !stop; i++)
-		usleep(100000);
+		worker_start(i);
+	while (now_ns() < until && !stop) {
+		usleep(30000);
+		follow();
+	}
 	stop = true;
+	wake_kick_all(master_wake);
 	pthread_join(scribe, NULL);
 	for (i = 0; i < WORKERS; i++)
 		pthread_join(worker[i].thread, NULL);
-	ring_info(log, &log_info);
-	ring_info(live, &live_info);
-	printf("%llu records, %lu read, %llu evictions; live %llu, %lu read, "
-	       "%llu evictions; %lu joins\n",
-	    (unsigned long long)log_info.published, delivered,
-	    (unsigned long long)log_info.evictions,
-	    (unsigned long long)live_info.published, delivered_live,
-	    (unsigned long long)live_info.evictions, rejoined);
-	printf("%s\n", wrong == 0 && delivered > 0 ? "PASS" : "FAIL");
-	return wrong == 0 && delivered > 0 && delivered_live > 0 ? 0 : 1;
+	rings_free(&now);
+	printf("%lu records, %lu read; live %lu, %lu read; %lu evictions, %lu "
+	       "joins; %lu switches, %lu joined late\n",
+	    published, delivered, published_live, delivered_live, evictions,
+	    rejoined, switches, joined_late);
+	ok = wrong == 0 && delivered > 0 && delivered_live > 0 && switches > 0;
+	printf("%s\n", ok ? "PASS" : "FAIL");
+	return ok ? 0 : 1;
 }
