@@ -14,6 +14,7 @@ $(O)/unit/test_listen: $(O)/obj/master/listen.o
 $(O)/unit/test_deal: $(O)/obj/master/deal.o $(O)/obj/master/choose.o
 $(O)/unit/test_reload: $(call obj,$(addprefix master/,reload.c options.c \
 	logs.c notify.c bundle.c resize.c shared.c))
+$(O)/unit/test_resize: $(O)/obj/master/resize.o $(O)/obj/master/shared.o
 $(O)/unit/test_notify: $(O)/obj/master/notify.o
 $(O)/unit/test_supervise: $(call obj,$(addprefix master/,supervise.c child.c \
 	backoff.c inbox.c resize.c shared.c spawn.c))
