@@ -38,3 +38,16 @@ bench: deps-bench
 	@$(MAKE) --no-print-directory all bench-tools \
 	    $(if $(wildcard tests/bench/store_bench.c),$(O)/bench/store_bench)
 	@/usr/bin/python3 tests/bench/run.py $(O) $(BENCH)
+
+# --- the store ---------------------------------------------------------
+#
+#   make bench-store    publication, scribe, pages, restart: against floors
+#   make bench-history  the same of ten million messages (8 GB, 10 minutes)
+
+ALL_OBJ += $(call bench_obj,history_bench)
+
+$(O)/bench/history_bench: $(call bench_obj,history_bench) $(SCRIBE_CORE) \
+    $(call obj,tests/power/life.c tests/power/small_ring.c) $(O)/libchatd.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)

@@ -31,8 +31,10 @@ struct check {
 	/* all transactions that the image may end with; by number */
 	const struct check_txn *txn;
 	size_t ntxns;
-	/* of sequence.h */
-	uint64_t dedupe_window_ms;
+	/* of one room, before the oldest are removed; 0: any number */
+	uint64_t max_messages;
+	/* how many have been removed, by what the store says */
+	uint64_t *removed_r;
 	uint64_t seed;
 };
 

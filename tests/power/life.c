@@ -28,6 +28,11 @@ life_resume(struct life *l, const struct small_ring *r, uint32_t incarnation,
 		.dedupe_window_ms = LIFE_DEDUPE_MS,
 		.recovery_window_ms = LIFE_RECOVERY_MS,
 	};
+	const struct upkeep_limits upkeep = {
+		.dedupe_window_ms = LIFE_DEDUPE_MS,
+		.recovery_window_ms = LIFE_RECOVERY_MS,
+		.max_messages = LIFE_MAX_MESSAGES,
+	};
 	struct ring_info info;
 
 	l->ring = small_ring_scribe(r);
@@ -37,7 +42,6 @@ life_resume(struct life *l, const struct small_ring *r, uint32_t incarnation,
 	l->orphans = orphans_new(l->ring, l->store);
 	if (l->seq == NULL || l->commit == NULL || l->orphans == NULL)
 		fatal("memory for a scribe");
-	sweep_init(&l->sweep, l->store);
 	if (commit_resume(l->commit, ring_id(l->ring), ring_base(l->ring),
 		why_r) == -1)
 		return -1;
@@ -45,7 +49,17 @@ life_resume(struct life *l, const struct small_ring *r, uint32_t incarnation,
 	if (orphans_takeover(l->orphans, incarnation, &r->incarnation, 1,
 		info.end) == -1)
 		fatal("memory for a scribe");
+	(void)steps_begin(&l->steps, clock_mono_ns(), clock_real_ms(), 0, NULL);
+	sequence_set_steps(l->seq, &l->steps);
+	upkeep_init(&l->upkeep, l->store, l->seq, &l->steps, &upkeep);
 	return 0;
+}
+
+void
+life_only_commit(struct life *l)
+{
+	upkeep_clear(&l->upkeep);
+	l->upkeep.store = NULL;
 }
 
 int
@@ -72,8 +86,11 @@ life_turns(struct life *l)
 		if (rc == COMMIT_DEAD || commit_state(l->commit) != COMMIT_OK)
 			return -1;
 		more = orphans_turn(l->orphans, commit_next(l->commit));
-		sweep_turn(&l->sweep, clock_mono_ns(), clock_real_ms(),
-		    LIFE_RECOVERY_MS);
+		(void)steps_look(&l->steps, clock_mono_ns(), clock_real_ms());
+		if (l->upkeep.store != NULL &&
+		    upkeep_turn(&l->upkeep, clock_mono_ns(), clock_real_ms()) ==
+			-1)
+			return -1;
 		(void)ring_gate(l->ring, clock_mono_ns());
 	} while (rc == COMMIT_WORKED || (more && idle < LIFE_IDLE));
 	return 0;
@@ -82,6 +99,8 @@ life_turns(struct life *l)
 void
 life_end(struct life *l)
 {
+	if (l->upkeep.store != NULL)
+		upkeep_clear(&l->upkeep);
 	if (l->orphans != NULL)
 		orphans_free(&l->orphans);
 	if (l->commit != NULL)

@@ -14,7 +14,8 @@
 #include "scribe/commit.h"
 #include "scribe/orphans.h"
 #include "scribe/sequence.h"
-#include "scribe/sweep.h"
+#include "scribe/steps.h"
+#include "scribe/upkeep.h"
 #include "tests/power/small_ring.h"
 
 struct life {
@@ -24,11 +25,14 @@ struct life {
 	struct sequence *seq;
 	struct commit *commit;
 	struct orphans *orphans;
-	struct sweep sweep;
+	struct steps steps;
+	struct upkeep upkeep;
 };
 
 #define LIFE_DEDUPE_MS (7 * 86400000ULL)
 #define LIFE_RECOVERY_MS 120000
+/* of one room: the older ones are removed */
+#define LIFE_MAX_MESSAGES 60
 
 /*
  * Open the store below the current directory and take the ring over, as the
@@ -40,6 +44,8 @@ int life_begin(struct life *l, const struct small_ring *r, uint32_t incarnation,
 int life_open(struct life *l, const char **why_r);
 int life_resume(struct life *l, const struct small_ring *r,
     uint32_t incarnation, const char **why_r);
+/* No upkeep from now on. */
+void life_only_commit(struct life *l);
 /* Until there is nothing to do: 0, or -1 if it cannot go on. */
 int life_turns(struct life *l);
 void life_end(struct life *l);

@@ -77,12 +77,17 @@ struct run {
 	struct check_txn *txn;
 	size_t ntxns;
 	/* where a child leaves what it found out */
-	struct check_txn *answer;
+	struct answer {
+		struct check_txn txn;
+		uint64_t removed;
+	} * answer;
 	char dir[256];
 	bool quiet;
 	/* only until the first image that is wrong */
 	bool find;
 	unsigned passed, failed;
+	/* messages that retention had removed in the end */
+	uint64_t removed;
 };
 
 static int
@@ -196,19 +201,19 @@ digest_child(struct run *r, uint64_t seed)
 
 	if (disk_image(&r->disk, DISK_SEEN, &seed, ".") == -1)
 		return 126;
-	return check_digest(r->answer, &why) == -1;
+	return check_digest(&r->answer->txn, &why) == -1;
 }
 
 /* A transaction is about to be made: what will it be? */
 static void
 note_txn(struct run *r)
 {
-	memset(r->answer, 0, sizeof(*r->answer));
+	memset(&r->answer->txn, 0, sizeof(r->answer->txn));
 	if (in_child(r, digest_child, 1, false) != 0)
 		return;
 	if (r->ntxns == MAX_TXNS)
 		fatalx("too many transactions");
-	r->txn[r->ntxns++] = *r->answer;
+	r->txn[r->ntxns++] = r->answer->txn;
 }
 
 static int
@@ -218,7 +223,8 @@ image_child(struct run *r, uint64_t seed)
 		.told = r->told,
 		.txn = r->txn,
 		.ntxns = r->ntxns,
-		.dedupe_window_ms = LIFE_DEDUPE_MS,
+		.removed_r = &r->answer->removed,
+		.max_messages = r->o->journal == NULL ? LIFE_MAX_MESSAGES : 0,
 		.seed = seed };
 
 	if (disk_image(&r->disk, DISK_CHANCE, &seed, ".") == -1) {
@@ -299,6 +305,7 @@ run_images(struct run *r, unsigned n)
 	if (r->answer == MAP_FAILED)
 		fatal("memory");
 	sweep_images(r);
+	r->removed = r->answer->removed;
 	munmap(r->answer, 4096);
 	free(r->txn);
 	free(r->pick);
@@ -356,6 +363,25 @@ ok(bool good)
 	return good ? "ok  " : "FAIL";
 }
 
+/* Of all that does not differ from run to run. */
+static uint64_t
+journal_hash(const struct journal *j)
+{
+	const struct journal_event *ev;
+	uint64_t at = 0, h[5] = { 0 };
+
+	while ((ev = journal_next(j, &at)) != NULL) {
+		if (ev->kind == J_LIFE)
+			continue;
+		h[1] = ev->kind;
+		h[2] = ev->a;
+		h[3] = ev->b;
+		h[4] = XXH3_64bits(journal_payload(ev), ev->len);
+		h[0] = XXH3_64bits(h, sizeof(h));
+	}
+	return h[0];
+}
+
 /* The story as it should be; returns whether all images were right. */
 static bool
 honest(const struct options *o, const char *dir)
@@ -378,13 +404,15 @@ honest(const struct options *o, const char *dir)
 	       " MiB, hash %016" PRIx64 "\n",
 	    n.lives, n.killed, n.restarts, n.told, n.stored, n.duplicates,
 	    (uint64_t)atomic_load(&r.j->events),
-	    (uint64_t)atomic_load(&r.j->end) >> 20,
-	    (uint64_t)XXH3_64bits(r.j->data, atomic_load(&r.j->end)));
+	    (uint64_t)atomic_load(&r.j->end) >> 20, journal_hash(r.j));
 	run_images(&r, o->images);
 	(void)clock_gettime(CLOCK_MONOTONIC, &b);
 	good = r.failed == 0;
-	printf("%s %u images of what a disk may hold: %u right, %u wrong\n",
-	    ok(good), r.passed + r.failed, r.passed, r.failed);
+	printf("%s %u images of what a disk may hold: %u right, %u wrong "
+	       "(%" PRIu64 " transactions, %" PRIu64
+	       " messages removed in the end)\n",
+	    ok(good), r.passed + r.failed, r.passed, r.failed,
+	    (uint64_t)r.ntxns, r.removed);
 	munmap(r.j, JOURNAL_BYTES);
 	return good;
 }

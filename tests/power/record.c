@@ -8,7 +8,8 @@
  * Linked into a program it takes the place of libc's functions for the
  * program and for liblmdb, which calls them by name.  What the scribe tells
  * goes by ring_durable() and ring_decide(), which the linker brings here
- * (--wrap).  Only files in a directory "db" are looked at, and not the lock.
+ * (--wrap).  Only files "data.*" in a directory "db" are looked at: not the lock, and
+ * not the ballast.
  *
  * It also plants the faults of enum journal_plant, and dies where it is told.
  */
@@ -89,7 +90,7 @@ of_the_store(const char *path)
 {
 	const char *base = strrchr(path, '/');
 
-	if (base == NULL || strstr(base, "lock") != NULL)
+	if (base == NULL || strncmp(base, "/data.", 6) != 0)
 		return false;
 	return strncmp(path, "db", 2) == 0 || strstr(path, "/db") != NULL;
 }

@@ -36,7 +36,7 @@ struct socket {
 	uint32_t client, generation;
 };
 
-struct room {
+struct place {
 	char session[16];
 	uint64_t number;
 	/* user numbers, by JOIN */
@@ -58,7 +58,7 @@ struct world {
 	struct small_ring ring;
 	uint32_t incarnation;
 	uint8_t daemons;
-	struct room room[ROOMS];
+	struct place room[ROOMS];
 	struct socket socket[SOCKETS];
 	struct flight flight[FLIGHTS];
 	struct story_counts n;
@@ -209,7 +209,7 @@ take_up(struct world *w, unsigned room, struct socket *s)
 static void
 message(struct world *w, unsigned room)
 {
-	struct room *rm = &w->room[room];
+	struct place *rm = &w->room[room];
 	unsigned user = chance(w, USERS), which = rm->ids;
 	struct record_field id, body = { w->body, 0 };
 	char text[32];
