@@ -82,6 +82,7 @@ store_last_revision(struct store_txn *t, uint64_t room, uint64_t *revision_r)
 	store_room_key(&k, room, UINT64_MAX);
 	if (store_scan_begin(&sc, t, STORE_CHANGE, &k, 8, true) == -1)
 		return -1;
+	sc.careful = true;
 	rc = store_scan_row(&sc, store_decode_change, &c);
 	sure = !sc.damaged;
 	store_scan_end(&sc);

@@ -265,6 +265,9 @@ struct store_scan {
 	unsigned node;
 	/* something was met that cannot be read; where it was, if so far */
 	bool damaged;
+	/* backward: the row behind the first one counts too, since it may be
+	 * one of the range whose key is damaged */
+	bool careful;
 	uint64_t page;
 	/* how many in a row were not sound */
 	unsigned unsound;

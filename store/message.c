@@ -154,6 +154,7 @@ newest(struct store_txn *t, enum store_table table, uint64_t room,
 	store_room_key(&k, room, UINT64_MAX);
 	if (store_scan_begin(&sc, t, table, &k, 8, true) == -1)
 		return -1;
+	sc.careful = true;
 	rc = store_scan_row(&sc, decode, row);
 	*sure_r = !sc.damaged;
 	store_scan_end(&sc);

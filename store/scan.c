@@ -38,7 +38,7 @@ store_scan_begin(struct store_scan *sc, struct store_txn *t,
 	memcpy(sc->last.b, from->b, from->len);
 	sc->prefix_len = prefix;
 	sc->backward = backward;
-	sc->started = sc->passed = sc->damaged = false;
+	sc->started = sc->passed = sc->damaged = sc->careful = false;
 	sc->page = 0;
 	sc->unsound = sc->strays = 0;
 	sc->has_skipped = false;
@@ -74,6 +74,28 @@ compare(const struct store_scan *sc)
 	return rc != 0 ? rc : (a > b) - (a < b);
 }
 
+static bool
+any_value(struct store_txn *t, const MDB_val *key, const MDB_val *val,
+    void *row)
+{
+	struct store_fields f;
+
+	return store_value_open(t, *(enum store_table *)row, key, val, &f,
+	    NULL);
+}
+
+/* Nobody else looks at that row. */
+static void
+look_behind(struct store_scan *sc)
+{
+	bool quiet = sc->t->quiet;
+
+	sc->t->quiet = true;
+	if (!any_value(sc->t, &sc->key, &sc->val, &sc->table))
+		sc->damaged = true;
+	sc->t->quiet = quiet;
+}
+
 /* To the first row, or the last one, of the range behind sc->last. */
 static int
 seek(struct store_scan *sc)
@@ -89,6 +111,8 @@ seek(struct store_scan *sc)
 		return mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_LAST);
 	if (rc != MDB_SUCCESS || compare(sc) == 0)
 		return rc;
+	if (sc->careful)
+		look_behind(sc);
 	return mdb_cursor_get(sc->cur, &sc->key, &sc->val, MDB_PREV);
 }
 
@@ -267,16 +291,6 @@ decode_row(void *arg)
 
 	d->sc->t->fault = STORE_SOUND;
 	return d->fn(d->sc->t, &d->sc->key, &d->sc->val, d->row) ? 1 : 0;
-}
-
-static bool
-any_value(struct store_txn *t, const MDB_val *key, const MDB_val *val,
-    void *row)
-{
-	struct store_fields f;
-
-	return store_value_open(t, *(enum store_table *)row, key, val, &f,
-	    NULL);
 }
 
 /* A key behind the range, or one of the range that is damaged? */
