@@ -11,8 +11,9 @@
 #include "tests/torture/clients.h"
 #include "tests/torture/names.h"
 
-/* the mean time between two whims of a client */
+/* the mean time between two whims of a client, and at the end */
 #define WHIM (1200 * MS)
+#define WHIM_FINISH (60 * MS)
 
 static struct seat *
 any_seat(struct clients *t, struct player *p, enum seat_state state)
@@ -226,7 +227,9 @@ act(struct clients *t, struct player *p)
 	send_due(t, p);
 	if (p->state != STATE_READY || t->now < p->act)
 		return;
-	p->act = t->now + clients_between(t, 0, 2 * WHIM);
+	p->act = t->now +
+	    clients_between(t, 0,
+		2 * (t->status->phase == PHASE_FINISH ? WHIM_FINISH : WHIM));
 	if (t->status->phase == PHASE_RUN)
 		whim(t, p);
 	else if (t->status->phase == PHASE_FINISH)
