@@ -54,7 +54,7 @@ SCENARIOS = [
      "SPAWN* HELLO_SENT BURY_KICK WORKER_JOINED JOIN_WANTED LIVE_JOINED "
      "ADMIT_CURSOR ORPHANS_*", "worker dies"),
     ("BURY_SCRIBE SCRIBE_OPEN SCRIBE_SYNCED SCRIBE_RESUME STORE_SYNC "
-     "DISK_FSYNC", "scribe dies"),
+     "DISK_FSYNC EXPIRE SWEEP", "scribe dies"),
     ("CHILD_HELLO CHILD_ATTACHED CHILD_READY DISK_OPEN", "role dies"),
     ("BEGIN_LOG", "restart"),
     ("STOP_STEP STOPPED GOODBYE SCRIBE_STOP", "restart"),
@@ -62,6 +62,8 @@ SCENARIOS = [
     ("EVICTED REJOIN_* PUBLISH_QUEUED PUBLISH_FLUSH "
      "PUBLISH_AGAIN SPACE_TAKEN", "worker stalls"),
     ("SCRIBE_FAILED", "commit fails"),
+    ("BALLAST_USED", "no space"),
+    ("MERGE_*", "many messages"),
     ("RING_CLOSED RINGS_* SWITCH_*", "rings change"),
 ]
 ERRORS = {"DISK_FSYNC": [], "STORE_SYNC": [errno.EIO],
@@ -154,6 +156,9 @@ class Run(World):
                 self.stalled = (pid, time.monotonic() + 0.6)
         elif scenario == "rings change":
             h.change_rings()
+        elif scenario == "no space":
+            h.faults.arm("DISK_PAGES", FAIL, times=30, roles="s",
+                         value=errno.ENOSPC)
         elif scenario == "commit fails":
             h.faults.arm("DISK_PAGES", FAIL, value=errno.EIO)
         elif scenario == "rescue" and workers:
@@ -183,7 +188,7 @@ class Run(World):
         scenario = scenario_of(case.name)
         fired = f.get(case.name, faults.FIRED)
         f.arm(case.name, case.action, case.hit, 1, case.role, -1, case.value)
-        if scenario == "worker stalls":
+        if scenario in ("worker stalls", "many messages"):
             self.talk.flood()
         elif scenario == "reader stalls":
             self.talk.chatter()
