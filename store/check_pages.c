@@ -254,49 +254,87 @@ visit_tables(struct pages *p)
 	mdb_cursor_close(cur);
 }
 
-static int
-run(struct pages *p, const struct page_meta *meta)
+static void
+visit_all(struct pages *p, const struct page_meta *meta)
 {
 	visit_tree(p, "free", &meta->tree[0]);
 	visit_tree(p, "main", &meta->tree[1]);
 	visit_tables(p);
-	return 0;
+}
+
+static void
+visit_free_tree(struct pages *p, const struct page_meta *meta)
+{
+	visit_tree(p, "free", &meta->tree[0]);
+}
+
+/* 0, or -1 with errno. */
+static int
+visit_file(struct pages *p,
+    void (*visitor)(struct pages *p, const struct page_meta *meta))
+{
+	struct page_meta meta;
+	const char *what;
+	struct stat st;
+	int fd, rc = -1;
+
+	if (mdb_env_get_fd(p->t->s->env, &fd) != MDB_SUCCESS ||
+	    fstat(fd, &st) == -1)
+		return -1;
+	if ((errno = page_metas(fd, &meta, &p->size, &what)) != 0)
+		return -1;
+	p->map = p->t->s->map;
+	if (p->map == NULL) {
+		errno = ENOTSUP;
+		return -1;
+	}
+	/* the writer has gone on in the meantime */
+	if (meta.txn != mdb_txn_id(p->t->txn)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	p->seen = 2;
+	p->end = meta.last + 1;
+	p->in_file = (uint64_t)st.st_size / p->size;
+	p->used = calloc(1, p->end / 8 + 1);
+	p->copy = malloc(DEPTH_MAX * p->size);
+	if (p->used != NULL && p->copy != NULL) {
+		visitor(p, &meta);
+		rc = 0;
+	}
+	free(p->used);
+	free(p->copy);
+	return rc;
 }
 
 int
 store_check_pages(struct store_txn *t, store_page_fn *fn, void *arg,
     uint64_t *pages_r)
 {
-	struct pages p = { .t = t, .fn = fn, .arg = arg, .seen = 2 };
-	struct page_meta meta;
-	const char *what;
-	struct stat st;
-	int fd, rc = -1;
+	struct pages p = { .t = t, .fn = fn, .arg = arg };
 
-	if (mdb_env_get_fd(t->s->env, &fd) != MDB_SUCCESS ||
-	    fstat(fd, &st) == -1)
+	if (visit_file(&p, visit_all) == -1)
 		return -1;
-	if ((errno = page_metas(fd, &meta, &p.size, &what)) != 0)
-		return -1;
-	p.map = t->s->map;
-	if (p.map == NULL) {
-		errno = ENOTSUP;
-		return -1;
-	}
-	/* the writer has gone on in the meantime */
-	if (meta.txn != mdb_txn_id(t->txn)) {
-		errno = EAGAIN;
-		return -1;
-	}
-	p.end = meta.last + 1;
-	p.in_file = (uint64_t)st.st_size / p.size;
-	p.used = calloc(1, p.end / 8 + 1);
-	p.copy = malloc(DEPTH_MAX * p.size);
-	if (p.used != NULL && p.copy != NULL) {
-		rc = run(&p, &meta);
-		*pages_r = p.seen;
-	}
-	free(p.used);
-	free(p.copy);
-	return rc;
+	*pages_r = p.seen;
+	return 0;
+}
+
+static bool
+note_first(uint64_t page, const char *table, const char *what, void *arg)
+{
+	const char **first = arg;
+
+	*first = what;
+	return false;
+}
+
+const char *
+page_free_wrong(struct store_txn *t)
+{
+	const char *what = NULL;
+	struct pages p = { .t = t, .fn = note_first, .arg = &what };
+
+	/* a store without a map is checked by nobody */
+	(void)visit_file(&p, visit_free_tree);
+	return what;
 }

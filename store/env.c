@@ -360,14 +360,14 @@ make_tables(void *arg)
 static int
 check_free(struct opening *o)
 {
+	struct store_txn t = { .s = o->s, .quiet = true };
 	const char *what;
-	MDB_txn *txn;
 	int rc;
 
-	if ((rc = mdb_txn_begin(o->s->env, NULL, MDB_RDONLY, &txn)) != 0)
+	if ((rc = mdb_txn_begin(o->s->env, NULL, MDB_RDONLY, &t.txn)) != 0)
 		return store_errno(rc);
-	what = page_free_wrong(o->s, txn);
-	mdb_txn_abort(txn);
+	what = page_free_wrong(&t);
+	mdb_txn_abort(t.txn);
 	if (what == NULL)
 		return 0;
 	return say(o, EUCLEAN,

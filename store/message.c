@@ -162,42 +162,40 @@ newest(struct store_txn *t, enum store_table table, uint64_t room,
 }
 
 /*
- * A seq must never be given twice, so when the newest message cannot be
- * read, the log must say which it was: both are written together.
+ * A seq must never be given twice, and a damaged page may lead past the
+ * newest message.  The log says it too: both are written together.
  */
 int
 store_last_seq(struct store_txn *t, uint64_t room, uint64_t *seq_r)
 {
-	struct store_floor floor;
-	struct store_message m;
-	struct store_log log;
-	bool sure;
-	int rc;
+	struct store_floor floor = { 0 };
+	struct store_message m = { 0 };
+	struct store_log log = { 0 };
+	bool sure, log_sure;
+	int n, nlog;
 
-	rc = newest(t, STORE_MSG, room, store_decode_message, &m, &sure);
-	if (rc == -1)
+	n = newest(t, STORE_MSG, room, store_decode_message, &m, &sure);
+	if (n == -1)
 		return -1;
-	if (rc == 1 && sure) {
-		*seq_r = m.seq;
-		return 0;
+	nlog = newest(t, STORE_LOG, room, store_decode_log, &log, &log_sure);
+	if (nlog == -1)
+		return -1;
+	if ((!sure && !log_sure) || (!sure && nlog == 0) ||
+	    (!log_sure && n == 0)) {
+		errno = EBADMSG;
+		return -1;
 	}
-	if (!sure) {
-		rc = newest(t, STORE_LOG, room, store_decode_log, &log, &sure);
-		if (rc == -1)
-			return -1;
-		if (!sure || rc == 0) {
-			errno = EBADMSG;
-			return -1;
-		}
-		*seq_r = log.seq;
-		return 0;
-	}
-	if (store_floor_get(t, room, &floor) == -1) {
-		if (errno != ENOENT)
-			return -1;
-		floor.seq = 0;
-	}
+	if (n == 0 && nlog == 0 && store_floor_get(t, room, &floor) == -1 &&
+	    errno != ENOENT)
+		return -1;
+	if (sure && log_sure && m.seq != log.seq)
+		store_name_page(t, m.seq < log.seq ? STORE_MSG : STORE_LOG,
+		    room, 0, "it leads past a room's last row");
 	*seq_r = floor.seq;
+	if (n == 1 && m.seq > *seq_r)
+		*seq_r = m.seq;
+	if (nlog == 1 && log.seq > *seq_r)
+		*seq_r = log.seq;
 	return 0;
 }
 
