@@ -143,7 +143,8 @@ make_players(struct clients *t)
 		p->id = t->first + i;
 		/* some users have two sockets, mostly on two workers */
 		p->user = i % 5 == 4 ? p->id - 1 : p->id;
-		p->fd = -1;
+		p->wire[WIRE_MAIN].fd = p->wire[WIRE_POST].fd = -1;
+		p->polls = i % 6 == 5;
 		p->next_request = 1;
 		p->due = t->now + i * (SECOND / t->n);
 		p->act = t->now + 2 * SECOND;
@@ -210,7 +211,8 @@ turn(struct clients *t)
 	n = epoll_wait(t->epfd, ev, EVENTS, 2);
 	t->now = now_ns();
 	for (i = 0; i < n; i++)
-		line_event(t, &t->player[ev[i].data.u32], ev[i].events);
+		line_event(t, &t->player[(uint32_t)ev[i].data.u64],
+		    (enum wire_kind)(ev[i].data.u64 >> 32), ev[i].events);
 	if (t->status->phase == PHASE_RUN)
 		pace(t);
 	if (t->now < t->next_check)

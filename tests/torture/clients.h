@@ -6,7 +6,8 @@
  * the server: the parts of the program.
  *
  *   clients.c  options, the loop, how fast
- *   line.c     one connection: TCP, websocket, Engine.IO
+ *   wire.c     one TCP connection
+ *   line.c     a client's connection: a websocket, or polling by two of TCP
  *   talk.c     what comes: Socket.IO and the chat's events
  *   act.c      what a client does of its own accord
  *   send.c     messages: new ones, retries, duplicates, other users' ids
@@ -143,20 +144,43 @@ struct request {
 	uint32_t asked;
 };
 
+/* One TCP connection. */
+struct wire {
+	/* -1: there is none */
+	int fd;
+	bool connecting;
+	/* an HTTP request on it is not answered */
+	bool asking;
+	uint32_t events;
+	/* what is not whole yet, and what the socket did not take */
+	char *in, *out;
+	size_t in_len, in_size, out_len, out_size;
+};
+
+enum wire_kind {
+	/* the websocket, or the GET that waits */
+	WIRE_MAIN,
+	/* of those who poll: what they say */
+	WIRE_POST,
+	WIRE__MAX,
+};
+
 struct player {
 	/* of all clients of all processes; and whose it is */
 	uint32_t id, user;
 	enum state state;
-	int fd;
+	struct wire wire[WIRE__MAX];
+	/* by polling; its session, and packets that wait for the next POST */
+	bool polls;
+	char sid[32];
+	char *body;
+	size_t body_len, body_size;
 	/* numbers of connections and of sockets */
 	uint32_t conn, sock;
 	unsigned worker;
 	/* the next message's count */
 	uint32_t count;
 	uint64_t due;
-	char *in, *out;
-	size_t in_len, in_size, out_len, out_size;
-	uint32_t events;
 	char pid[32], socket_id[32], offset[1024];
 	struct seat seat[SEATS];
 	struct pending pending[WINDOW];
@@ -198,12 +222,26 @@ uint64_t clients_between(struct clients *t, uint64_t low, uint64_t high);
 void clients_note(struct clients *t, const struct player *p,
     struct ledger_entry e);
 
+/* wire.c */
+/* False: it failed at once. */
+bool wire_open(struct clients *t, struct player *p, enum wire_kind kind);
+void wire_close(struct wire *w);
+/* Errors are seen when it is read. */
+void wire_put(struct clients *t, struct player *p, enum wire_kind kind,
+    const char *bytes, size_t len);
+void wire_watch(struct clients *t, struct player *p, enum wire_kind kind);
+/* Read what there is; false: it has ended. */
+bool wire_pull(struct clients *t, struct wire *w);
+/* Drop the first 'n' bytes that were read. */
+void wire_used(struct wire *w, size_t n);
+
 /* line.c */
 void line_start(struct clients *t, struct player *p);
 /* Write one packet. */
 void line_packet(struct clients *t, struct player *p, const char *text,
     size_t len);
-void line_event(struct clients *t, struct player *p, uint32_t events);
+void line_event(struct clients *t, struct player *p, enum wire_kind kind,
+    uint32_t events);
 /* The connection is gone, or goes now: 'reset' with an RST. */
 void line_cut(struct clients *t, struct player *p, bool reset);
 /* Which events are waited for, after slow_until has changed. */

@@ -220,11 +220,11 @@ worker_of(const char *sid)
 static void
 on_open(struct clients *t, struct player *p, struct span packet)
 {
-	char sid[32], user[NAMES_SIZE];
+	char user[NAMES_SIZE];
 	int n;
 
-	heard_string(packet, "\"sid\":\"", sid, sizeof(sid));
-	p->worker = worker_of(sid);
+	heard_string(packet, "\"sid\":\"", p->sid, sizeof(p->sid));
+	p->worker = worker_of(p->sid);
 	names_user(p->user, user);
 	n = snprintf(t->text, sizeof(t->text),
 	    "40{\"userId\":\"%s\",\"userName\":\"%s\"", user, user);

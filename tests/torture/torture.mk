@@ -5,7 +5,7 @@
 #   make torture-ci       a slice of a minute
 #   make torture-checker  does the checker find what is planted?
 
-TORTURE_CLIENTS := clients line talk send act ledger names heard
+TORTURE_CLIENTS := clients line wire talk send act ledger names heard
 TORTURE_DUMP := dump ledger names heard
 TORTURE_CHECK := check check_store check_client check_order ledger
 
