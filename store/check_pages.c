@@ -263,9 +263,10 @@ visit_all(struct pages *p, const struct page_meta *meta)
 }
 
 static void
-visit_free_tree(struct pages *p, const struct page_meta *meta)
+visit_own_trees(struct pages *p, const struct page_meta *meta)
 {
 	visit_tree(p, "free", &meta->tree[0]);
+	visit_tree(p, "main", &meta->tree[1]);
 }
 
 /* 0, or -1 with errno. */
@@ -329,12 +330,12 @@ note_first(uint64_t page, const char *table, const char *what, void *arg)
 }
 
 const char *
-page_free_wrong(struct store_txn *t)
+page_own_wrong(struct store_txn *t)
 {
 	const char *what = NULL;
 	struct pages p = { .t = t, .fn = note_first, .arg = &what };
 
 	/* a store without a map is checked by nobody */
-	(void)visit_file(&p, visit_free_tree);
+	(void)visit_file(&p, visit_own_trees);
 	return what;
 }

@@ -358,7 +358,7 @@ make_tables(void *arg)
 }
 
 static int
-check_free(struct opening *o)
+check_own(struct opening *o)
 {
 	struct store_txn t = { .s = o->s, .quiet = true };
 	const char *what;
@@ -366,7 +366,7 @@ check_free(struct opening *o)
 
 	if ((rc = mdb_txn_begin(o->s->env, NULL, MDB_RDONLY, &t.txn)) != 0)
 		return store_errno(rc);
-	what = page_free_wrong(&t);
+	what = page_own_wrong(&t);
 	mdb_txn_abort(t.txn);
 	if (what == NULL)
 		return 0;
@@ -381,7 +381,7 @@ open_writing(struct opening *o)
 {
 	int err;
 
-	if ((err = check_free(o)) != 0)
+	if ((err = check_own(o)) != 0)
 		return err;
 	if ((err = in_txn(o, true, make_tables)) != 0)
 		return err;

@@ -80,10 +80,11 @@ bool page_leaf_has(const uint8_t *page, uint64_t number, unsigned i, size_t at);
 bool page_is_overflow(const uint8_t *page, uint64_t number, uint64_t n);
 
 /*
- * Is the list of free pages what it must be, so that nothing is given out
- * twice or outside of the file?  NULL or what is wrong; of check_pages.c.
+ * Are the list of free pages and the list of tables what they must be, so
+ * that nothing is given out twice or outside of the file?  They are in each
+ * transaction's way.  NULL or what is wrong; of check_pages.c.
  */
-const char *page_free_wrong(struct store_txn *t);
+const char *page_own_wrong(struct store_txn *t);
 
 /* Is one of the pages from 'from' on in use?  The file ends there. */
 bool page_lost(struct store *s, uint64_t from);
