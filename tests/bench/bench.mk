@@ -51,3 +51,16 @@ $(O)/bench/history_bench: $(call bench_obj,history_bench) $(SCRIBE_CORE) \
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+STORE_TOOLS := $(O)/bench/ring_bench $(O)/bench/store_bench \
+	$(O)/bench/history_bench
+
+.PHONY: bench-store bench-history
+bench-store: deps-bench
+	@$(MAKE) --no-print-directory all $(STORE_TOOLS)
+	@/usr/bin/python3 tests/bench/store.py $(O) $(BENCH)
+
+# MESSAGES=n of them
+bench-history: deps-bench
+	@$(MAKE) --no-print-directory all $(STORE_TOOLS)
+	@/usr/bin/python3 tests/bench/store.py $(O) history $(MESSAGES)

@@ -4,7 +4,9 @@
  *
  * ring_bench - what one ring_publish() costs, against a floor.
  *
- *	ring_bench [-r rounds] [-s record bytes] [-l log2 slots]
+ *	ring_bench [-j] [-r rounds] [-s record bytes] [-l log2 slots]
+ *
+ * -j: one line of JSON.
  *
  * Producers are processes, each on a processor of its own as far as there
  * are enough.  They publish in bursts, all starting together, into a ring
@@ -55,6 +57,7 @@ enum what {
 static unsigned rounds = 200;
 static unsigned record_bytes = 300;
 static unsigned log2_slots = 16;
+static bool json;
 
 struct sample {
 	uint64_t begin, end;
@@ -347,6 +350,13 @@ report(struct run *run, unsigned producers)
 		all[what] = run->all;
 		cpu[what] = run->cpu;
 	}
+	if (json) {
+		printf("%s{\"producers\":%u,\"ring\":%.1f,\"floor\":%.1f,"
+		       "\"shared_floor\":%.1f,\"cpu\":%.1f}",
+		    producers > 1 ? "," : "", producers, all[PUBLISH],
+		    all[FLOOR], all[SHARED_FLOOR], cpu[PUBLISH]);
+		return;
+	}
 	printf("%9u %8.1f %8.1f %8.1f %7.1f %7.1f %8.1f %8.1f %8.1f   %u/%u\n",
 	    producers, all[PUBLISH], all[FLOOR], all[SHARED_FLOOR],
 	    all[PUBLISH] / all[FLOOR], all[PUBLISH] / all[SHARED_FLOOR],
@@ -359,9 +369,11 @@ options(int argc, char **argv)
 	unsigned v;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "r:s:l:")) != -1) {
+	while ((ch = getopt(argc, argv, "jr:s:l:")) != -1) {
 		v = optarg != NULL ? (unsigned)strtoul(optarg, NULL, 10) : 0;
-		if (ch == 'r' && v > 0 && v <= MAX_ROUNDS)
+		if (ch == 'j')
+			json = true;
+		else if (ch == 'r' && v > 0 && v <= MAX_ROUNDS)
 			rounds = v;
 		else if (ch == 's' && v <= 32768)
 			record_bytes = v;
@@ -369,9 +381,18 @@ options(int argc, char **argv)
 			log2_slots = v;
 		else
 			errx(2,
-			    "usage: ring_bench [-r rounds] [-s bytes] "
+			    "usage: ring_bench [-j] [-r rounds] [-s bytes] "
 			    "[-l log2 slots]");
 	}
+}
+
+static void
+heading(const struct run *run)
+{
+	printf("record %u bytes, %u slots, bursts of %u, ns a record\n",
+	    record_bytes, 1u << log2_slots, run->count);
+	printf("producers  all:ring    floor   shared  /floor /shared "
+	       "cpu:ring    floor   shared   bursts used\n");
 }
 
 int
@@ -390,11 +411,13 @@ main(int argc, char **argv)
 	run.count = 1u << (log2_slots - 2);
 	if (run.count > fit)
 		run.count = (unsigned)fit;
-	printf("record %u bytes, %u slots, bursts of %u, ns a record\n",
-	    record_bytes, 1u << log2_slots, run.count);
-	printf("producers  all:ring    floor   shared  /floor /shared "
-	       "cpu:ring    floor   shared   bursts used\n");
+	if (json)
+		printf("[");
+	else
+		heading(&run);
 	for (producers = 1; producers <= MAX_PRODUCERS; producers *= 2)
 		report(&run, producers);
+	if (json)
+		printf("]\n");
 	return 0;
 }

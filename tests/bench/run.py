@@ -73,8 +73,8 @@ class Floor:
 
 
 class Chatd(chatd.Daemon):
-    def __init__(self, options=None):
-        super().__init__(options)
+    def __init__(self, options=None, data_dir=None):
+        super().__init__(options, data_dir)
         self.address = "127.0.0.1:%d" % self.port
 
 

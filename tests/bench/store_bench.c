@@ -52,7 +52,9 @@
 #define MAX_BATCHES 200000
 #define PAGE 50
 
-static const unsigned senders[] = { 1, 10, 100, 1000 };
+static const unsigned senders[] = { 1, 10, 100, 1000, 2000 };
+/* the row that others compare themselves with */
+#define USUAL 3
 #define NSENDERS (sizeof(senders) / sizeof(senders[0]))
 
 /* Shared with the process that publishes. */
@@ -66,6 +68,8 @@ struct control {
 struct round {
 	uint64_t messages;
 	uint64_t ns;
+	/* that this process had written to the device */
+	uint64_t bytes;
 	unsigned nbatches;
 	uint16_t batch[MAX_BATCHES];
 };
@@ -96,6 +100,15 @@ struct result {
 	double scribe;
 	double bare;
 	double batch;
+	/* bytes written to the device, a message */
+	double bytes;
+	double bare_bytes;
+};
+
+/* Pages of messages a second, and bytes of the file a message. */
+struct reading {
+	double pages, bare_pages;
+	double file, bare_file;
 };
 
 static struct bench bench;
@@ -107,6 +120,31 @@ step(uint64_t *x)
 	*x ^= *x >> 7;
 	*x ^= *x << 17;
 	return *x;
+}
+
+/* Pages that this process made dirty and the device was given: /proc(5). */
+static uint64_t
+written(void)
+{
+	unsigned long long n = 0;
+	char line[128];
+	FILE *f;
+
+	if ((f = fopen("/proc/self/io", "re")) == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "write_bytes: %llu", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}
+
+static double
+file_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (double)st.st_size : 0;
 }
 
 /* --- the process that publishes ---------------------------------------- */
@@ -229,9 +267,11 @@ scribe_round(struct bench *b, struct round *r, unsigned n, double seconds)
 	scribe_run(b, clock_mono_ns() + ns / 5);
 	memset(r, 0, sizeof(*r));
 	b->round = r;
+	r->bytes = written();
 	begin = clock_mono_ns();
 	scribe_run(b, begin + ns);
 	r->ns = clock_mono_ns() - begin;
+	r->bytes = written() - r->bytes;
 	b->round = NULL;
 	atomic_store(&b->control->senders, 0);
 	scribe_run(b, clock_mono_ns() + 20 * CLOCK_MS_NS);
@@ -339,9 +379,11 @@ bare_commit(struct bench *b, unsigned n)
 
 /* Messages a second for the batches of 'r', for at most so long. */
 static double
-bare_round(struct bench *b, const struct round *r, double seconds)
+bare_round(struct bench *b, const struct round *r, double seconds,
+    double *bytes_r)
 {
 	uint64_t begin = clock_mono_ns(), end, messages = 0, now = begin;
+	uint64_t before = written();
 	unsigned i = 0;
 
 	end = begin + (uint64_t)(seconds * 1e9);
@@ -350,6 +392,8 @@ bare_round(struct bench *b, const struct round *r, double seconds)
 		messages += r->batch[i];
 		now = clock_mono_ns();
 	}
+	*bytes_r =
+	    messages > 0 ? (double)(written() - before) / (double)messages : 0;
 	return now > begin ? (double)messages * 1e9 / (double)(now - begin) : 0;
 }
 
@@ -376,6 +420,69 @@ pages_per_second(struct bench *b, double seconds)
 		n++;
 	}
 	return (double)n * 1e9 / (double)(clock_mono_ns() - begin);
+}
+
+/* The same rows of the bare tables, with a cursor. */
+static uint64_t
+bare_page(struct bench *b, MDB_txn *t, uint64_t room)
+{
+	uint64_t k[2] = { htobe64(room), UINT64_MAX }, sum = 0;
+	MDB_val key = { sizeof(k), k }, val;
+	MDB_cursor *cur;
+	unsigned i;
+	int rc;
+
+	must(mdb_cursor_open(t, b->msg, &cur));
+	rc = mdb_cursor_get(cur, &key, &val, MDB_SET_RANGE);
+	rc = mdb_cursor_get(cur, &key, &val,
+	    rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
+	for (i = 0;
+	     i < PAGE && rc == 0 && memcmp(key.mv_data, k, sizeof(k[0])) == 0;
+	     i++) {
+		sum += ((const uint8_t *)val.mv_data)[val.mv_size - 1];
+		rc = mdb_cursor_get(cur, &key, &val, MDB_PREV);
+	}
+	mdb_cursor_close(cur);
+	return sum;
+}
+
+static double
+bare_pages_per_second(struct bench *b, double seconds)
+{
+	uint64_t begin, n = 0, rnd = 1, sum = 0;
+	MDB_txn *t;
+
+	must(mdb_txn_begin(b->env, NULL, MDB_RDONLY, &t));
+	mdb_txn_reset(t);
+	begin = clock_mono_ns();
+	for (; clock_mono_ns() - begin < seconds * 1e9; n++) {
+		must(mdb_txn_renew(t));
+		sum += bare_page(b, t, 1 + step(&rnd) % ROOMS);
+		mdb_txn_reset(t);
+	}
+	begin = clock_mono_ns() - begin;
+	mdb_txn_abort(t);
+	/* it has been read, whatever the compiler thinks */
+	return sum == 1 ? 0 : (double)n * 1e9 / (double)begin;
+}
+
+static struct reading
+read_back(struct bench *b, double seconds)
+{
+	struct reading r = { 0 };
+	struct store_stat st;
+	int i;
+
+	r.pages = pages_per_second(b, seconds);
+	r.bare_pages = bare_pages_per_second(b, seconds);
+	if (store_stat(b->store, &st) == -1)
+		fatal("stat");
+	for (i = 0; i < STORE_TABLES; i++)
+		if (strcmp(st.table[i].name, "msg") == 0)
+			r.file = file_bytes("db/data.mdb") /
+			    (double)st.table[i].entries;
+	r.bare_file = file_bytes("bare/data.mdb") / (double)b->gseq;
+	return r;
 }
 
 /* --- main -------------------------------------------------------------- */
@@ -445,51 +552,63 @@ median(double *v)
 static struct result
 measure(struct bench *b, struct round *r, unsigned n, double seconds)
 {
-	double scribe[ROUNDS], bare[ROUNDS];
+	double scribe[ROUNDS], bare[ROUNDS], bytes[ROUNDS], least[ROUNDS];
 	uint64_t messages = 0, batches = 0;
 	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
 		scribe_round(b, r, n, seconds);
 		scribe[i] = (double)r->messages * 1e9 / (double)r->ns;
+		bytes[i] = (double)r->bytes / (double)(r->messages + 1);
 		messages += r->messages;
 		batches += r->nbatches;
-		bare[i] = bare_round(b, r, seconds);
+		bare[i] = bare_round(b, r, seconds, &least[i]);
 	}
 	return (struct result){ .scribe = median(scribe),
 		.bare = median(bare),
+		.bytes = median(bytes),
+		.bare_bytes = median(least),
 		.batch = batches > 0 ? (double)messages / (double)batches : 0 };
 }
 
 static void
-print_json(const struct result *res, double pages)
+print_json(const struct result *res, const struct reading *rd)
 {
-	const struct result *last = &res[NSENDERS - 1];
+	const struct result *u = &res[USUAL];
 	size_t i;
 
 	printf("{\"messages_per_s\":%.0f,\"scribe_per_s\":%.0f,"
-	       "\"ratio\":%.3f,\"pages_per_s\":%.0f,\"rows\":[",
-	    last->bare, last->scribe, last->scribe / last->bare, pages);
+	       "\"ratio\":%.3f,\"pages_per_s\":%.0f,"
+	       "\"bare_pages_per_s\":%.0f,\"file_bytes\":%.0f,"
+	       "\"bare_file_bytes\":%.0f,\"rows\":[",
+	    u->bare, u->scribe, u->scribe / u->bare, rd->pages, rd->bare_pages,
+	    rd->file, rd->bare_file);
 	for (i = 0; i < NSENDERS; i++)
 		printf("%s{\"senders\":%u,\"batch\":%.1f,\"scribe\":%.0f,"
-		       "\"bare\":%.0f,\"ratio\":%.3f}",
+		       "\"bare\":%.0f,\"ratio\":%.3f,\"device_bytes\":%.0f,"
+		       "\"bare_device_bytes\":%.0f}",
 		    i > 0 ? "," : "", senders[i], res[i].batch, res[i].scribe,
-		    res[i].bare, res[i].scribe / res[i].bare);
+		    res[i].bare, res[i].scribe / res[i].bare, res[i].bytes,
+		    res[i].bare_bytes);
 	printf("]}\n");
 }
 
 static void
-print_table(const struct result *res, double pages)
+print_table(const struct result *res, const struct reading *rd)
 {
 	size_t i;
 
-	printf("%-10s %8s %14s %14s %7s\n", "under way", "batch", "scribe/s",
-	    "bare LMDB/s", "ratio");
+	printf("%-10s %8s %14s %14s %7s %14s %10s\n", "under way", "batch",
+	    "scribe/s", "bare LMDB/s", "ratio", "device bytes", "bare");
 	for (i = 0; i < NSENDERS; i++)
-		printf("%-10u %8.1f %14.0f %14.0f %7.2f\n", senders[i],
-		    res[i].batch, res[i].scribe, res[i].bare,
-		    res[i].scribe / res[i].bare);
-	printf("pages of %d messages a second: %.0f\n", PAGE, pages);
+		printf("%-10u %8.1f %14.0f %14.0f %7.2f %14.0f %10.0f\n",
+		    senders[i], res[i].batch, res[i].scribe, res[i].bare,
+		    res[i].scribe / res[i].bare, res[i].bytes,
+		    res[i].bare_bytes);
+	printf("pages of %d messages a second: %.0f, bare %.0f, ratio %.2f\n",
+	    PAGE, rd->pages, rd->bare_pages, rd->pages / rd->bare_pages);
+	printf("bytes of the file a message: %.0f, bare %.0f\n", rd->file,
+	    rd->bare_file);
 }
 
 static void
@@ -507,7 +626,8 @@ main(int argc, char **argv)
 	const char *parent = "/tmp";
 	struct result res[NSENDERS];
 	struct bench *b = &bench;
-	double seconds = 0.5, pages;
+	double seconds = 0.5;
+	struct reading rd;
 	struct round *r;
 	bool json = false;
 	size_t i;
@@ -534,13 +654,13 @@ main(int argc, char **argv)
 	bare_start(b);
 	for (i = 0; i < NSENDERS; i++)
 		res[i] = measure(b, r, senders[i], seconds);
-	pages = pages_per_second(b, seconds);
+	rd = read_back(b, seconds);
 	atomic_store(&b->control->quit, true);
 	(void)waitpid(b->publisher, NULL, 0);
 	if (json)
-		print_json(res, pages);
+		print_json(res, &rd);
 	else
-		print_table(res, pages);
+		print_table(res, &rd);
 	commit_free(&b->commit);
 	sequence_free(&b->seq);
 	store_close(&b->store);
