@@ -221,6 +221,17 @@ static struct {
 	unsigned n;
 } step;
 
+static const char *const faults[STORE_FAULT__MAX] = {
+	[STORE_SOUND] = "",
+	[STORE_FAULT_KEY] = "the key has not the shape of the table's keys",
+	[STORE_FAULT_ORDER] = "the key is not above the one before it",
+	[STORE_FAULT_SIZE] = "the value has no size that it may have",
+	[STORE_FAULT_VERSION] = "the value is of a version that is not known",
+	[STORE_FAULT_SUM] = "the checksum is wrong",
+	[STORE_FAULT_FIELDS] = "the fields make no sense",
+	[STORE_FAULT_PAGE] = "a page that cannot be read",
+};
+
 static bool
 collect(const struct store_row *row, void *arg)
 {
@@ -234,7 +245,7 @@ look_at(struct check *ck, check_row_fn *fn, const struct store_row *row)
 	struct check_table *t = &ck->table[row->table];
 
 	if (row->fault == STORE_FAULT_PAGE) {
-		check_fail(ck, row, "a page that cannot be read");
+		check_fail(ck, row, "%s", faults[row->fault]);
 		/* what follows is not next to what was before */
 		ck->lost = true;
 		if (fn != NULL)
@@ -245,7 +256,7 @@ look_at(struct check *ck, check_row_fn *fn, const struct store_row *row)
 	t->bytes += row->key_len + row->value_len;
 	ck->done++;
 	if (row->fault != STORE_SOUND)
-		check_fail(ck, row, "%s", store_fault_name(row->fault));
+		check_fail(ck, row, "%s", faults[row->fault]);
 	if (fn != NULL)
 		fn(ck, row);
 }
@@ -368,6 +379,7 @@ check_pages(struct check *ck)
 
 	answer_progress(ck->clerk, "pages", 0, 0);
 	watched.ck = ck;
+	atomic_store(&watched.done, false);
 	if ((rc = pthread_create(&thread, NULL, watch, NULL)) != 0)
 		return answer_failed(ck->clerk, "thread: %s", strerror(rc));
 	rc = look_at_pages(ck);

@@ -33,8 +33,6 @@ struct export
 	struct store_message page[PAGE_COUNT];
 	unsigned n;
 	struct strbuf text;
-	/* a message could not be copied: its page is damaged */
-	unsigned damaged;
 };
 
 static struct export self;
@@ -158,6 +156,8 @@ export_run(struct clerk *c)
 	struct output out;
 	uint64_t first;
 
+	memset(e, 0, sizeof(*e));
+	sb_init(&e->text);
 	e->clerk = c;
 	if (c->nargs != 1)
 		return answer_failed(c, "name a session: workspace/session");

@@ -102,6 +102,7 @@ verify_run(struct clerk *c)
 	struct store_stat stat;
 	unsigned schema;
 
+	memset(ck, 0, sizeof(*ck));
 	ck->clerk = c;
 	growth_begin(c, &ck->growth, 0);
 	if (store_stat(c->store, &stat) == -1 ||

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -24,6 +25,9 @@
 #include "master/master.h"
 #include "master/request.h"
 #include "master/spawn.h"
+
+/* how long one that was told to stop may take, at the daemon's very end */
+#define END_MS 500
 
 struct clerk {
 	struct master *master;
@@ -45,6 +49,21 @@ clerk_new(struct master *m)
 	return c;
 }
 
+/* It has been told, and says so to its chatctl if it gets that far. */
+static void
+end_process(pid_t pid)
+{
+	const struct timespec wait = { .tv_nsec = END_MS * 1000000L / 100 };
+
+	for (unsigned i = 0; i < 100; i++) {
+		if (waitpid(pid, NULL, WNOHANG) != 0)
+			return;
+		(void)nanosleep(&wait, NULL);
+	}
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+}
+
 void
 clerk_free(struct clerk **cp)
 {
@@ -53,10 +72,8 @@ clerk_free(struct clerk **cp)
 	*cp = NULL;
 	if (c == NULL)
 		return;
-	if (c->pid != 0) {
-		(void)kill(c->pid, SIGKILL);
-		(void)waitpid(c->pid, NULL, 0);
-	}
+	if (c->pid != 0)
+		end_process(c->pid);
 	ipc_free(&c->ipc);
 	free(c);
 }

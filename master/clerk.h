@@ -21,7 +21,7 @@ struct master;
 struct request;
 
 struct clerk *clerk_new(struct master *m);
-/* Kills the one that runs. */
+/* Waits a moment for the one that runs, which has been told, or kills it. */
 void clerk_free(struct clerk **c);
 
 /*

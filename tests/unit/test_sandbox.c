@@ -96,6 +96,7 @@ main(void)
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <termios.h>
 #include <time.h>
@@ -396,6 +397,55 @@ the_scribe_can_do_its_work(void **state)
 	assert_true(lived(with_store(ROLE_SCRIBE)));
 }
 
+static void *
+write_something(void *arg)
+{
+	const int *fd = arg;
+
+	if (pwrite(*fd, "thread", 6, 0) != 6)
+		return NULL;
+	return arg;
+}
+
+/* A second thread, a pipe between them, a file. */
+static int
+use_threads(enum role role)
+{
+	pthread_t thread;
+	int ends[2], fd;
+	void *answer;
+
+	MUST((fd = memfd_create("clerk", MFD_CLOEXEC)) != -1);
+	MUST(sandbox_enter(role) == 0);
+	MUST(pipe2(ends, O_CLOEXEC) == 0);
+	for (int i = 0; i < 3; i++) {
+		MUST(pthread_create(&thread, NULL, write_something, &fd) == 0);
+		MUST(pthread_join(thread, &answer) == 0 && answer == &fd);
+	}
+	MUST(fsync(fd) == 0 && fdatasync(fd) == 0 && ftruncate(fd, 3) == 0);
+	return 0;
+}
+
+static int
+fork_inside(enum role role)
+{
+	if (sandbox_enter(role) == -1)
+		return 1;
+	(void)fork();
+	return 0;
+}
+
+static void
+a_clerk_can_do_its_work(void **state)
+{
+	assert_true(lived(in_child(use_memory_and_time, ROLE_CLERK)));
+	assert_true(lived(in_child(use_ipc_config_and_log, ROLE_CLERK)));
+	assert_true(lived(in_child(use_threads, ROLE_CLERK)));
+	assert_true(lived(with_store(ROLE_CLERK)));
+	/* threads, but no processes */
+	assert_true(was_killed(in_child(fork_inside, ROLE_CLERK)));
+}
+
 static int
 abort_inside(enum role role)
 {
@@ -648,6 +698,10 @@ each_forbidden_call_kills_and_only_in_the_sandbox(void **state)
 		if (was_killed(status) == bad_calls[current].worker_only)
 			fail_msg("scribe: %s: 0x%x", bad_calls[current].name,
 			    status);
+		status = in_child(try_inside, ROLE_CLERK);
+		if (was_killed(status) == bad_calls[current].worker_only)
+			fail_msg("clerk: %s: 0x%x", bad_calls[current].name,
+			    status);
 		status = in_child(try_outside, ROLE_WORKER);
 		if (was_killed(status))
 			fail_msg("outside: %s: 0x%x", bad_calls[current].name,
@@ -678,6 +732,7 @@ main(void)
 		cmocka_unit_test(a_role_that_does_not_exist_is_refused),
 		cmocka_unit_test(a_worker_can_do_its_work),
 		cmocka_unit_test(the_scribe_can_do_its_work),
+		cmocka_unit_test(a_clerk_can_do_its_work),
 		cmocka_unit_test(a_check_that_fails_is_still_an_abort),
 		cmocka_unit_test(
 		    each_forbidden_call_kills_and_only_in_the_sandbox),
