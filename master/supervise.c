@@ -37,6 +37,7 @@
 #include "master/deal.h"
 #include "master/master.h"
 #include "master/reload.h"
+#include "master/retention.h"
 #include "master/resize.h"
 #include "shm/counter.h"
 #include "shm/ring.h"
@@ -289,6 +290,7 @@ bury_scribe(struct supervisor *s)
 	struct tables_store *store = &sh->tables->state->store;
 
 	ring_scribe_dead(sh->log);
+	retention_scribe_dead(s->master->retention);
 	(void)resize_child_dead(supervise_scribe(s), 0);
 	FAULT(BURY_SCRIBE);
 	counter_row_dead(sh->tables, COUNTER_SCRIBE);
@@ -557,7 +559,7 @@ supervise_message(struct child *c, struct ipc_msg *msg)
 		on_reader_stuck(c->master->supervisor, msg);
 		break;
 	case IPC_RETENTION_DONE:
-		msg->bad = true;
+		retention_done(c->master->retention, msg);
 		break;
 	case IPC_RINGS_MAPPED:
 		reload_mapped(c->master->reload, c, msg);
