@@ -16,11 +16,13 @@ $(O)/unit/test_merge $(O)/unit/test_retention $(O)/unit/test_expire \
 $(O)/unit/test_upkeep $(O)/unit/test_disk $(O)/unit/test_readers \
 $(O)/unit/test_scribe_damage $(O)/unit/test_scribe_model \
 $(O)/unit/test_scribe_kill $(O)/unit/test_recovery_kill \
+$(O)/unit/test_scribe_rings \
 $(O)/unit/test_scribe_upkeep_kill \
 $(O)/unit/test_scribe_process: $(SCRIBE_CORE)
 
 # the whole process
 $(O)/unit/test_scribe_kill $(O)/unit/test_recovery_kill \
+$(O)/unit/test_scribe_rings \
 $(O)/unit/test_scribe_upkeep_kill \
 $(O)/unit/test_scribe_process: \
     $(call obj,$(addprefix scribe/,loop.c main.c rings.c \

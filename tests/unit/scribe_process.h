@@ -65,6 +65,11 @@ struct harness {
 	struct segment seg;
 	struct wake *wake;
 	struct ring *ring;
+	/* the ring that follows, and whether the first is closed */
+	struct segment next_seg;
+	struct ring *next;
+	bool closed;
+	uint64_t generation;
 	int efd[WAKE_CONSUMERS];
 	struct ipc *ipc;
 	pid_t scribe;
@@ -110,6 +115,19 @@ child(int fd, int master)
 }
 
 static inline void
+send_next(struct harness *h)
+{
+	static struct ipc_msg m;
+
+	ipc_begin(&m, IPC_RINGS_NEXT);
+	ipc_put_u64(&m, h->generation);
+	ipc_put_u32(&m, RING_SCRIBE_ARENA);
+	ipc_put_u32(&m, RING_SCRIBE_ARENA);
+	ipc_put_fd(&m, h->next_seg.fd);
+	assert_int_equal(ipc_send(h->ipc, &m), 0);
+}
+
+static inline void
 say_hello(struct harness *h, bool first)
 {
 	static struct ipc_msg m;
@@ -122,7 +140,7 @@ say_hello(struct harness *h, bool first)
 	ipc_put_u32(&m, h->incarnation++);
 	ipc_put_u32(&m, RING_SCRIBE_ARENA);
 	ipc_put_u32(&m, RING_SCRIBE_ARENA);
-	ipc_put_u8(&m, first);
+	ipc_put_u8(&m, (uint8_t)(first | (h->closed ? 2 : 0)));
 	ipc_put_u32(&m, 1);
 	ipc_put_u32(&m, SLOT);
 	ipc_put_u32(&m, INCARNATION);
@@ -139,6 +157,8 @@ say_hello(struct harness *h, bool first)
 	for (i = 0; i < WAKE_CONSUMERS; i++)
 		ipc_put_fd(&m, h->efd[i]);
 	assert_int_equal(ipc_send(h->ipc, &m), 0);
+	if (h->next != NULL)
+		send_next(h);
 	close(null);
 	close(dir);
 }
@@ -182,7 +202,7 @@ kill_scribe(struct harness *h)
 	assert_int_equal(waitpid(h->scribe, &status, 0), h->scribe);
 	assert_true(WIFSIGNALED(status));
 	ipc_free(&h->ipc);
-	ring_scribe_dead(h->ring);
+	ring_scribe_dead(h->closed ? h->next : h->ring);
 	wake_kick_all(h->wake);
 }
 
