@@ -290,6 +290,7 @@ class Run(World):
     def again(self):
         """What is stuck or wrong stays so: the rest begins anew."""
         self.around.end()
+        self.talk.hang_up()
         self.host.end(self.args.keep)
         fresh = Run(self.args, random.random())
         self.host, self.talk = fresh.host, fresh.talk
@@ -309,6 +310,7 @@ class Run(World):
             self.around.end()
             self.around.paused = True
             keep = bool(self.failed) and self.args.keep
+            self.talk.hang_up()
             self.host.end(keep)
             if keep:
                 print("kept %s" % self.host.dir)

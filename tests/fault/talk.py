@@ -244,6 +244,8 @@ class Member(Conn):
         self.pending = {}
         self.acks = {}
         self.nack = 0
+        # to what was asked beside messages
+        self.answers = {}
         self.joined = False
         self.recovered = 0
         self.sid = self.pid = self.offset = None
@@ -383,6 +385,7 @@ class Member(Conn):
             return
         mid = self.acks.pop(n, None)
         if mid is None:
+            self.answers[n] = d
             return
         if d.get("ok"):
             self.answer(mid, d)
