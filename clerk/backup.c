@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "clerk/clerk.h"
+#include "common/fault.h"
 #include "common/json.h"
 #include "store/compact.h"
 #include "store/write.h"
@@ -79,6 +80,7 @@ drain(struct clerk *c, int fd, struct output *out, uint64_t expected)
 		if (output_write(out, buf, (size_t)n) == -1 ||
 		    growth_check(c, out->growth) == -1)
 			return -1;
+		FAULT(CLERK_COPY);
 		answer_progress(c, "bytes", out->bytes, expected);
 	}
 	return 0;

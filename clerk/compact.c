@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "clerk/clerk.h"
+#include "common/fault.h"
 #include "common/json.h"
 #include "store/compact.h"
 #include "store/write.h"
@@ -52,6 +53,7 @@ compact(void *arg)
 {
 	uint64_t txn;
 
+	FAULT(CLERK_COMPACT);
 	compactor.err =
 	    store_compact(compactor.store, compactor.fd, &txn) == 0 ? 0 : errno;
 	(void)close(compactor.done);

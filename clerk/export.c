@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "clerk/clerk.h"
+#include "common/fault.h"
 #include "common/json.h"
 #include "common/strbuf.h"
 #include "store/store.h"
@@ -84,6 +85,7 @@ read_slice(struct export *e)
 	sb_reset(&e->text);
 	if (clerk_snapshot(c) == -1)
 		return -1;
+	FAULT(CLERK_EXPORT);
 	if (store_page(c->txn, &q, e->page, &e->n, &more) == -1)
 		return answer_failed(c, "the store cannot be read: %s",
 		    strerror(errno));

@@ -14,6 +14,7 @@
 
 #include "clerk/clerk.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/role.h"
@@ -89,13 +90,16 @@ work(struct clerk *c)
 
 	if (cmd == NULL)
 		return answer_failed(c, "this chatd knows no %s", c->command);
+	FAULT(CLERK_ORDER);
 	if (cmd->open(c) == -1)
 		return -1;
+	FAULT(CLERK_OPEN);
 	if (sandbox_enter(ROLE_CLERK) == -1)
 		return answer_failed(c, "cannot enter the sandbox: %s",
 		    strerror(errno));
 	if (cmd->run(c) == -1)
 		return -1;
+	FAULT(CLERK_DONE);
 	store_snapshot_end(&c->txn);
 	answer_done(c);
 	return 0;

@@ -201,4 +201,14 @@ FAULT_POINT(SWITCH_DECIDED,	"s", "at the end of the log ring, not in the next")
 FAULT_POINT(SWITCH_MOVED,	"s", "in the next ring, not in the store")
 FAULT_POINT(SWITCH_STORED,	"s", "next ring in the store, old one not left")
 
+/* clerks */
+FAULT_POINT(CLERK_SPAWNED,	"m", "a clerk runs, it has no order")
+FAULT_POINT(CLERK_REAPED,	"m", "a clerk has ended, chatctl not told")
+FAULT_POINT(CLERK_ORDER,	"k", "order read, store not open")
+FAULT_POINT(CLERK_OPEN,		"k", "store open, not in the sandbox")
+FAULT_POINT(CLERK_COPY,		"k", "a part of a copy is written")
+FAULT_POINT(CLERK_EXPORT,	"k", "a snapshot of an export is open")
+FAULT_POINT(CLERK_COMPACT,	"k", "about to write the compact copy")
+FAULT_POINT(CLERK_DONE,		"k", "all done, nobody told")
+
 #undef FAULT_POINT

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "master/child.h"
@@ -187,6 +188,7 @@ begin(struct clerk *c, uint64_t asker, const struct request *r, int output)
 		    strerror(errno));
 		return;
 	}
+	FAULT(CLERK_SPAWNED);
 	log_info("clerk started command=%s child_pid=%d",
 	    log_text(c->command, strlen(c->command)), (int)c->pid);
 	if ((conn = control_take(control, asker)) == -1) {
@@ -232,6 +234,7 @@ clerk_reaped(struct clerk *c, pid_t pid, int status)
 		    log_text(c->command, strlen(c->command)), (int)pid,
 		    WEXITSTATUS(status),
 		    (unsigned long long)(clock_mono_ms() - c->since_ms));
+	FAULT(CLERK_REAPED);
 	forget(c);
 	return true;
 }
