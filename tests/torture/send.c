@@ -227,8 +227,8 @@ told(struct clients *t, struct player *p, uint64_t message, unsigned room,
 		remember(t, p, m);
 	}
 	m->told = true;
-	/* the other half of the answer may be lost: who knows, does not ask */
-	m->due = t->now + PATIENCE;
+	/* the other half of the answer may be lost: then it is asked for */
+	m->due = t->now + SECOND;
 	if (forever)
 		forget(p, m);
 }

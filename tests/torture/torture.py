@@ -462,12 +462,16 @@ class Torture:
 
     def end(self):
         """The last kill, the dumps; their files."""
+        began = time.monotonic()
         self.kill_processes()
         data = self.disk.dir + "/data"
         dumps = self.dump("killed", "--store", data)
         self.start()
         self.clients.command(FINISH)
         codes = self.clients.wait(180)
+        if self.args.verbose:
+            print("the clients were done after %.1f s" % (
+                time.monotonic() - began))
         if any(c != 0 for c in codes):
             self.wrong.append("the clients ended with %s" % codes)
         dumps += self.dump("daemon", "--final", "--port",
