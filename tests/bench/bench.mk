@@ -33,10 +33,11 @@ $(O)/bench/bare: $(call bench_obj,$(BENCH_BARE))
 bench-test: bench-tools
 	/usr/bin/python3 tests/bench/test_load.py $(O)
 
-# the floor of the store belongs to it, where its source is there
+STORE_TOOLS := $(O)/bench/ring_bench $(O)/bench/store_bench \
+	$(O)/bench/history_bench
+
 bench: deps-bench
-	@$(MAKE) --no-print-directory all bench-tools \
-	    $(if $(wildcard tests/bench/store_bench.c),$(O)/bench/store_bench)
+	@$(MAKE) --no-print-directory all bench-tools $(STORE_TOOLS)
 	@/usr/bin/python3 tests/bench/run.py $(O) $(BENCH)
 
 # --- the store ---------------------------------------------------------
@@ -51,9 +52,6 @@ $(O)/bench/history_bench: $(call bench_obj,history_bench) $(SCRIBE_CORE) \
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
-
-STORE_TOOLS := $(O)/bench/ring_bench $(O)/bench/store_bench \
-	$(O)/bench/history_bench
 
 .PHONY: bench-store bench-history
 bench-store: deps-bench

@@ -400,6 +400,8 @@ restart(struct bench *b, bool cold)
 	for (i = 0; i < RESTARTS; i++) {
 		if (cold)
 			(void)drop_pages();
+		/* the bases of rings are microseconds, rounded up */
+		usleep(20000);
 		restart_once(b, i, ms);
 		open_ms[i] = ms[0];
 		all_ms[i] = ms[1];

@@ -400,6 +400,18 @@ def polling(table):
                   rounds)
 
 
+def store(table):
+    """The rows of store.py: ring, scribe, store, restarts."""
+    progress("ring, scribe, store")
+    subprocess.run(["/usr/bin/python3", HERE + "/store.py", OUT] +
+                   (["quick"] if QUICK else []), stdout=subprocess.DEVNULL,
+                   timeout=600)
+    with open(OUT + "/bench-store.json") as f:
+        got = json.load(f)
+    failures.extend(got["failures"])
+    table.rows.extend(got["rows"])
+
+
 def machine():
     with open("/proc/cpuinfo") as f:
         cpu = re.search(r"model name\s*: (.*)", f.read())
@@ -414,7 +426,7 @@ def main():
     here = machine()
     table = Table()
     here["seconds"] = {}
-    for part in (relay, durable, latency, memory, connecting, polling):
+    for part in (relay, durable, latency, memory, connecting, polling, store):
         began = time.time()
         try:
             part(table)

@@ -181,7 +181,7 @@ def ask_pages(port, name, stop, counts, sessions, deep, last):
             got = c.until(b'42["chat:history-response"')
             counts["bytes"] += len(got)
             counts["pages"] += 1
-            if len(got) < 5000:
+            if got.count(b'"timestamp":') != 50:
                 counts["short"] = got[:200].decode(errors="replace")
             begin(c)
     for c in clients:
@@ -245,6 +245,8 @@ def through_daemon(table, data_dir, sessions, last):
         if "short" in counts:
             failures.append("pages, %s: %s" % (what, counts["short"]))
         table.add("daemon: pages, %s" % what, "pages/s", pages / wall)
+        size = (counts["bytes"] - before["bytes"]) / max(pages, 1)
+        table.add("daemon: a page", "bytes", size)
         table.add("daemon: pages, %s" % what, "pages/CPU-s",
                   div(pages, used))
         for q, name in ((0.5, "p50"), (0.99, "p99")):

@@ -18,6 +18,7 @@
  */
 
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -545,6 +546,21 @@ make_journal(const struct options *o)
 	return 0;
 }
 
+/*
+ * LMDB leaves pointers in the unused parts of pages: the same seed makes the
+ * same bytes only if memory is where it was.
+ */
+static void
+same_addresses(char **argv)
+{
+	int was = personality(0xffffffff);
+
+	if (was == -1 || (was & ADDR_NO_RANDOMIZE) != 0 ||
+	    personality((unsigned long)was | ADDR_NO_RANDOMIZE) == -1)
+		return;
+	(void)execv("/proc/self/exe", argv);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -557,6 +573,7 @@ main(int argc, char **argv)
 	char dir[200];
 	int i;
 
+	same_addresses(argv);
 	parse(&o, argc, argv);
 	if (o.make)
 		return make_journal(&o);
