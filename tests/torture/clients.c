@@ -25,7 +25,7 @@
 
 #define EVENTS 256
 /* what is still not there then will not come */
-#define FINISH_TIMEOUT (60 * SECOND)
+#define FINISH_TIMEOUT (100 * SECOND)
 
 static const char usage[] =
     "usage: clients [option]... port\n"

@@ -281,7 +281,7 @@ class Torture:
         except OSError:
             return {}
 
-    def pick(self, role, fraction, seconds=10):
+    def pick(self, role, fraction, seconds=60):
         """A living process of that role: (pid, its worker slot or None)."""
         if role == "master":
             return self.daemon.proc.pid, None
@@ -413,9 +413,17 @@ class Torture:
         self.wake(all_of_them=True)
         self.counted["restart"] += self.clients.in_flight() > 0
         try:
-            self.daemon.stop(timeout=40)
+            if fraction < 0.5:
+                self.daemon.ctl("stop")
+                self.daemon.proc.wait(60)
+                self.reap()
+            else:
+                self.daemon.stop(timeout=60)
         except subprocess.TimeoutExpired:
             self.wrong.append("it does not stop")
+            self.reap()
+        except RuntimeError as e:
+            self.wrong.append("chatctl stop: %s" % e)
             self.reap()
         self.start()
 
@@ -453,7 +461,7 @@ class Torture:
         return [path]
 
     def until_ready(self):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while self.clients.running() and time.monotonic() < end:
             if all(s.get("phase") >= PHASE_RUN for s in self.clients.status):
                 return
@@ -468,7 +476,7 @@ class Torture:
         dumps = self.dump("killed", "--store", data)
         self.start()
         self.clients.command(FINISH)
-        codes = self.clients.wait(180)
+        codes = self.clients.wait(200)
         if self.args.verbose:
             print("the clients were done after %.1f s" % (
                 time.monotonic() - began))
@@ -477,7 +485,7 @@ class Torture:
         dumps += self.dump("daemon", "--final", "--port",
                            str(self.daemon.port), "--rooms",
                            str(self.args.rooms))
-        self.daemon.stop(timeout=40)
+        self.daemon.stop(timeout=60)
         return dumps + self.dump("final", "--final", "--store", data)
 
     def kill_processes(self):
@@ -560,8 +568,8 @@ class Torture:
 def options():
     ap = argparse.ArgumentParser()
     ap.add_argument("--ci", action="store_true",
-                    help="a slice: 35 s, fewer clients")
-    ap.add_argument("--seconds", type=float, default=600)
+                    help="a slice: 30 s, fewer clients")
+    ap.add_argument("--seconds", type=float)
     ap.add_argument("--seed", type=int, default=int(time.time()))
     ap.add_argument("--interval", type=float, default=1.0,
                     help="mean time between two actions")
@@ -586,8 +594,10 @@ def options():
                     help="print what would be done")
     ap.add_argument("-v", "--verbose", action="store_true")
     args = ap.parse_args()
+    if args.seconds is None:
+        args.seconds = 30 if args.ci else 600
     if args.ci:
-        args.seconds, args.clients, args.rooms = 35, 120, 30
+        args.clients, args.rooms = 120, 30
         args.rate, args.megabytes = 1200, 1024
     return args
 
