@@ -28,6 +28,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -45,7 +46,7 @@ HITS = 3
 COME_S = 25
 # after so many cases everything is looked at
 AUDIT = 60
-SHORT_CASES = 44
+SHORT_CASES = 48
 
 # what must be done so that somebody comes there; else the load is enough
 SCENARIOS = [
@@ -62,6 +63,8 @@ SCENARIOS = [
     ("EVICTED REJOIN_* PUBLISH_QUEUED PUBLISH_FLUSH "
      "PUBLISH_AGAIN SPACE_TAKEN", "worker stalls"),
     ("SCRIBE_FAILED", "commit fails"),
+    ("CLERK_COPY", "backup"), ("CLERK_EXPORT", "export"),
+    ("CLERK_COMPACT", "compact"), ("CLERK_*", "clerk"),
     ("BALLAST_USED", "no space"),
     ("MERGE_*", "many messages"),
     ("RING_CLOSED RINGS_* SWITCH_*", "rings change"),
@@ -95,9 +98,6 @@ class Case:
 def all_cases(table):
     for name, who, _ in table:
         for role in who.replace("e", ""):
-            # no scenario has a clerk at work all the time: tools.py
-            if role == "k":
-                continue
             for hit in range(1, HITS + 1):
                 yield Case(name, role, KILL, hit)
                 yield Case(name, role, STOP, hit)
@@ -123,6 +123,7 @@ class Run(World):
         self.outcomes = {}
         self.audits = 0
         self.files = {}
+        self.tools = []
 
     def start(self):
         self.host.spawn()
@@ -156,6 +157,8 @@ class Run(World):
                 self.stalled = (pid, time.monotonic() + 0.6)
         elif scenario == "rings change":
             h.change_rings()
+        elif scenario in ("clerk", "backup", "export", "compact"):
+            self.clerk(scenario)
         elif scenario == "no space":
             h.faults.arm("DISK_PAGES", FAIL, times=30, roles="s",
                          value=errno.ENOSPC)
@@ -163,6 +166,35 @@ class Run(World):
             h.faults.arm("DISK_PAGES", FAIL, value=errno.EIO)
         elif scenario == "rescue" and workers:
             self.rescue(random.choice(workers))
+
+    def clerk(self, what, wait=False):
+        """A long command; it may be killed.  With 'wait': its status."""
+        out = self.host.dir + "/out"
+        if what == "clerk":
+            what = random.choice(["backup", "export", "verify"])
+        args = {"backup": ["backup", out], "export": ["export", "w/r0", out],
+                "compact": ["compact"], "verify": ["verify"]}[what]
+        if os.path.exists(out):
+            os.unlink(out)
+        p = subprocess.Popen([faults.BUILD + "/chatctl", "-s", self.host.sock,
+                              *args], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.tools.append(p)
+        end = time.monotonic() + (WELL_S if wait else 0.3)
+        while p.poll() is None and time.monotonic() < end:
+            self.pump(0.02)
+        for t in [t for t in self.tools if t.poll() is not None]:
+            said = t.communicate()[0].decode(errors="replace")
+            self.tools.remove(t)
+            if t is p and wait:
+                return p.returncode, said
+        return None, "it does not end"
+
+    def verify(self):
+        """What the daemon itself thinks of its store."""
+        status, said = self.clerk("verify", True)
+        return [] if status == 0 else ["verify: %s %s" % (status,
+                                                          said[-500:])]
 
     def rescue(self, pid):
         """A worker gets clients, and dies before it takes them."""
@@ -275,6 +307,7 @@ class Run(World):
         if not settled:
             wrong.append("not all is answered")
         wrong += self.read_all()
+        wrong += self.verify()
         self.talk.hang_up()
         wrong += self.left_over()
         for m in self.talk.members:
@@ -346,14 +379,17 @@ def part(args):
     run = Run(args, args.seed * 1000 + i)
     run.run(cases)
     led = run.talk.ledger
-    print(json.dumps({
-        "passed": run.passed, "failed": run.failed, "names":
-        sorted({c.name for c in cases}), "outcomes": run.outcomes,
-        "acked": led.acked, "delivered": led.delivered,
-        "duplicates": led.duplicates, "refused": led.refused,
-        "recovered": sum(m.recovered for m in run.talk.members),
-        "starts": run.host.starts, "polled": run.around.polled,
-        "upgraded": run.around.upgraded, "reloads": run.around.reloaded}))
+    with open(args.result, "w") as f:
+        json.dump({
+            "passed": run.passed, "failed": run.failed,
+            "names": sorted({c.name for c in cases}),
+            "outcomes": run.outcomes, "total": {
+                "acknowledged": led.acked, "delivered": led.delivered,
+                "duplicates": led.duplicates, "refused": led.refused,
+                "recovered": sum(m.recovered for m in run.talk.members),
+                "starts": run.host.starts, "polls": run.around.polled,
+                "upgrades": run.around.upgraded,
+                "reloads": run.around.reloaded, "audits": run.audits}}, f)
     return 1 if run.failed else 0
 
 
@@ -365,6 +401,7 @@ def main():
     ap.add_argument("--only")
     ap.add_argument("--keep", action="store_true")
     ap.add_argument("--part", help=argparse.SUPPRESS)
+    ap.add_argument("--result", help=argparse.SUPPRESS)
     ap.add_argument("-v", action="store_true")
     args = ap.parse_args()
     if args.part:
@@ -376,39 +413,44 @@ def main():
                                (args.keep, "--keep")) if on]
     if args.only:
         pass_on += ["--only", args.only]
-    jobs = [subprocess.Popen(
-        [sys.executable, os.path.abspath(__file__), "--part", "%d/%d" % (
-            i, args.jobs), "--seed", str(args.seed), *pass_on],
-        stdout=subprocess.PIPE, text=True) for i in range(args.jobs)]
-    return judge(jobs, time.monotonic() - began, began)
+    with tempfile.TemporaryDirectory() as d:
+        jobs = [subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), "--part", "%d/%d" % (
+                i, args.jobs), "--seed", str(args.seed),
+             "--result", "%s/%d" % (d, i), *pass_on])
+            for i in range(args.jobs)]
+        parts = []
+        for i, job in enumerate(jobs):
+            job.wait()
+            try:
+                with open("%s/%d" % (d, i)) as f:
+                    parts.append(json.load(f))
+            except (OSError, ValueError):
+                parts.append({"failed": ["a part ended with %d" %
+                                         job.returncode]})
+    return judge(parts, len(cases), time.monotonic() - began)
 
 
-def judge(jobs, _, began):
+def add_up(parts, key):
     total = {}
-    names = set()
-    failed = []
-    for job in jobs:
-        lines = job.communicate()[0].splitlines()
-        try:
-            d = json.loads(lines[-1])
-            lines.pop()
-        except (IndexError, ValueError):
-            d = {"failed": ["a part ended with %d" % job.returncode]}
-        print("\n".join(lines)) if lines else None
-        failed += d.pop("failed")
-        names.update(d.pop("names", ()))
-        for k, v in d.pop("outcomes", {}).items():
+    for part_ in parts:
+        for k, v in part_.get(key, {}).items():
             total[k] = total.get(k, 0) + v
-        for k, v in d.items():
-            total[k] = total.get(k, 0) + v
+    return ", ".join("%s %d" % x for x in sorted(total.items()))
+
+
+def judge(parts, ncases, seconds):
+    failed = [f for p in parts for f in p["failed"]]
+    passed = sum(p.get("passed", 0) for p in parts)
+    names = {n for p in parts for n in p.get("names", ())}
     for f in failed:
         print("FAILED " + f)
-    print("%d fault points of %d; %s; %.0f s" % (
-        len(names), len(read_table()), ", ".join(
-            "%s %d" % x for x in sorted(total.items()) if x[0] != "passed"),
-        time.monotonic() - began))
-    print("%d passed, %d failed" % (total.get("passed", 0), len(failed)))
-    return 1 if failed or not total.get("passed") else 0
+    print("%d fault points of %d, %d cases (%s) in %.0f s" % (
+        len(names), len(read_table()), ncases, add_up(parts, "outcomes"),
+        seconds))
+    print(add_up(parts, "total"))
+    print("%d passed, %d failed" % (passed, len(failed)))
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":
