@@ -27,7 +27,7 @@ curl/:           bridge/
 hiredis/:        bridge/
 seccomp.h:       common/sandbox.c
 zlib.h:          proto/deflate.c
-stdatomic.h:     shm/ master/ scribe/ worker/ clerk/
+stdatomic.h:     shm/ store/ master/ scribe/ worker/ clerk/
 sys/socket.h:    common/ shm/ master/ worker/ clerk/ chatctl/ bridge/
 event2/:         common/ master/ worker/ scribe/ bridge/ chatctl/
 store/write.h:   store/ scribe/ clerk/
