@@ -17,11 +17,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #define WATCH_NS 20000000L
-/* snapshots until one is the newest for long enough */
-#define TRIES 1000
+#define PAUSE_NS 300000L
+/* how long we try to have a snapshot that is the newest */
+#define TRY_MS 30000
 
 /* What stands in a table's keys: n 64 bits, t text to the end, s a name
  * behind 'n' or a number behind '#'. */
@@ -348,15 +350,20 @@ watch(void *arg)
 
 /*
  * Only the newest transaction's pages can be looked at, so it is the first
- * thing that is done in a snapshot, which is as new as that takes.
+ * thing that is done in a snapshot, which is as new as that takes.  While a
+ * commit waits for the disk, the file is ahead of what a snapshot sees.
  */
 static int
 look_at_pages(struct check *ck)
 {
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	const uint64_t until = clock_mono_ms() + TRY_MS;
 	struct clerk *c = ck->clerk;
 	int rc = -1;
 
-	for (unsigned i = 0; i < TRIES && rc == -1; i++) {
+	while (rc == -1 && clock_mono_ms() < until) {
+		if (c->txn != NULL)
+			(void)nanosleep(&pause, NULL);
 		store_snapshot_end(&c->txn);
 		if (clerk_snapshot(c) == -1)
 			return -1;

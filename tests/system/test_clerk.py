@@ -121,7 +121,8 @@ class Ctl:
         return self.p.returncode
 
     def last(self):
-        return json.loads(self.out.splitlines()[-1])
+        lines = self.out.splitlines()
+        return json.loads(lines[-1]) if lines else {}
 
 
 def clerk_of(d):
@@ -139,8 +140,8 @@ def offline(path):
 def errors(d):
     """What chatctl verify finds."""
     ctl = Ctl(d, "verify")
-    if ctl.wait() not in (0, 1) or not ctl.out:
-        raise AssertionError(ctl.err)
+    if ctl.wait() not in (0, 1) or "errors" not in ctl.last():
+        raise AssertionError("%s%s" % (ctl.err, d.log_text()[-3000:]))
     return ctl.last()["errors"]
 
 
@@ -433,6 +434,31 @@ class Compact(Case):
                         big)
         self.assertEqual(histories(self.d), before)
         self.assertEqual(errors(self.d), [])
+
+
+class Retention(Case):
+    options = {"store.max_messages_per_session": 20}
+
+    def test_retention_on_demand_leaves_what_is_to_be_kept(self):
+        self.load.more(200)
+        ctl = Ctl(self.d, "export", "w/r0", self.tmp + "/while-it-goes-on")
+        self.assertEqual(ctl.wait(), 0, ctl.err)
+        self.end_all()
+        ctl = Ctl(self.d, "retention", "run")
+        self.assertEqual(ctl.wait(), 0, ctl.err)
+        self.assertEqual(ctl.last()["sessions"], len(ROOMS))
+        for r, lines in histories(self.d).items():
+            kept = [json.loads(x)["seq"] for x in lines]
+            last = self.load.acked[r][-1][0]
+            self.assertEqual(kept, list(range(last - 19, last + 1)))
+        # again there is nothing to do
+        ctl = Ctl(self.d, "retention", "run")
+        self.assertEqual(ctl.wait(), 0, ctl.err)
+        self.assertEqual(ctl.last()["messages_removed"], 0)
+        self.assertEqual(errors(self.d), [])
+        with open(self.tmp + "/while-it-goes-on") as f:
+            seqs = [json.loads(x)["seq"] for x in f]
+        self.assertEqual(seqs, sorted(set(seqs)))
 
 
 class Damage(Case):
