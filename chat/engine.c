@@ -182,7 +182,7 @@ chat_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 	if (s->resume != NULL)
 		resume_produce(chat, s, delivered);
 	else
-		jobs_produce(chat, s, delivered);
+		(void)jobs_produce(chat, s, delivered);
 }
 
 void
@@ -194,6 +194,7 @@ chat_tick(struct chat *chat)
 	typing_tick(chat, now);
 	leave_tick(chat, now);
 	resume_tick(chat);
+	sync_tick(chat);
 	if (!chat->stalled)
 		return;
 	chat->stalled = false;

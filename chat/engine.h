@@ -75,9 +75,13 @@ struct chat {
 	/* of by_id: those that were resumed; that may have been taken over
 	 * while this worker was not listening */
 	size_t nresumed, ndoubtful;
+	/* rooms whose members are due a chat:presence-sync */
+	size_t nunsynced;
 	uint32_t last_request;
 	/* everything below this position has been delivered */
 	uint64_t pos;
+	/* events below this position may have been missed */
+	uint64_t gap;
 	/* some jobs wait for the store to be readable again */
 	bool stalled;
 	/* whom an op is called for that may call back; NULL: it is gone */

@@ -63,101 +63,66 @@ history_handle(struct request *r)
 /* --- the page ------------------------------------------------------------------ */
 
 struct page {
-	/* where to look, and which way */
-	uint64_t from, to;
-	bool descending;
-	/* how much it may hold */
-	uint64_t limit;
-	size_t extra;
-	/* what it holds */
-	uint64_t count, first, last;
-	size_t bytes;
-	bool more;
-	/* of the second pass */
+	uint64_t first, last;
 	struct json_out *o;
 	const char *session;
 };
 
-/* First pass: which messages are in. */
-static bool
-page_measure(void *arg, const struct chat_row *row)
-{
-	struct page *page = arg;
-	size_t bytes = row->body.len + page->extra;
-
-	if (page->count == page->limit ||
-	    (page->count > 0 && page->bytes + bytes > PAGE_BYTES)) {
-		page->more = true;
-		return false;
-	}
-	page->count++;
-	page->bytes += bytes;
-	if (page->first == 0 || row->seq < page->first)
-		page->first = row->seq;
-	if (row->seq > page->last)
-		page->last = row->seq;
-	return true;
-}
-
 static bool
 page_put(void *arg, const struct chat_row *row)
 {
-	const struct page *page = arg;
+	struct page *page = arg;
 
 	render_message(page->o, page->session, row->body, row->time_ms,
 	    row->seq);
+	if (page->first == 0)
+		page->first = row->seq;
+	page->last = row->seq;
 	return true;
 }
 
-static int
-page_begin(struct chat *chat, const struct job *job, struct page *page)
+/* Where the page is; false if nothing can be there. */
+static bool
+page_query(const struct job *job, struct chat_query *q)
 {
-	uint64_t last;
-
-	page->limit = job->limit;
-	page->session = job->room->session;
-	page->extra = MESSAGE_EXTRA + strlen(page->session);
+	q->room = job->room->number;
+	q->count = job->limit;
+	q->bytes = PAGE_BYTES;
+	q->extra = MESSAGE_EXTRA + strlen(job->room->session);
+	q->newest = job->room->last_seq;
 	if (job->has_after) {
-		page->from = job->after + 1;
-		page->to = UINT64_MAX;
-		return 0;
+		q->from = job->after + 1;
+		return true;
 	}
-	page->descending = true;
-	page->from = 1;
-	if (job->has_before) {
-		page->to = job->before == 0 ? 0 : job->before - 1;
-		return 0;
-	}
-	if (chat->ops->last_seq(chat->ctx, job->room->number, &last) == -1)
-		return -1;
-	page->to = job->offset < last ? last - job->offset : 0;
-	return 0;
+	q->backward = true;
+	q->from = UINT64_MAX;
+	if (job->has_before)
+		q->from = job->before == 0 ? 0 : job->before - 1;
+	q->offset = job->offset;
+	return q->from > 0;
 }
 
-static int
-page_render(struct chat *chat, const struct job *job, struct page *page)
+static enum chat_read
+page_render(struct chat *chat, const struct chat_socket *s,
+    const struct job *job, struct page *page, bool *more_r)
 {
-	const struct chat_ops *ops = chat->ops;
-	uint64_t room = job->room->number;
-	struct json_out *o;
+	struct chat_query q = { .room = 0 };
+	struct chat_page found = { .more = false };
+	enum chat_read rc = CHAT_READ_DONE;
+	struct json_out *o = reply_begin(chat);
 
-	if (page_begin(chat, job, page) == -1)
-		return -1;
-	if (page->to > 0 &&
-	    ops->messages(chat->ctx, room, page->from, page->to,
-		page->descending, page_measure, page) == -1)
-		return -1;
-	page->o = o = reply_begin(chat);
+	page->o = o;
+	page->session = job->room->session;
 	json_out_key(o, "sessionId");
 	json_out_cstring(o, page->session);
 	json_out_key(o, "messages");
 	json_out_array(o);
-	if (page->count > 0 &&
-	    ops->messages(chat->ctx, room, page->first, page->last, false,
-		page_put, page) == -1)
-		return -1;
+	if (page_query(job, &q))
+		rc = chat->ops->messages(chat->ctx, s->conn, &q, page_put, page,
+		    &found);
 	json_out_array_end(o);
-	return 0;
+	*more_r = found.more;
+	return rc;
 }
 
 static void
@@ -177,27 +142,33 @@ history_refused(struct chat *chat, struct chat_socket *s, const struct job *job,
 	reply_error(chat, s, err, &ctx);
 }
 
-void
+enum produced
 history_produce(struct chat *chat, struct chat_socket *s, const struct job *job)
 {
 	struct page page = { .first = 0 };
 	struct json_out *o = &chat->reply;
+	bool more;
 
 	/* it may have left since it asked */
 	if (room_member(job->room, s) == NULL) {
 		history_refused(chat, s, job, CHAT_E_NOT_JOINED);
-		return;
+		return PRODUCED_ALL;
 	}
-	if (page_render(chat, job, &page) == -1) {
+	switch (page_render(chat, s, job, &page, &more)) {
+	case CHAT_READ_LATER:
+		return PRODUCED_LATER;
+	case CHAT_READ_FAILED:
 		history_refused(chat, s, job, CHAT_E_STORE_UNAVAILABLE);
-		return;
+		return PRODUCED_ALL;
+	case CHAT_READ_DONE:
+		break;
 	}
 	json_out_key(o, "limit");
 	json_out_u64(o, job->limit);
 	json_out_key(o, "offset");
 	json_out_u64(o, job->offset);
 	json_out_key(o, "hasMore");
-	json_out_bool(o, page.more);
+	json_out_bool(o, more);
 	json_out_key(o, "timestamp");
 	json_out_u64(o, chat_real_ms(chat));
 	json_out_key(o, "firstSeq");
@@ -206,4 +177,5 @@ history_produce(struct chat *chat, struct chat_socket *s, const struct job *job)
 	json_out_u64(o, page.last);
 	reply_end(chat, s, EVENT_HISTORY, job->has_ack, job->ack);
 	chat_count(chat, CHAT_COUNT_HISTORY);
+	return PRODUCED_ALL;
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/held.h"
 #include "chat/identity.h"
 #include "chat/render.h"
 #include "chat/resume.h"
@@ -23,15 +24,11 @@
 #define EVENT_USER_JOINED "chat:user-joined"
 #define STATUS_ACTIVE "active"
 
-/* Who joins what, however it came to it. */
+/* What the answer tells. */
 struct join {
 	/* agent "": named none */
 	const char *session, *workspace, *agent;
-	bool has_after;
-	uint64_t after_seq;
 	bool truncated;
-	bool has_ack;
-	uint64_t ack;
 	uint64_t time_ms;
 	uint64_t last_seq, last_revision;
 };
@@ -152,30 +149,31 @@ replay_from(const struct chat *chat, bool has_after, uint64_t after_seq,
 	return from;
 }
 
-/* The answer into chat->reply; -1 if the roster cannot be read. */
-static int
-answer_render(struct chat *chat, const struct chat_socket *s, struct room *room,
+/* The answer into chat->reply, but for its end. */
+static enum chat_read
+answer_render(struct chat *chat, struct chat_socket *s, struct job *job,
     const struct join *join, uint64_t *pos_r)
 {
 	struct json_out *o = reply_begin(chat);
 	struct roster roster = { .o = o,
-		.session = room->session,
+		.session = join->session,
 		.socket_id = s->id,
 		.self = self_of(s, join->time_ms) };
+	enum chat_read rc;
 
 	put_names(o, join);
 	json_out_key(o, "timestamp");
 	json_out_u64(o, join->time_ms);
 	json_out_key(o, "presences");
 	json_out_array(o);
-	if (chat->ops->roster(chat->ctx, room->number, roster_add, &roster,
-		pos_r) == -1)
-		return -1;
+	rc = roster_read(chat, s, job, roster_add, &roster, pos_r);
+	if (rc != CHAT_READ_DONE)
+		return rc;
 	if (!roster.seen)
-		render_presence(o, room->session, &roster.self);
+		render_presence(o, join->session, &roster.self);
 	json_out_array_end(o);
 	json_out_key(o, "presence");
-	render_presence(o, room->session, &roster.self);
+	render_presence(o, join->session, &roster.self);
 	json_out_key(o, "lastSeq");
 	json_out_u64(o, join->last_seq);
 	json_out_key(o, "lastRevision");
@@ -185,58 +183,81 @@ answer_render(struct chat *chat, const struct chat_socket *s, struct room *room,
 		json_out_key(o, "truncated");
 		json_out_bool(o, true);
 	}
-	return 0;
+	return CHAT_READ_DONE;
 }
 
-/*
- * Tell the joiner, and begin its replay (which the offset of the answer
- * tells of).  -1 if the roster cannot be read; then nothing was sent.
- */
-static int
-join_answer(struct chat *chat, struct chat_socket *s, struct room *room,
-    struct member *m, struct join *join)
+/* The same with a roster that is not too old. */
+static enum chat_read
+answer_make(struct chat *chat, struct chat_socket *s, struct job *job,
+    const struct join *join, size_t *bytes, uint64_t *pos_r)
 {
-	uint64_t pos, from;
+	enum chat_read rc;
 
-	from = replay_from(chat, join->has_after, join->after_seq,
-	    join->last_seq, &join->truncated);
-	if (answer_render(chat, s, room, join, &pos) == -1)
-		return -1;
-	m->roster_pos = pos;
-	if (from > 0)
-		(void)replay_start(chat, room, m, from, join->last_seq);
-	else if (join->has_after)
-		replay_stop(chat, m);
-	reply_end_stored(chat, s, EVENT_JOIN_SUCCESS, join->has_ack, join->ack);
-	return 0;
+	do {
+		rc = answer_render(chat, s, job, join, pos_r);
+	} while (rc == CHAT_READ_DONE && !held_covers(job->room, *pos_r));
+	if (rc == CHAT_READ_DONE)
+		*bytes += chat->reply.len;
+	return rc;
 }
 
-int
-join_answer_again(struct chat *chat, struct chat_socket *s, struct job *job,
+/* It goes out, with an offset that tells what is still to come. */
+static void
+answer_send(struct chat *chat, struct chat_socket *s, struct job *job)
+{
+	job_answered(s, job);
+	reply_end_stored(chat, s, EVENT_JOIN_SUCCESS, job->has_ack, job->ack);
+}
+
+enum chat_read
+join_answer_late(struct chat *chat, struct chat_socket *s, struct job *job,
     size_t *bytes)
 {
 	struct room *room = job->room;
-	const struct member *m = room_member(room, s);
+	struct member *m = room_member(room, s);
 	struct join join = {
 		.session = room->session,
 		.workspace = room->workspace,
-		.agent = m->agent == NULL ? "" : m->agent,
 		.truncated = job->truncated,
-		.time_ms = m->joined_ms,
 		.last_seq = job->last_seq,
+		.last_revision = job->last_revision,
 	};
+	enum chat_read rc;
 	uint64_t pos;
 
-	/* changes of presence are sent behind the presence-sync */
-	if (answer_render(chat, s, room, &join, &pos) == -1)
-		return -1;
-	job->unanswered = false;
-	*bytes += chat->reply.len;
-	reply_end_stored(chat, s, EVENT_JOIN_SUCCESS, false, 0);
-	return 0;
+	/* the session is busy until this is answered */
+	CHECK(m != NULL);
+	join.agent = m->agent == NULL ? "" : m->agent;
+	join.time_ms = m->joined_ms;
+	rc = answer_make(chat, s, job, &join, bytes, &pos);
+	if (rc != CHAT_READ_DONE)
+		return rc;
+	if (job->fresh)
+		chat_count(chat, CHAT_COUNT_JOINS);
+	answer_send(chat, s, job);
+	/* one that is resumed is told of presence by its presence-sync */
+	roster_sent(chat, s, job, job->fresh ? m : NULL, pos);
+	return CHAT_READ_DONE;
 }
 
 /* --- the request ------------------------------------------------------------- */
+
+/* An error about a session that is a room here; 'agent' may be NULL. */
+static void
+join_tell_error(struct chat *chat, struct chat_socket *s,
+    const struct room *room, const char *agent, enum chat_error err,
+    struct error_context *ctx)
+{
+	struct chat_id ids[3];
+
+	chat_id_set(&ids[0], chat_cstr(room->session));
+	chat_id_set(&ids[1], chat_cstr(room->workspace));
+	chat_id_set(&ids[2], chat_cstr(agent == NULL ? "" : agent));
+	ctx->session = &ids[0];
+	ctx->workspace = &ids[1];
+	ctx->agent = &ids[2];
+	reply_error(chat, s, err, ctx);
+}
 
 static char *
 copy_agent(const char *agent)
@@ -247,30 +268,85 @@ copy_agent(const char *agent)
 }
 
 /* In the session already: tell nobody else. */
-static enum chat_error
+static void
 join_again(struct request *r, const struct joined *j)
 {
-	struct join join = {
-		.session = r->session.text,
-		.workspace = r->workspace.text,
-		.agent = r->agent.text,
-		.has_after = r->u.join.has_after,
-		.after_seq = r->u.join.after_seq,
-		.has_ack = r->has_ack,
-		.ack = r->ack,
-		.time_ms = chat_real_ms(r->chat),
-		.last_seq = j->room->last_seq,
-	};
-
 	struct member *m = &j->room->members[j->index];
+	struct job *job = job_add(r->chat, r->s, JOB_JOIN, j->room, false);
 
-	if (join_answer(r->chat, r->s, j->room, m, &join) == -1)
-		return CHAT_E_STORE_UNAVAILABLE;
-	if (r->agent.len > 0) {
-		free(m->agent);
-		m->agent = copy_agent(r->agent.text);
+	job->agent = copy_agent(r->agent.text);
+	job->has_after = r->u.join.has_after;
+	job->after = r->u.join.after_seq;
+	job->has_ack = r->has_ack;
+	job->ack = r->ack;
+	/* changes of presence come behind the answer */
+	job->since = r->chat->pos;
+	job->roster_pos = m->roster_pos;
+	m->roster_pos = UINT64_MAX;
+	job_unanswered(r->s, job, true);
+	job_try(r->chat, r->s, job);
+}
+
+static void
+join_again_refuse(struct chat *chat, struct chat_socket *s, struct job *job,
+    struct member *m)
+{
+	struct error_context ctx = {
+		.event = EVENT_JOIN_ERROR,
+		.errors = CHAT_COUNT_JOIN_ERRORS,
+		.has_ack = job->has_ack,
+		.ack = job->ack,
+	};
+	uint64_t pos = job->roster_pos;
+
+	join_tell_error(chat, s, job->room, job->agent,
+	    CHAT_E_STORE_UNAVAILABLE, &ctx);
+	/* it is as it was */
+	if (pos != UINT64_MAX)
+		held_send(chat, job->room, s,
+		    pos > job->since ? pos : job->since);
+	m->roster_pos = pos;
+}
+
+enum produced
+join_again_produce(struct chat *chat, struct chat_socket *s, struct job *job,
+    size_t *bytes)
+{
+	struct room *room = job->room;
+	struct member *m = room_member(room, s);
+	struct join join = {
+		.session = room->session,
+		.workspace = room->workspace,
+		.agent = job->agent == NULL ? "" : job->agent,
+		.time_ms = chat_real_ms(chat),
+		.last_seq = room->last_seq,
+	};
+	uint64_t pos, from;
+
+	CHECK(m != NULL);
+	from = replay_from(chat, job->has_after, job->after, join.last_seq,
+	    &join.truncated);
+	switch (answer_make(chat, s, job, &join, bytes, &pos)) {
+	case CHAT_READ_LATER:
+		return PRODUCED_LATER;
+	case CHAT_READ_FAILED:
+		join_again_refuse(chat, s, job, m);
+		return PRODUCED_ALL;
+	case CHAT_READ_DONE:
+		break;
 	}
-	return CHAT_OK;
+	if (from > 0)
+		(void)replay_start(chat, room, m, from, join.last_seq);
+	else if (job->has_after)
+		replay_stop(chat, m);
+	if (job->agent != NULL) {
+		free(m->agent);
+		m->agent = job->agent;
+		job->agent = NULL;
+	}
+	answer_send(chat, s, job);
+	roster_sent(chat, s, job, m, pos);
+	return PRODUCED_ALL;
 }
 
 struct pending *
@@ -339,8 +415,10 @@ join_handle(struct request *r)
 		return CHAT_E_ACCESS_DENIED;
 	if (r->u.join.has_after)
 		chat_count(r->chat, CHAT_COUNT_REPLAYS);
-	if (j != NULL)
-		return join_again(r, j);
+	if (j != NULL) {
+		join_again(r, j);
+		return CHAT_OK;
+	}
 	if (cfg->limits_sessions_per_socket > 0 &&
 	    r->s->njoined + socket_njoins(r->s) >=
 		cfg->limits_sessions_per_socket)
@@ -398,6 +476,7 @@ join_member(struct chat *chat, struct chat_socket *s, struct room *room,
 	s->user = d->ev.user;
 	if (d->seq > room->last_seq)
 		room->last_seq = d->seq;
+	room->gap = false;
 	if ((m = room_member(room, s)) == NULL)
 		m = room_add(chat, room, s);
 	FAULT(JOIN_MEMBER);
@@ -410,41 +489,57 @@ join_member(struct chat *chat, struct chat_socket *s, struct room *room,
 	return m;
 }
 
-/* The socket is in; or it is not, because the store cannot tell with whom. */
+/* The socket is in, and is told with whom as soon as that is read. */
 static void
 join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
     const struct pending *p, const struct chat_delivery *d)
 {
-	struct join join = {
-		.session = p->names,
-		.workspace = pending_workspace(p),
-		.agent = pending_agent(p),
-		.has_after = p->has_after,
-		.after_seq = p->after_seq,
-		.has_ack = p->has_ack,
-		.ack = p->ack,
-		.time_ms = d->time_ms,
-		.last_seq = d->seq,
-		.last_revision = d->revision,
-	};
 	struct member *m = join_member(chat, s, room, p, d);
+	bool truncated = false;
+	struct job *job;
+	uint64_t from;
+
+	from =
+	    replay_from(chat, p->has_after, p->after_seq, d->seq, &truncated);
+	m->roster_pos = UINT64_MAX;
+	job = replay_start(chat, room, m, from > 0 ? from : d->seq + 1, d->seq);
+	job->unanswered = job->fresh = true;
+	job->truncated = truncated;
+	job->last_seq = d->seq;
+	job->last_revision = d->revision;
+	job->has_ack = p->has_ack;
+	job->ack = p->ack;
+	job_unanswered(s, job, true);
+	job_try(chat, s, job);
+}
+
+void
+join_undo(struct chat *chat, struct chat_socket *s, struct job *job)
+{
+	struct room *room = job->room;
+	struct member *m = room_member(room, s);
+	struct error_context ctx = {
+		.event = EVENT_JOIN_ERROR,
+		.errors = CHAT_COUNT_JOIN_ERRORS,
+		.has_ack = job->has_ack,
+		.ack = job->ack,
+	};
 	const struct leave leave = {
 		.room = room->number,
 		.user = s->user,
 		.owner = s->owner,
 		.socket_id = chat_cstr(s->id),
-		.user_id = d->ev.field[2],
+		.user_id = chat_cstr(s->identity->user_id),
 		.reason = chat_str("", 0),
 	};
+	char *agent = m->agent;
 
-	if (join_answer(chat, s, room, m, &join) == 0) {
-		chat_count(chat, CHAT_COUNT_JOINS);
-		return;
-	}
-	replay_stop(chat, m);
+	m->agent = NULL;
+	m->replay = NULL;
 	room_remove(chat, room, s);
 	leave_publish(chat, &leave);
-	join_refused(chat, s, p, CHAT_E_STORE_UNAVAILABLE);
+	join_tell_error(chat, s, room, agent, CHAT_E_STORE_UNAVAILABLE, &ctx);
+	free(agent);
 }
 
 static void
@@ -466,8 +561,7 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		return;
 	json_out_reset(o);
 	render_presence(o, room->session, &m);
-	room_send_presence(chat, room,
-	    chat_encode(chat, EVENT_USER_JOINED, o, NULL), joiner, d->gseq);
+	room_send_presence(chat, room, EVENT_USER_JOINED, o, joiner, d->gseq);
 }
 
 /* It left before it was in: the others see it come and go. */

@@ -32,11 +32,13 @@ uint64_t replay_from(const struct chat *chat, bool has_after,
     uint64_t after_seq, uint64_t last_seq, bool *truncated_r);
 
 /*
- * Answer the join of a member whose first answer was lost, as its replay says
- * it was (job->unanswered).  -1 if the roster cannot be read now.
+ * Answer the join of a member whose replay is not answered, as that says it
+ * was.
  */
-int join_answer_again(struct chat *chat, struct chat_socket *s, struct job *job,
-    size_t *bytes);
+enum chat_read join_answer_late(struct chat *chat, struct chat_socket *s,
+    struct job *job, size_t *bytes);
+/* It cannot be answered: it is not in, and is told so. */
+void join_undo(struct chat *chat, struct chat_socket *s, struct job *job);
 
 /* chat:join-session-error for a request that is not there any more. */
 void join_refuse(struct chat *chat, struct chat_socket *s,

@@ -262,8 +262,7 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		return;
 	json_out_reset(o);
 	render_left(o, room->session, d, time_ms);
-	room_send_presence(chat, room,
-	    chat_encode(chat, EVENT_USER_LEFT, o, NULL), NULL, d->gseq);
+	room_send_presence(chat, room, EVENT_USER_LEFT, o, NULL, d->gseq);
 }
 
 void

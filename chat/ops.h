@@ -84,6 +84,46 @@ struct chat_recovery {
 	const struct chat_recovery_room *rooms;
 };
 
+/* How an op that reads the store ends. */
+enum chat_read {
+	/* 'fn' was called with what there is, from within the call */
+	CHAT_READ_DONE,
+	/*
+	 * It is under way, and 'fn' was not called.  chat_produce() will be
+	 * called for 'conn' (if there is one) when the same call is worth
+	 * being made again; what was read is kept for a while.
+	 */
+	CHAT_READ_LATER,
+	/* it cannot be read now; 'fn' was not called */
+	CHAT_READ_FAILED,
+};
+
+/* Which messages of a room. */
+struct chat_query {
+	uint64_t room;
+	/* the first seq that is wanted; backward: the last */
+	uint64_t from;
+	bool backward;
+	/* backward with from UINT64_MAX: without so many of the newest */
+	uint64_t offset;
+	/* at most so many, and so many bytes of bodies with 'extra' for each
+	 * of them; but always one */
+	uint64_t count;
+	size_t bytes, extra;
+	/* the newest seq that the asker knows of, so that the answer has it */
+	uint64_t newest;
+};
+
+/* What is known of them. */
+struct chat_page {
+	/* there are others in the direction of the query */
+	bool more;
+	/* everything below this position is included */
+	uint64_t pos;
+	/* the newest seq of the room below that position */
+	uint64_t last;
+};
+
 /* Callbacks return false to stop. */
 typedef bool (*chat_row_fn)(void *arg, const struct chat_row *row);
 typedef bool (*chat_member_fn)(void *arg, const struct chat_member *m);
@@ -138,23 +178,25 @@ struct chat_ops {
 	void (*interest)(void *ctx, uint64_t room, bool on);
 
 	/*
-	 * Reading the store.  0, or -1 if it cannot be read now.  All see
-	 * everything that was delivered so far and perhaps more; *pos_r is the
-	 * position below which everything is included.
+	 * Reading the store.  All see everything that was delivered when they
+	 * were first asked, and perhaps more; *pos_r is the position below
+	 * which everything is included.  'conn' may be NULL for a roster:
+	 * nobody is called then.
 	 */
-	int (*roster)(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
-	    uint64_t *pos_r);
-	/* Messages with from <= seq <= to, ascending or descending. */
-	int (*messages)(void *ctx, uint64_t room, uint64_t from, uint64_t to,
-	    bool descending, chat_row_fn fn, void *arg);
-	int (*last_seq)(void *ctx, uint64_t room, uint64_t *seq_r);
+	enum chat_read (*roster)(void *ctx, void *conn, uint64_t room,
+	    chat_member_fn fn, void *arg, uint64_t *pos_r);
+	/* Ascending, whichever way they were looked for. */
+	enum chat_read (*messages)(void *ctx, void *conn,
+	    const struct chat_query *q, chat_row_fn fn, void *arg,
+	    struct chat_page *page_r);
 	/* Of the first message at or behind the position 'gseq'; if there is
 	 * none, of the next that will be. */
-	int (*seek)(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r);
+	enum chat_read (*seek)(void *ctx, void *conn, uint64_t room,
+	    uint64_t gseq, uint64_t *seq_r);
 	/* 'fn' is called with the row of a pid, unless there is none; 'pid'
 	 * may be anything that a client says. */
-	int (*recovery)(void *ctx, struct chat_str pid, chat_recovery_fn fn,
-	    void *arg);
+	enum chat_read (*recovery)(void *ctx, void *conn, struct chat_str pid,
+	    chat_recovery_fn fn, void *arg);
 
 	/*
 	 * The end of a chat_resume(): exactly one of these, from within

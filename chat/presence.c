@@ -90,8 +90,7 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		return;
 	json_out_reset(o);
 	render_presence(o, room->session, &m);
-	room_send_presence(chat, room,
-	    chat_encode(chat, EVENT_PRESENCE_UPDATED, o, NULL), s, d->gseq);
+	room_send_presence(chat, room, EVENT_PRESENCE_UPDATED, o, s, d->gseq);
 }
 
 static void

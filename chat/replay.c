@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/held.h"
 #include "chat/join.h"
 #include "chat/render.h"
 #include "chat/request.h"
@@ -25,6 +26,8 @@
 
 /* rows that are looked at in one piece, if few of them are sent */
 #define PIECE_ROWS 1000
+/* what a message is longer than its body */
+#define ROW_EXTRA 100
 
 /* --- jobs ------------------------------------------------------------------ */
 
@@ -56,8 +59,12 @@ job_remove(struct chat *chat, struct chat_socket *s, struct job *job)
 	s->work->njobs--;
 	if (job->kind == JOB_REPLAY)
 		socket_count_replays(s, -1);
+	job_answered(s, job);
+	if (job->awaits)
+		held_end(job->room);
 	socket_work_done(s);
 	room_unref(chat, job->room);
+	free(job->agent);
 	free(job);
 }
 
@@ -68,6 +75,87 @@ jobs_forget(struct chat *chat, struct chat_socket *s)
 
 	while ((job = STAILQ_FIRST(&socket_work(s)->jobs)) != NULL)
 		job_remove(chat, s, job);
+}
+
+bool
+jobs_busy(const struct chat_socket *s, const char *session)
+{
+	const struct job *job;
+
+	STAILQ_FOREACH(job, &socket_work(s)->jobs, entry) {
+		if (job->busy && strcmp(job->room->session, session) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Before all but the joins that came before it. */
+static void
+job_promote(struct chat_socket *s, struct job *job)
+{
+	struct work *w = s->work;
+	struct job *at, *before = NULL;
+
+	STAILQ_REMOVE(&w->jobs, job, job, entry);
+	STAILQ_FOREACH(at, &w->jobs, entry) {
+		if (!at->busy)
+			break;
+		before = at;
+	}
+	if (before == NULL)
+		STAILQ_INSERT_HEAD(&w->jobs, job, entry);
+	else
+		STAILQ_INSERT_AFTER(&w->jobs, before, job, entry);
+}
+
+void
+job_unanswered(struct chat_socket *s, struct job *job, bool first)
+{
+	if (job->busy)
+		return;
+	if (first)
+		job_promote(s, job);
+	job->busy = true;
+	s->work->nbusy++;
+}
+
+void
+job_answered(struct chat_socket *s, struct job *job)
+{
+	job->unanswered = false;
+	if (!job->busy)
+		return;
+	job->busy = false;
+	s->work->nbusy--;
+	s->work->answered = true;
+}
+
+enum chat_read
+roster_read(struct chat *chat, struct chat_socket *s, struct job *job,
+    chat_member_fn fn, void *arg, uint64_t *pos_r)
+{
+	enum chat_read rc;
+
+	rc = chat->ops->roster(chat->ctx, s->conn, job->room->number, fn, arg,
+	    pos_r);
+	if (rc == CHAT_READ_LATER && !job->awaits) {
+		held_begin(chat, job->room);
+		job->awaits = true;
+	}
+	return rc;
+}
+
+void
+roster_sent(struct chat *chat, struct chat_socket *s, struct job *job,
+    struct member *m, uint64_t pos)
+{
+	if (m != NULL) {
+		m->roster_pos = pos;
+		held_send(chat, job->room, s, pos);
+	}
+	if (job->awaits)
+		held_end(job->room);
+	job->awaits = false;
 }
 
 struct job *
@@ -107,6 +195,13 @@ replay_owes(struct member *m)
 	m->replay->owes = true;
 }
 
+bool
+replay_is_level(const struct job *job)
+{
+	return !job->unanswered && job->next > job->room->last_seq &&
+	    !job->room->gap;
+}
+
 struct offset_pair
 replay_position(const struct job *job)
 {
@@ -126,11 +221,10 @@ struct replay_run {
 	struct chat *chat;
 	struct chat_socket *s;
 	struct job *job;
-	/* the position where it has caught up */
+	/* the position where it has caught up, and whether it was met */
 	uint64_t end;
-	size_t rows, bytes;
-	/* the piece is full */
-	bool full;
+	bool met;
+	size_t bytes;
 };
 
 /* Does the body end with this socket as its sender (send.c)? */
@@ -177,13 +271,10 @@ replay_row(void *arg, const struct chat_row *row)
 	bool own;
 
 	/* from here on it is delivered */
-	if (row->gseq >= run->end)
-		return false;
-	if (run->bytes >= PIECE_BYTES || run->rows >= PIECE_ROWS) {
-		run->full = true;
+	if (row->gseq >= run->end) {
+		run->met = true;
 		return false;
 	}
-	run->rows++;
 	job->next = row->seq + 1;
 	if (row->seq > job->room->last_seq)
 		job->room->last_seq = row->seq;
@@ -193,35 +284,127 @@ replay_row(void *arg, const struct chat_row *row)
 	return true;
 }
 
-/* The next piece of a replay, or of what is left of one. */
+/*
+ * All that the store had was read.  What was delivered since is not in it,
+ * and more may have been.
+ */
 static enum produced
-replay_produce(struct chat *chat, struct chat_socket *s, struct job *job,
+replay_read_all(struct chat *chat, struct replay_run *run,
+    const struct chat_page *page)
+{
+	struct job *job = run->job;
+	struct room *room = job->room;
+
+	/* rows may lack: those that cannot be read */
+	if (!run->met && page->last >= job->next) {
+		job->next = page->last + 1;
+		if (page->last > room->last_seq)
+			room->last_seq = page->last;
+	}
+	if ((run->met ? run->end : page->pos) >= chat->gap)
+		room->gap = false;
+	if (run->met || page->pos >= run->end || replay_is_level(job))
+		return PRODUCED_ALL;
+	return PRODUCED_PIECE;
+}
+
+static enum produced
+replay_read(struct chat *chat, struct chat_socket *s, struct job *job,
     uint64_t delivered, size_t *bytes)
 {
 	struct replay_run run = { .chat = chat,
 		.s = s,
 		.job = job,
-		.end = job->kind == JOB_ANSWERS ? job->end : delivered,
-		.bytes = *bytes };
-	struct member *m;
-	int rc;
+		.end = job->kind == JOB_ANSWERS ? job->end : delivered };
+	const struct chat_query q = { .room = job->room->number,
+		.from = job->next,
+		.count = PIECE_ROWS,
+		.bytes = PIECE_BYTES,
+		.extra = ROW_EXTRA,
+		.newest = job->room->last_seq };
+	struct chat_page page;
+	enum chat_read rc;
 
-	if (job->unanswered && join_answer_again(chat, s, job, bytes) == -1)
+	rc = chat->ops->messages(chat->ctx, s->conn, &q, replay_row, &run,
+	    &page);
+	if (rc == CHAT_READ_LATER)
+		return PRODUCED_LATER;
+	if (rc == CHAT_READ_FAILED)
 		return PRODUCED_STALLED;
-	run.bytes = *bytes;
-	rc = chat->ops->messages(chat->ctx, job->room->number, job->next,
-	    UINT64_MAX, false, replay_row, &run);
-	*bytes = run.bytes;
-	if (rc == -1)
-		return PRODUCED_STALLED;
-	if (run.full)
+	*bytes += run.bytes;
+	if (page.more && !run.met)
 		return PRODUCED_PIECE;
+	return replay_read_all(chat, &run, &page);
+}
+
+/* The answer to the join, if that is still to come. */
+static enum produced
+replay_answer(struct chat *chat, struct chat_socket *s, struct job *job,
+    size_t *bytes)
+{
+	if (!job->unanswered)
+		return PRODUCED_ALL;
+	switch (join_answer_late(chat, s, job, bytes)) {
+	case CHAT_READ_DONE:
+		return PRODUCED_ALL;
+	case CHAT_READ_LATER:
+		return PRODUCED_LATER;
+	case CHAT_READ_FAILED:
+		break;
+	}
+	if (!job->fresh)
+		return PRODUCED_STALLED;
+	join_undo(chat, s, job);
+	return PRODUCED_ALL;
+}
+
+/* Is there nothing left to do?  Then it is live, if it is a member. */
+static bool
+replay_ended(struct chat_socket *s, const struct job *job)
+{
+	struct member *m = room_member(job->room, s);
+
+	if (job->kind == JOB_REPLAY && m == NULL)
+		return true;
+	if (!replay_is_level(job))
+		return false;
 	if (job->kind == JOB_REPLAY) {
-		m = room_member(job->room, s);
-		CHECK(m != NULL && m->replay == job);
+		CHECK(m->replay == job);
 		m->replay = NULL;
 	}
-	return PRODUCED_ALL;
+	return true;
+}
+
+/* The next piece of a replay, or of what is left of one. */
+static enum produced
+replay_produce(struct chat *chat, struct chat_socket *s, struct job *job,
+    uint64_t delivered, size_t *bytes)
+{
+	enum produced done = replay_answer(chat, s, job, bytes);
+
+	if (done != PRODUCED_ALL || replay_ended(s, job))
+		return done;
+	done = replay_read(chat, s, job, delivered, bytes);
+	if (done == PRODUCED_ALL && job->kind == JOB_REPLAY)
+		room_member(job->room, s)->replay = NULL;
+	return done;
+}
+
+void
+job_try(struct chat *chat, struct chat_socket *s, struct job *job)
+{
+	enum produced done;
+	size_t bytes = 0;
+
+	if (job->kind == JOB_JOIN) {
+		done = join_again_produce(chat, s, job, &bytes);
+	} else {
+		done = replay_answer(chat, s, job, &bytes);
+		if (done == PRODUCED_ALL && !replay_ended(s, job))
+			return;
+	}
+	if (done == PRODUCED_ALL)
+		job_remove(chat, s, job);
 }
 
 /* --- all of it ------------------------------------------------------------- */
@@ -240,8 +423,9 @@ job_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 {
 	switch (job->kind) {
 	case JOB_HISTORY:
-		history_produce(chat, s, job);
-		return PRODUCED_ALL;
+		return history_produce(chat, s, job);
+	case JOB_JOIN:
+		return join_again_produce(chat, s, job, bytes);
 	case JOB_SYNC:
 		return sync_produce(chat, s, job, bytes);
 	case JOB_REPLAY:
@@ -251,7 +435,17 @@ job_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 	return replay_produce(chat, s, job, delivered, bytes);
 }
 
-void
+/* What came behind a join that is answered now, unless that is for later. */
+static void
+do_what_was_deferred(struct chat *chat, struct chat_socket *s)
+{
+	if (s->work == NULL || !s->work->answered || s->resume != NULL)
+		return;
+	s->work->answered = false;
+	socket_do_deferred(chat, s);
+}
+
+enum produced
 jobs_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 {
 	enum produced done = PRODUCED_ALL;
@@ -269,8 +463,11 @@ jobs_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 		else if (done == PRODUCED_PIECE)
 			job_to_end(s, job);
 	}
+	do_what_was_deferred(chat, s);
 	if (done == PRODUCED_STALLED)
 		chat->stalled = true;
-	else if (!STAILQ_EMPTY(&socket_work(s)->jobs))
+	else if (done != PRODUCED_LATER && !STAILQ_EMPTY(&socket_work(s)->jobs))
 		chat->ops->want_produce(chat->ctx, s->conn);
+	/* what has been sent is not to wait for what has not */
+	return done == PRODUCED_LATER && bytes > 0 ? PRODUCED_PIECE : done;
 }

@@ -22,6 +22,8 @@ enum job_kind {
 	/* what is left of one whose member has gone: the answers that it
 	 * still owes */
 	JOB_ANSWERS,
+	/* of a member that has joined again: the answer */
+	JOB_JOIN,
 	JOB_HISTORY,
 	/* the roster, after a recovery */
 	JOB_SYNC,
@@ -39,15 +41,24 @@ struct job {
 	uint64_t silent_below;
 	/* its own messages are answered here and nowhere else */
 	bool owes;
-	/* of a member that is resumed: the join has to be answered first,
-	 * as it was when the session had 'last_seq' */
-	bool unanswered, truncated;
-	uint64_t last_seq;
+	/* the join has to be answered first, as it was when the session had
+	 * 'last_seq'; 'fresh': it is undone if it cannot be answered now */
+	bool unanswered, truncated, fresh;
+	uint64_t last_seq, last_revision;
+	/* a roster is being read for it; nothing else of the session is done
+	 * before it */
+	bool awaits, busy;
+	/* JOIN: what the member had, and since when it waits */
+	uint64_t roster_pos, since;
+	char *agent;
 	/* ANSWERS: the position where they end */
 	uint64_t end;
+	/* JOIN, REPLAY, HISTORY */
+	bool has_after, has_ack;
+	uint64_t after, ack;
 	/* HISTORY */
-	bool has_before, has_after, has_ack;
-	uint64_t before, after, offset, limit, ack;
+	bool has_before;
+	uint64_t before, offset, limit;
 };
 
 /* At the end of the queue; or, 'first', at its head. */
@@ -55,6 +66,8 @@ struct job *job_add(struct chat *chat, struct chat_socket *s,
     enum job_kind kind, struct room *room, bool first);
 /* The socket is gone: it wants nothing any more. */
 void jobs_forget(struct chat *chat, struct chat_socket *s);
+/* A join of this session is not answered yet. */
+bool jobs_busy(const struct chat_socket *s, const char *session);
 
 /*
  * Send the member the messages from 'from' on, then let it be live.  One
@@ -73,6 +86,28 @@ job_is_replay(const struct job *job)
 	return job->kind == JOB_REPLAY;
 }
 
+/*
+ * The job's join is to be answered, perhaps 'first' of what the socket waits
+ * for.  Nothing else of the session is done until then.
+ */
+void job_unanswered(struct chat_socket *s, struct job *job, bool first);
+/* What was to be answered has been. */
+void job_answered(struct chat_socket *s, struct job *job);
+/* Do at once what can be done at once; may free the job. */
+void job_try(struct chat *chat, struct chat_socket *s, struct job *job);
+
+/*
+ * Ask for a roster.  While it is read, the changes behind it are kept; the
+ * end of the job, or roster_sent(), ends that.
+ */
+enum chat_read roster_read(struct chat *chat, struct chat_socket *s,
+    struct job *job, chat_member_fn fn, void *arg, uint64_t *pos_r);
+/* It was sent: the member (unless NULL) is told of what is behind it. */
+void roster_sent(struct chat *chat, struct chat_socket *s, struct job *job,
+    struct member *m, uint64_t pos);
+
+/* Has it sent all that was delivered in its room? */
+bool replay_is_level(const struct job *job);
 /* How far it is, for an offset. */
 struct offset_pair replay_position(const struct job *job);
 
@@ -80,6 +115,8 @@ enum produced {
 	PRODUCED_ALL,
 	/* there is more */
 	PRODUCED_PIECE,
+	/* it is being read: chat_produce() will be called */
+	PRODUCED_LATER,
 	/* the store cannot be read now */
 	PRODUCED_STALLED,
 };
@@ -88,13 +125,21 @@ enum produced {
  * The next piece of what the socket waits for; what is left is wanted when
  * that has gone.
  */
-void jobs_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered);
+enum produced jobs_produce(struct chat *chat, struct chat_socket *s,
+    uint64_t delivered);
 
 /* history.c */
-void history_produce(struct chat *chat, struct chat_socket *s,
+enum produced history_produce(struct chat *chat, struct chat_socket *s,
     const struct job *job);
 /* sync.c */
 enum produced sync_produce(struct chat *chat, struct chat_socket *s,
-    const struct job *job, size_t *bytes);
+    struct job *job, size_t *bytes);
+/* The members of rooms that are due one. */
+void sync_tick(struct chat *chat);
+/* The room is no more. */
+void sync_forget(struct chat *chat, struct room *room);
+/* join.c */
+enum produced join_again_produce(struct chat *chat, struct chat_socket *s,
+    struct job *job, size_t *bytes);
 
 #endif /* CHAT_REPLAY_H */

@@ -139,6 +139,8 @@ enum look {
 	/* it belongs to yet another connection */
 	LOOK_TAKEN,
 	LOOK_UNREADABLE,
+	/* it is being read: resume_produce() will be called */
+	LOOK_LATER,
 };
 
 struct looking {
@@ -173,9 +175,25 @@ look_row(void *arg, const struct chat_recovery *row)
 	look->found = LOOK_FINE;
 }
 
+/* What became of looking. */
+static enum look
+look_end(enum chat_read rc, enum look found)
+{
+	switch (rc) {
+	case CHAT_READ_DONE:
+		return found;
+	case CHAT_READ_LATER:
+		return LOOK_LATER;
+	case CHAT_READ_FAILED:
+		break;
+	}
+	return LOOK_UNREADABLE;
+}
+
 /* Is there something to take up? */
 static enum look
-look(struct chat *chat, const struct identity *identity, struct resume *r)
+look(struct chat *chat, void *conn, const struct identity *identity,
+    struct resume *r)
 {
 	struct looking look = {
 		.chat = chat,
@@ -186,10 +204,11 @@ look(struct chat *chat, const struct identity *identity, struct resume *r)
 		.socket_id = r->socket_id,
 	};
 
-	if (chat->ops->recovery(chat->ctx, chat_cstr(r->pid), look_row,
-		&look) == -1)
-		return LOOK_UNREADABLE;
-	return look.found;
+	enum chat_read rc;
+
+	rc = chat->ops->recovery(chat->ctx, conn, chat_cstr(r->pid), look_row,
+	    &look);
+	return look_end(rc, look.found);
 }
 
 struct reading {
@@ -261,7 +280,7 @@ chat_resume(struct chat *chat, void *conn, struct identity **identity,
 	    resume->pid.len == CHAT_SID_LEN &&
 	    parse_offset(resume->offset, &r->offset)) {
 		memcpy(r->pid, resume->pid.p, CHAT_SID_LEN);
-		found = look(chat, *identity, r);
+		found = look(chat, conn, *identity, r);
 	}
 	if (found == LOOK_NOTHING ||
 	    (s = socket_new(chat, conn, identity, options)) == NULL) {
@@ -272,6 +291,8 @@ chat_resume(struct chat *chat, void *conn, struct identity **identity,
 	s->resume = r;
 	if (found == LOOK_FINE) {
 		resume_ask(chat, s);
+	} else if (found == LOOK_LATER) {
+		r->state = RESUME_LOOKING;
 	} else {
 		r->state = RESUME_LOOKING;
 		r->give_up_ms = chat_mono_ms(chat) + PATIENCE_MS;
@@ -388,11 +409,12 @@ resume_read(struct chat *chat, struct chat_socket *s)
 {
 	struct resume *r = s->resume;
 	struct reading reading = { .s = s, .r = r, .found = LOOK_NOTHING };
+	enum chat_read rc;
 	size_t i;
 
-	if (chat->ops->recovery(chat->ctx, chat_cstr(r->pid), read_row,
-		&reading) == -1)
-		return LOOK_UNREADABLE;
+	rc = chat->ops->recovery(chat->ctx, s->conn, chat_cstr(r->pid),
+	    read_row, &reading);
+	reading.found = look_end(rc, reading.found);
 	/* an offset from the future is none */
 	if (reading.found == LOOK_FINE && r->offset.pos > r->pos)
 		reading.found = LOOK_NOTHING;
@@ -436,11 +458,14 @@ resume_joined(struct chat *chat, struct chat_socket *s, const struct pending *p,
 
 /* --- what it has missed ---------------------------------------------------- */
 
-/* Where the replay of one session begins; -1 if that cannot be read now. */
-static int
-resume_seek(struct chat *chat, const struct resume *r,
+/* Where the replay of one session begins. */
+static enum look
+resume_seek(struct chat *chat, struct chat_socket *s,
     const struct resume_room *room, struct job *job)
 {
+	const struct resume *r = s->resume;
+	enum chat_read rc;
+	enum look found;
 	const struct offset *o = &r->offset;
 	const struct offset_pair *pair = NULL;
 	uint64_t seq, pos = room->gseq, from;
@@ -452,20 +477,23 @@ resume_seek(struct chat *chat, const struct resume *r,
 	if (pair != NULL && pair->next > 0) {
 		job->next = pair->next;
 		job->own_to = pair->own_to;
-		return 0;
+		return LOOK_FINE;
 	}
 	/* it was in, and does not know */
 	if (pair != NULL)
 		pos = room->gseq;
-	if (chat->ops->seek(chat->ctx, room->room, pos, &seq) == -1)
-		return -1;
+	rc = chat->ops->seek(chat->ctx, s->conn, room->room, pos, &seq);
+	found = look_end(rc, LOOK_FINE);
+	if (found != LOOK_FINE)
+		return found;
 	job->next = seq;
 	job->own_to = 0;
 	if (pos > room->gseq)
-		return 0;
+		return LOOK_FINE;
 	/* its join is answered as it would have been: what came behind it
 	 * was live */
 	job->unanswered = true;
+	job_unanswered(s, job, false);
 	job->last_seq = seq - 1;
 	from = replay_from(chat, room->has_after, room->after_seq,
 	    job->last_seq, &job->truncated);
@@ -473,25 +501,25 @@ resume_seek(struct chat *chat, const struct resume *r,
 		job->next = from;
 		job->own_to = job->last_seq;
 	}
-	return 0;
+	return LOOK_FINE;
 }
 
-static int
+static enum look
 resume_seek_all(struct chat *chat, struct chat_socket *s)
 {
 	const struct resume *r = s->resume;
+	enum look found = LOOK_FINE;
 	struct member *m;
 	struct room *room;
 	size_t i;
 
-	for (i = 0; i < r->nrooms; i++) {
+	for (i = 0; i < r->nrooms && found == LOOK_FINE; i++) {
 		room = room_find(chat, r->rooms[i].room);
 		m = room == NULL ? NULL : room_member(room, s);
-		if (m != NULL && m->replay->next == 0 &&
-		    resume_seek(chat, r, &r->rooms[i], m->replay) == -1)
-			return -1;
+		if (m != NULL && m->replay->next == 0)
+			found = resume_seek(chat, s, &r->rooms[i], m->replay);
 	}
-	return 0;
+	return found;
 }
 
 /* --- the end --------------------------------------------------------------- */
@@ -574,6 +602,8 @@ resume_step(struct chat *chat, struct chat_socket *s, enum look found)
 	case LOOK_UNREADABLE:
 		resume_wait(chat, r);
 		return r->state == RESUME_REFUSED;
+	case LOOK_LATER:
+		break;
 	}
 	return false;
 }
@@ -585,7 +615,7 @@ resume_advance(struct chat *chat, struct chat_socket *s)
 	struct resume *r = s->resume;
 
 	if (r->state == RESUME_LOOKING &&
-	    resume_step(chat, s, look(chat, s->identity, r)) &&
+	    resume_step(chat, s, look(chat, s->conn, s->identity, r)) &&
 	    r->state == RESUME_LOOKING)
 		resume_ask(chat, s);
 	if (r->state == RESUME_OURS &&
@@ -593,8 +623,7 @@ resume_advance(struct chat *chat, struct chat_socket *s)
 	    r->state == RESUME_OURS)
 		r->state = r->njoins > 0 ? RESUME_JOINING : RESUME_SEEKING;
 	if (r->state == RESUME_SEEKING &&
-	    resume_step(chat, s,
-		resume_seek_all(chat, s) == -1 ? LOOK_UNREADABLE : LOOK_FINE) &&
+	    resume_step(chat, s, resume_seek_all(chat, s)) &&
 	    r->state == RESUME_SEEKING)
 		r->state = RESUME_REPLAYING;
 }
@@ -614,8 +643,8 @@ resume_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 	case RESUME_SEEKING:
 		break;
 	case RESUME_REPLAYING:
-		jobs_produce(chat, s, delivered);
-		resume_end(chat, s);
+		if (jobs_produce(chat, s, delivered) != PRODUCED_LATER)
+			resume_end(chat, s);
 		break;
 	case RESUME_FRESH:
 		if (r->crowded)
@@ -662,6 +691,7 @@ void
 resume_tick(struct chat *chat)
 {
 	struct chat_socket *s, *next;
+	enum chat_read rc;
 	unsigned n = 0;
 
 	if (chat->ndoubtful == 0)
@@ -671,9 +701,13 @@ resume_tick(struct chat *chat)
 
 		if (!s->doubtful)
 			continue;
-		if (n++ == DOUBTS_A_TICK ||
-		    chat->ops->recovery(chat->ctx, chat_cstr(s->pid), doubt_row,
-			&doubt) == -1)
+		if (n++ == DOUBTS_A_TICK)
+			return;
+		rc = chat->ops->recovery(chat->ctx, s->conn, chat_cstr(s->pid),
+		    doubt_row, &doubt);
+		if (rc == CHAT_READ_LATER)
+			continue;
+		if (rc == CHAT_READ_FAILED)
 			return;
 		s->doubtful = false;
 		chat->ndoubtful--;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/held.h"
+#include "chat/replay.h"
 #include "chat/socket.h"
 #include "chat/typing.h"
 #include "common/log.h"
@@ -68,6 +70,8 @@ room_unref(struct chat *chat, struct room *room)
 	if (--room->refs > 0 || room->nmembers > 0)
 		return;
 	typing_clear(chat, room, false);
+	sync_forget(chat, room);
+	CHECK(room->held == NULL);
 	HASH_DELETE(hh, chat->rooms, room);
 	free(room->members);
 	free(room);
@@ -188,11 +192,13 @@ room_send_message(struct chat *chat, struct room *room, const char *event,
 }
 
 void
-room_send_presence(struct chat *chat, struct room *room,
-    struct chat_frame frame, const struct chat_socket *except, uint64_t gseq)
+room_send_presence(struct chat *chat, struct room *room, const char *event,
+    const struct json_out *o, const struct chat_socket *except, uint64_t gseq)
 {
 	const struct member *m = room->members, *end = m + room->nmembers;
+	struct chat_frame frame = chat_encode(chat, event, o, NULL);
 
+	held_add(room, gseq, event, o, except);
 	for (; m < end; m++) {
 		if (gseq >= m->roster_pos && m->s != except)
 			chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
@@ -207,7 +213,8 @@ room_send_typing(struct chat *chat, struct room *room, struct chat_frame frame,
 	enum chat_priority prio = droppable ? CHAT_DROPPABLE : CHAT_EVENT;
 
 	for (; m < end; m++) {
-		if (m->s->user != user && m->s->resume == NULL)
+		if (m->s->user != user && m->s->resume == NULL &&
+		    !(m->replay != NULL && m->replay->unanswered))
 			chat->ops->send(chat->ctx, m->conn, frame, prio);
 	}
 }

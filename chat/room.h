@@ -15,6 +15,7 @@
 
 #include "chat/engine.h"
 
+struct held;
 struct job;
 struct typing;
 
@@ -68,8 +69,13 @@ struct room {
 	uint32_t refs;
 	struct member *members;
 	uint32_t nmembers, cap;
-	/* of the messages delivered here */
+	/* of the messages delivered here; 'gap': there may be others */
 	uint64_t last_seq;
+	bool gap;
+	/* a chat:presence-sync is due to all members */
+	bool unsynced;
+	/* changes of presence while a roster is read; or NULL */
+	struct held *held;
 	/* who types, as the members have been told (typing.c) */
 	struct typing_list typing;
 	UT_hash_handle hh;
@@ -107,8 +113,8 @@ bool room_has_socket(const struct room *room, struct chat_str socket_id);
  */
 void room_send_message(struct chat *chat, struct room *room, const char *event,
     const struct json_out *o, const struct chat_socket *except);
-void room_send_presence(struct chat *chat, struct room *room,
-    struct chat_frame frame, const struct chat_socket *except, uint64_t gseq);
+void room_send_presence(struct chat *chat, struct room *room, const char *event,
+    const struct json_out *o, const struct chat_socket *except, uint64_t gseq);
 void room_send_typing(struct chat *chat, struct room *room,
     struct chat_frame frame, uint64_t user, bool droppable);
 

@@ -374,7 +374,8 @@ socket_offset(struct chat *chat, const struct chat_socket *s)
 	if (o.pos == 0)
 		return offset_write(&o, chat->offset);
 	STAILQ_FOREACH(job, &socket_work(s)->jobs, entry) {
-		if (!job_is_replay(job) || offset_add(&o, replay_position(job)))
+		if (!job_is_replay(job) || replay_is_level(job) ||
+		    offset_add(&o, replay_position(job)))
 			continue;
 		/* more than fit: it is better to know nothing */
 		o.pos = 0;
@@ -555,7 +556,7 @@ socket_busy(const struct chat_socket *s, const char *session)
 		    strcmp(p->room->session, session) == 0)
 			return true;
 	}
-	return false;
+	return jobs_busy(s, session);
 }
 
 bool

@@ -70,9 +70,12 @@ struct work {
 	STAILQ_HEAD(deferred_list, deferred) deferreds;
 	STAILQ_HEAD(, job) jobs;
 	LIST_HEAD(, typist) typists;
-	/* pendings that are joins and leaves; all jobs; all deferreds */
+	/* pendings that are joins and leaves, and joins that are not answered
+	 * yet; all jobs; all deferreds */
 	uint32_t nbusy, njobs, ndeferred;
 	size_t deferred_bytes;
+	/* what some deferreds were deferred for has come to its end */
+	bool answered;
 };
 
 struct chat_socket {

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "chat/held.h"
 #include "chat/identity.h"
 #include "chat/render.h"
 #include "chat/replay.h"
@@ -17,6 +18,8 @@
 #define EVENT_PRESENCE_SYNC "chat:presence-sync"
 /* entries of a presence-sync */
 #define SYNC_MAX 200
+/* rooms that are asked for in one tick */
+#define SYNCS_A_TICK 256
 
 struct sync {
 	struct json_out *o;
@@ -41,68 +44,109 @@ sync_add(void *arg, const struct chat_member *m)
 	return true;
 }
 
-/* The payload into chat->event; -1 if the roster cannot be read. */
-static int
-sync_render(struct chat *chat, struct room *room, struct sync *sync,
-    uint64_t *pos_r)
+/* The payload into chat->event; 'job' NULL: for all of the room. */
+static enum chat_read
+sync_render(struct chat *chat, struct chat_socket *s, struct job *job,
+    struct room *room, struct sync *sync, uint64_t *pos_r)
 {
 	struct json_out *o = &chat->event;
+	enum chat_read rc;
 
+	memset(sync, 0, sizeof(*sync));
 	sync->o = o;
 	sync->session = room->session;
+	sync->socket_id = s == NULL ? NULL : s->id;
 	json_out_reset(o);
 	json_out_object(o);
 	json_out_key(o, "sessionId");
 	json_out_cstring(o, room->session);
 	json_out_key(o, "presences");
 	json_out_array(o);
-	if (chat->ops->roster(chat->ctx, room->number, sync_add, sync, pos_r) ==
-	    -1)
-		return -1;
+	if (job != NULL)
+		rc = roster_read(chat, s, job, sync_add, sync, pos_r);
+	else
+		rc = chat->ops->roster(chat->ctx, NULL, room->number, sync_add,
+		    sync, pos_r);
 	json_out_array_end(o);
 	json_out_key(o, "count");
 	json_out_u64(o, sync->count);
 	json_out_object_end(o);
-	return 0;
+	return rc;
+}
+
+/* The same with a roster that is not too old. */
+static enum chat_read
+sync_make(struct chat *chat, struct chat_socket *s, struct job *job,
+    struct room *room, struct sync *sync, uint64_t *pos_r)
+{
+	enum chat_read rc;
+
+	do {
+		rc = sync_render(chat, s, job, room, sync, pos_r);
+	} while (rc == CHAT_READ_DONE && !held_covers(room, *pos_r));
+	return rc;
 }
 
 enum produced
-sync_produce(struct chat *chat, struct chat_socket *s, const struct job *job,
+sync_produce(struct chat *chat, struct chat_socket *s, struct job *job,
     size_t *bytes)
 {
-	struct sync sync = { .socket_id = s->id };
 	struct member *m = room_member(job->room, s);
 	struct chat_frame frame;
+	struct sync sync;
 	uint64_t pos;
 
 	/* it may have left since */
 	if (m == NULL)
 		return PRODUCED_ALL;
-	if (sync_render(chat, job->room, &sync, &pos) == -1)
+	switch (sync_make(chat, s, job, job->room, &sync, &pos)) {
+	case CHAT_READ_LATER:
+		return PRODUCED_LATER;
+	case CHAT_READ_FAILED:
 		return PRODUCED_STALLED;
-	m->roster_pos = pos;
+	case CHAT_READ_DONE:
+		break;
+	}
 	/* it may have been there all the time */
 	if (sync.joined_ms > 0)
 		m->joined_ms = sync.joined_ms;
 	frame = chat_encode(chat, EVENT_PRESENCE_SYNC, &chat->event, NULL);
 	chat->ops->send(chat->ctx, s->conn, frame, CHAT_ANSWER);
 	*bytes += chat->event.len;
+	roster_sent(chat, s, job, m, pos);
 	return PRODUCED_ALL;
 }
 
-/* Everybody gets the whole roster, and changes from there on; those who wait
- * for one anyway get that. */
+/* --- a whole room -------------------------------------------------------- */
+
 static void
-resync_presence(struct chat *chat, struct room *room)
+room_synced(struct chat *chat, struct room *room)
 {
-	struct sync sync = { .socket_id = NULL };
+	room->unsynced = false;
+	chat->nunsynced--;
+	held_end(room);
+}
+
+void
+sync_forget(struct chat *chat, struct room *room)
+{
+	if (room->unsynced)
+		room_synced(chat, room);
+}
+
+/* Everybody gets the whole roster, and changes from there on; those who wait
+ * for one anyway get that.  False if it is not there yet. */
+static bool
+sync_room(struct chat *chat, struct room *room)
+{
 	struct chat_frame frame;
 	struct member *m;
+	struct sync sync;
 	uint64_t pos;
 	uint32_t i;
 
-	if (sync_render(chat, room, &sync, &pos) == -1)
-		return;
+	if (sync_make(chat, NULL, NULL, room, &sync, &pos) != CHAT_READ_DONE)
+		return false;
 	frame = chat_encode(chat, EVENT_PRESENCE_SYNC, &chat->event, NULL);
 	for (i = 0; i < room->nmembers; i++) {
 		m = &room->members[i];
@@ -110,6 +154,40 @@ resync_presence(struct chat *chat, struct room *room)
 			continue;
 		m->roster_pos = pos;
 		chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
+		/* it had them, but the roster has not */
+		held_send(chat, room, m->s, pos);
+	}
+	room_synced(chat, room);
+	return true;
+}
+
+static void
+resync_presence(struct chat *chat, struct room *room)
+{
+	held_gap(room, chat->pos);
+	if (!room->unsynced) {
+		room->unsynced = true;
+		chat->nunsynced++;
+		held_begin(chat, room);
+	}
+	(void)sync_room(chat, room);
+}
+
+void
+sync_tick(struct chat *chat)
+{
+	struct room *room, *next;
+	unsigned n = 0;
+
+	if (chat->nunsynced == 0)
+		return;
+	HASH_ITER(hh, chat->rooms, room, next) {
+		if (!room->unsynced)
+			continue;
+		if (room->nmembers == 0)
+			room_synced(chat, room);
+		else if (!sync_room(chat, room) && n++ == SYNCS_A_TICK)
+			return;
 	}
 }
 
@@ -123,11 +201,13 @@ chat_resync(struct chat *chat, uint64_t pos)
 
 	if (pos > chat->pos)
 		chat->pos = pos;
+	chat->gap = chat->pos;
 	LIST_FOREACH(s, &chat->sockets, entry)
 		socket_doubt_joins(s);
 	HASH_ITER(hh, chat->rooms, room, next) {
 		/* the message or leave that ended it may have been missed */
 		typing_clear(chat, room, true);
+		room->gap = true;
 		resync_presence(chat, room);
 		for (i = 0; i < room->nmembers; i++) {
 			m = &room->members[i];

@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "worker/reader.h"
 #include "worker/worker.h"
 
 /* seconds after which a user with too many connections may try again */
@@ -174,10 +175,12 @@ app_chat_connected(void *ctx, void *conn, const char *sid, const char *pid,
 void
 app_chat_refused(void *ctx, void *conn, enum chat_error err)
 {
+	struct worker *w = ctx;
 	struct sock *so = conn;
 
 	/* the chat frees it itself */
 	so->app = NULL;
+	reader_forget(w->reader, so);
 	uncount_user(so);
 	if (err == CHAT_E_TOO_MANY_CONNECTIONS)
 		refuse_crowd(so, EDQUOT);
@@ -243,6 +246,7 @@ app_disconnect(void *ctx, struct sock *so, const char *reason)
 	so->app = NULL;
 	if (cs != NULL)
 		chat_disconnect(w->chat, &cs, reason);
+	reader_forget(w->reader, so);
 	uncount_user(so);
 }
 

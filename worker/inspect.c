@@ -20,6 +20,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/strbuf.h"
+#include "worker/reader.h"
 #include "worker/worker.h"
 
 #define HISTORY_DEFAULT 50
@@ -32,9 +33,12 @@ struct inspector {
 	struct worker *worker;
 	struct event *ev;
 	int fd;
-	/* tail: the room that is watched, and its names */
+	/* workspace/session, which is being looked for; and the second of it */
+	char *name;
+	const char *session;
+	/* history: how many; tail: 0, and the room that is watched */
+	unsigned limit;
 	uint64_t room;
-	char *session;
 	/* bytes to be written */
 	char *buf;
 	size_t len, sent;
@@ -54,7 +58,8 @@ inspector_free(struct inspector *in)
 	event_del(in->ev);
 	event_free(in->ev);
 	close(in->fd);
-	free(in->session);
+	reader_forget(w->reader, in);
+	free(in->name);
 	free(in->buf);
 	free(in);
 }
@@ -204,56 +209,52 @@ inspector_message(struct inspector *in, struct chat_str body, uint64_t time_ms,
 	json_out_clear(&o);
 }
 
+/* Newest first they were looked for, oldest first they are told. */
 static void
-inspect_history(struct inspector *in, struct store_txn *t, uint64_t room,
-    unsigned limit)
+inspector_history(struct inspector *in, const struct read_answer *a)
 {
-	struct store_query q = { .room = room,
-		.from = UINT64_MAX,
-		.backward = true,
-		.count = limit,
-		.bytes = QUEUE_MAX / 2 };
-	struct store_message *m;
-	unsigned i, n;
-	bool more;
-	const char *error = NULL;
+	struct read_row row;
+	size_t at = 0;
 
-	if ((m = calloc(limit, sizeof(*m))) == NULL) {
-		store_snapshot_end(&t);
-		inspector_finish(in, "out of memory");
-		return;
-	}
-	if (store_page(t, &q, m, &n, &more) == -1)
-		error = "the store cannot be read";
-	else
-		for (i = 0; i < n; i++)
-			inspector_message(in,
-			    (struct chat_str){ m[i].body.p, m[i].body.len },
-			    m[i].time_ms, m[i].seq);
-	store_snapshot_end(&t);
-	free(m);
-	inspector_finish(in, error);
+	while (reader_row(a, &at, &row))
+		inspector_message(in,
+		    (struct chat_str){ row.text[1].p, row.text[1].len },
+		    row.n[2], row.n[0]);
 }
 
-/* "workspace/session" to its number. */
-static const char *
-inspect_find(struct store_txn *t, const char *name, uint64_t *room_r)
+static void
+inspector_read(void *arg)
 {
-	const char *slash = strchr(name, '/');
-	struct store_text workspace, session;
+	struct inspector *in = arg;
+	struct worker *w = in->worker;
+	const struct read_query q = { .kind = READ_SESSION,
+		.from = UINT64_MAX,
+		.backward = true,
+		.count = in->limit,
+		.bytes = QUEUE_MAX / 2,
+		.text = { in->name, strlen(in->name) },
+		.notify = inspector_read };
+	const struct read_answer *a;
+	uint64_t room;
+	int error;
 
-	if (slash == NULL || slash == name || slash[1] == '\0')
-		return "a session is named workspace/session";
-	workspace.p = name;
-	workspace.len = (size_t)(slash - name);
-	session.p = slash + 1;
-	session.len = strlen(session.p);
-	if (workspace.len > STORE_MAX_NAME || session.len > STORE_MAX_NAME)
-		return "no such session";
-	if (store_room_find(t, workspace, session, room_r) == -1)
-		return errno == ENOENT ? "no such session"
-				       : "the store cannot be read";
-	return NULL;
+	if ((a = reader_ask(w->reader, in, &q, w->now_ms)) == NULL)
+		return;
+	error = a->error;
+	room = a->room;
+	if (error == 0)
+		inspector_history(in, a);
+	reader_taken(w->reader, a);
+	if (error != 0) {
+		inspector_finish(in,
+		    error == ENOENT ? "no such session"
+				    : "the store cannot be read");
+	} else if (in->limit > 0) {
+		inspector_finish(in, NULL);
+	} else {
+		ring_interest(w->log, w->slot, room, true);
+		in->room = room;
+	}
 }
 
 static unsigned
@@ -276,41 +277,29 @@ static void
 inspect_serve(struct inspector *in, const char *command,
     const struct json_tree *args)
 {
-	struct worker *w = in->worker;
 	const char *name = json_tree_text(json_tree_at(args, 0));
-	const char *error;
-	struct store_txn *t;
-	unsigned limit = inspect_limit(args);
-	uint64_t room;
+	const char *slash = name == NULL ? NULL : strchr(name, '/');
+	const char *error = NULL;
 
-	if (name == NULL || limit == 0) {
-		inspector_finish(in,
-		    name == NULL ? "name a session: workspace/session"
-				 : "the number is from 1 to 10000");
-		return;
-	}
-	if ((t = store_snapshot(w->store)) == NULL) {
-		inspector_finish(in, "the store cannot be read");
-		return;
-	}
-	if ((error = inspect_find(t, name, &room)) != NULL) {
-		store_snapshot_end(&t);
+	in->limit = inspect_limit(args);
+	if (name == NULL)
+		error = "name a session: workspace/session";
+	else if (in->limit == 0)
+		error = "the number is from 1 to 10000";
+	else if (slash == NULL || slash == name || slash[1] == '\0')
+		error = "a session is named workspace/session";
+	else if (strcmp(command, "tail") == 0)
+		in->limit = 0;
+	else if (strcmp(command, "history") != 0)
+		error = "unknown command";
+	if (error != NULL) {
 		inspector_finish(in, error);
 		return;
 	}
-	if ((in->session = strdup(strchr(name, '/') + 1)) == NULL)
+	if ((in->name = strdup(name)) == NULL)
 		fatal("memory for chatctl");
-	if (strcmp(command, "history") == 0) {
-		inspect_history(in, t, room, limit);
-		return;
-	}
-	store_snapshot_end(&t);
-	if (strcmp(command, "tail") != 0) {
-		inspector_finish(in, "unknown command");
-		return;
-	}
-	ring_interest(w->log, w->slot, room, true);
-	in->room = room;
+	in->session = strchr(in->name, '/') + 1;
+	inspector_read(in);
 }
 
 void

@@ -2,8 +2,9 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * loop - one turn after the other: what the rings hold, what clients asked
- * for, what is due to them, and sleep when there is nothing.
+ * loop - one turn after the other: what the rings hold, what was read of the
+ * store, what clients asked for, what is due to them, and sleep when there is
+ * nothing.
  */
 
 #include <event2/event.h>
@@ -12,6 +13,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "worker/core.h"
+#include "worker/reader.h"
 #include "worker/worker.h"
 
 /* how often deadlines that are not a connection's are looked at */
@@ -31,6 +33,7 @@ loop_tick(struct worker *w)
 		(void)iobuf_idle(&w->io);
 	w->last_tick_ms = w->now_ms;
 	child_beat(&w->child);
+	reader_tick(w->reader, w->now_ms);
 	chat_tick(w->chat);
 	publisher_expire(w->publisher, w->now_ms, worker_lost, w);
 	publisher_counts(w->publisher, &counts);
@@ -81,7 +84,7 @@ loop_wait(struct worker *w, bool more)
 
 	if (!more) {
 		wake_prepare(w->wake, w->slot);
-		if (!worker_has_events(w))
+		if (!worker_has_events(w) && !reader_has_answers(w->reader))
 			flags = EVLOOP_ONCE;
 	}
 	if (event_base_loop(w->base, flags) == -1)
@@ -101,6 +104,7 @@ worker_loop(struct worker *w)
 		began = clock_mono_ns();
 		(void)publisher_flush(w->publisher);
 		more = worker_deliver(w);
+		reader_collect(w->reader, w->now_ms);
 		loop_tick(w);
 		more = core_turn(w) || more;
 		if (loop_ending(w))

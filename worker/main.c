@@ -20,11 +20,15 @@
 #include "common/role.h"
 #include "common/sandbox.h"
 #include "proto/ws.h"
+#include "store/store.h"
 #include "worker/core.h"
+#include "worker/reader.h"
 #include "worker/worker.h"
 
 /* how long the way through rings and store may take at the start */
 #define PROBE_MS 30000
+/* and a read of the store at the end */
+#define READER_END_MS 500
 
 static struct worker self;
 
@@ -76,6 +80,28 @@ start_memory(struct worker *w)
 	if (w->record == NULL || w->publisher == NULL || w->chat == NULL)
 		fatal("memory for a worker");
 	worker_open_assets(w);
+}
+
+/* By the reader's thread. */
+static void
+wake_self(void *arg)
+{
+	struct worker *w = arg;
+
+	(void)wake_one(w->wake, w->slot);
+}
+
+/* The thread is there before the sandbox, which is then around it too. */
+static void
+start_reader(struct worker *w)
+{
+	struct store *store;
+	const char *why;
+
+	if ((store = store_open(STORE_READ, &why)) == NULL)
+		fatalx("store: %s", why);
+	if ((w->reader = reader_new(&store, wake_self, w)) == NULL)
+		fatal("reader of the store");
 }
 
 /*
@@ -142,6 +168,7 @@ worker_forget_sockets(struct worker *w)
 			so->app = NULL;
 			if (cs != NULL)
 				chat_forget(w->chat, &cs);
+			reader_forget(w->reader, so);
 		}
 	}
 }
@@ -159,7 +186,7 @@ finish(struct worker *w)
 	ring_quit(w->live, w->slot);
 	chat_free(&w->chat);
 	publisher_free(&w->publisher);
-	store_close(&w->store);
+	reader_free(&w->reader, READER_END_MS);
 	free(w->record);
 	child_free(&w->child);
 }
@@ -168,7 +195,6 @@ int
 worker_main(void)
 {
 	struct worker *w = &self;
-	const char *why;
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -177,9 +203,8 @@ worker_main(void)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	worker_hello(w);
-	if ((w->store = store_open(STORE_READ, &why)) == NULL)
-		fatalx("store: %s", why);
 	start_memory(w);
+	start_reader(w);
 	start_events(w);
 	start_crypto();
 	if (sandbox_enter(ROLE_WORKER) == -1)

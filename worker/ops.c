@@ -5,7 +5,6 @@
  * ops - what the chat asks for, done with rings, store, tables and sockets.
  */
 
-#include <errno.h>
 #include <string.h>
 
 #include "chat/count.h"
@@ -13,6 +12,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "proto/frame.h"
+#include "worker/reader.h"
 #include "worker/worker.h"
 
 static void
@@ -163,10 +163,28 @@ ops_interest(void *ctx, uint64_t room, bool on)
 
 /* --- reading the store --------------------------------------------------- */
 
-struct roster_call {
-	chat_member_fn fn;
-	void *arg;
-};
+static void
+on_read(void *conn)
+{
+	sock_want_produce(conn);
+}
+
+/* *a_r is to be given back if it is DONE. */
+static enum chat_read
+ask(struct worker *w, void *conn, const struct read_query *q,
+    const struct read_answer **a_r)
+{
+	const struct read_answer *a;
+
+	if ((a = reader_ask(w->reader, conn, q, w->now_ms)) == NULL)
+		return CHAT_READ_LATER;
+	if (a->error != 0) {
+		reader_taken(w->reader, a);
+		return CHAT_READ_FAILED;
+	}
+	*a_r = a;
+	return CHAT_READ_DONE;
+}
 
 static struct chat_str
 chat_text(struct store_text t)
@@ -174,194 +192,152 @@ chat_text(struct store_text t)
 	return (struct chat_str){ t.p, t.len };
 }
 
-static bool
-on_presence(const struct store_presence *p, void *arg)
-{
-	const struct roster_call *call = arg;
-	struct chat_member m = {
-		.user = p->user,
-		.joined_ms = p->joined_ms,
-		.active_ms = p->activity_ms,
-		.gseq = p->gseq,
-		.user_id = chat_text(p->user_id),
-		.user_name = chat_text(p->user_name),
-		.socket_id = chat_text(p->socket),
-		.status = chat_text(p->status),
-	};
-
-	return call->fn(call->arg, &m);
-}
-
-static int
-ops_roster(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
+static enum chat_read
+ops_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
     uint64_t *pos_r)
 {
 	struct worker *w = ctx;
-	struct roster_call call = { fn, arg };
-	struct store_txn *t;
-	int rc;
+	const struct read_query q = { .kind = READ_ROSTER,
+		.room = room,
+		.notify = on_read };
+	const struct read_answer *a;
+	struct chat_member m;
+	struct read_row row;
+	enum chat_read rc;
+	size_t at = 0;
 
-	if ((t = store_snapshot(w->store)) == NULL)
-		return -1;
-	*pos_r = store_pos(t);
-	rc = store_roster(t, room, on_presence, &call);
-	store_snapshot_end(&t);
-	return rc;
+	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
+		return rc;
+	while (reader_row(a, &at, &row)) {
+		m.user = row.n[0];
+		m.joined_ms = row.n[1];
+		m.active_ms = row.n[2];
+		m.gseq = row.n[3];
+		m.user_id = chat_text(row.text[0]);
+		m.user_name = chat_text(row.text[1]);
+		m.socket_id = chat_text(row.text[2]);
+		m.status = chat_text(row.text[3]);
+		if (!fn(arg, &m))
+			break;
+	}
+	*pos_r = a->pos;
+	reader_taken(w->reader, a);
+	return CHAT_READ_DONE;
 }
 
-/* rows that are fetched at a time */
-#define PAGE 32
-
-static bool
-give_rows(const struct store_message *m, unsigned n, bool descending,
-    chat_row_fn fn, void *arg, uint64_t to)
+static enum chat_read
+ops_messages(void *ctx, void *conn, const struct chat_query *cq, chat_row_fn fn,
+    void *arg, struct chat_page *page_r)
 {
+	struct worker *w = ctx;
+	const struct read_query q = { .kind = READ_MESSAGES,
+		.room = cq->room,
+		.from = cq->from,
+		.backward = cq->backward,
+		.offset = cq->offset,
+		.count = cq->count,
+		.bytes = cq->bytes,
+		.extra = cq->extra,
+		.notify = on_read };
+	const struct read_answer *a;
 	struct chat_row row;
-	unsigned i;
+	struct read_row r;
+	enum chat_read rc;
+	size_t at = 0;
 
-	for (i = 0; i < n; i++) {
-		const struct store_message *x = &m[descending ? n - 1 - i : i];
-
-		if (descending ? x->seq < to : x->seq > to)
-			return false;
-		row.seq = x->seq;
-		row.gseq = x->gseq;
-		row.time_ms = x->time_ms;
-		row.id = chat_text(x->id);
-		row.body = chat_text(x->body);
+	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
+		return rc;
+	while (reader_row(a, &at, &r)) {
+		row.seq = r.n[0];
+		row.gseq = r.n[1];
+		row.time_ms = r.n[2];
+		row.id = chat_text(r.text[0]);
+		row.body = chat_text(r.text[1]);
 		if (!fn(arg, &row))
-			return false;
+			break;
 	}
-	return true;
+	page_r->more = a->more;
+	page_r->pos = a->pos;
+	page_r->last = a->seq;
+	reader_taken(w->reader, a);
+	return CHAT_READ_DONE;
 }
 
-static int
-ops_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
-    bool descending, chat_row_fn fn, void *arg)
+static enum chat_read
+ops_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq, uint64_t *seq_r)
 {
 	struct worker *w = ctx;
-	struct store_message m[PAGE];
-	struct store_query q = { .room = room, .count = PAGE };
-	struct store_txn *t;
-	unsigned n;
-	bool more = true;
-	int rc = 0;
+	const struct read_query q = { .kind = READ_SEEK,
+		.room = room,
+		.from = gseq,
+		.notify = on_read };
+	const struct read_answer *a;
+	enum chat_read rc;
 
-	if (from > to)
-		return 0;
-	if ((t = store_snapshot(w->store)) == NULL)
-		return -1;
-	q.backward = descending;
-	q.from = descending ? to : from;
-	while (more) {
-		if ((rc = store_page(t, &q, m, &n, &more)) == -1)
-			break;
-		if (n == 0 ||
-		    !give_rows(m, n, descending, fn, arg,
-			descending ? from : to))
-			break;
-		if (descending && m[0].seq <= 1)
-			break;
-		q.from = descending ? m[0].seq - 1 : m[n - 1].seq + 1;
-	}
-	store_snapshot_end(&t);
-	return rc;
-}
-
-static int
-ops_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
-{
-	struct worker *w = ctx;
-	struct store_txn *t;
-	int rc;
-
-	if ((t = store_snapshot(w->store)) == NULL)
-		return -1;
-	rc = store_last_seq(t, room, seq_r);
-	store_snapshot_end(&t);
-	return rc;
-}
-
-static int
-ops_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
-{
-	struct worker *w = ctx;
-	struct store_log log;
-	struct store_txn *t;
-	int rc;
-
-	if ((t = store_snapshot(w->store)) == NULL)
-		return -1;
-	if ((rc = store_log_seek(t, room, gseq, &log)) == 0) {
-		*seq_r = log.seq;
-	} else if (errno == ENOENT &&
-	    (rc = store_last_seq(t, room, seq_r)) == 0) {
-		(*seq_r)++;
-	}
-	store_snapshot_end(&t);
-	return rc;
+	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
+		return rc;
+	*seq_r = a->seq;
+	reader_taken(w->reader, a);
+	return CHAT_READ_DONE;
 }
 
 /* --- connection state recovery --------------------------------------------- */
 
 static void
-recovery_row(struct worker *w, struct store_txn *t,
-    const struct store_recovery *row, chat_recovery_fn fn, void *arg)
+recovery_row(struct worker *w, const struct read_answer *a, chat_recovery_fn fn,
+    void *arg)
 {
 	struct chat_recovery_room rooms[STORE_RECOVERY_ROOMS];
-	struct store_room names;
-	struct chat_recovery r = {
-		.user_id = chat_text(row->user_id),
-		.socket_id = chat_text(row->socket),
-		.user = row->user,
-		.lost_ms = row->lost_ms,
-		.partial = row->partial,
-		.own = row->run == ring_run(w->log) &&
-		    row->incarnation == w->incarnation,
-		.owner = { row->client, row->generation },
-		.rooms = rooms,
-	};
-	unsigned i;
+	struct chat_recovery r = { .rooms = rooms };
+	struct read_row row;
+	size_t at = 0;
 
-	for (i = 0; i < row->nrooms; i++) {
-		const struct store_recovery_room *from = &row->room[i];
+	if (!reader_row(a, &at, &row))
+		return;
+	r.user = row.n[0];
+	r.lost_ms = row.n[1];
+	r.own = row.n[2] == ring_base(w->log) && row.n[3] == w->incarnation;
+	r.owner.number = (uint32_t)(row.n[4] >> 32);
+	r.owner.serial = (uint32_t)row.n[4];
+	r.partial = row.n[5] != 0;
+	r.user_id = chat_text(row.text[0]);
+	r.socket_id = chat_text(row.text[1]);
+	while (r.nrooms < STORE_RECOVERY_ROOMS && reader_row(a, &at, &row)) {
 		struct chat_recovery_room *to = &rooms[r.nrooms];
 
 		/* who cannot be put back everywhere is not put back */
-		if (store_room_get(t, from->room, &names) == -1) {
+		if (row.text[1].len == 0) {
 			r.partial = true;
 			continue;
 		}
-		to->room = from->room;
-		to->gseq = from->gseq;
-		to->has_after = from->has_after;
-		to->after_seq = from->after_seq;
-		to->agent = chat_text(from->agent);
-		to->workspace = chat_text(names.workspace);
-		to->session = chat_text(names.session);
+		to->room = row.n[0];
+		to->gseq = row.n[1];
+		to->has_after = row.n[2] != 0;
+		to->after_seq = row.n[3];
+		to->agent = chat_text(row.text[0]);
+		to->workspace = chat_text(row.text[1]);
+		to->session = chat_text(row.text[2]);
 		r.nrooms++;
 	}
 	fn(arg, &r);
 }
 
-static int
-ops_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
+static enum chat_read
+ops_recovery(void *ctx, void *conn, struct chat_str pid, chat_recovery_fn fn,
+    void *arg)
 {
 	struct worker *w = ctx;
-	struct store_recovery row;
-	struct store_txn *t;
-	int rc;
+	const struct read_query q = { .kind = READ_RECOVERY,
+		.text = { pid.p, pid.len },
+		.notify = on_read };
+	const struct read_answer *a;
+	enum chat_read rc;
 
-	if ((t = store_snapshot(w->store)) == NULL)
-		return -1;
-	rc = store_recovery_get(t, (struct store_text){ pid.p, pid.len }, &row);
-	if (rc == 0)
-		recovery_row(w, t, &row, fn, arg);
-	else if (errno == ENOENT || errno == EBADMSG)
-		/* none, or one that is damaged: as if there were none */
-		rc = 0;
-	store_snapshot_end(&t);
-	return rc;
+	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
+		return rc;
+	recovery_row(w, a, fn, arg);
+	reader_taken(w->reader, a);
+	return CHAT_READ_DONE;
 }
 
 static void
@@ -433,7 +409,6 @@ const struct chat_ops worker_chat_ops = {
 	.interest = ops_interest,
 	.roster = ops_roster,
 	.messages = ops_messages,
-	.last_seq = ops_last_seq,
 	.seek = ops_seek,
 	.recovery = ops_recovery,
 	.new_ids = ops_new_ids,

@@ -22,6 +22,7 @@
  *   sock      Socket.IO packets, namespaces
  *   app_chat  the chat as the application above
  *   ops       what the chat asks for
+ *   reader    the store, read beside the loop
  *   publish   events on their way into the rings
  *   deliver   events out of the rings
  *   rings     from the rings that we have to those that follow
@@ -45,7 +46,6 @@
 #include "shm/ring.h"
 #include "shm/tables.h"
 #include "shm/wake.h"
-#include "store/store.h"
 #include "worker/app.h"
 #include "worker/conn.h"
 #include "worker/output.h"
@@ -58,6 +58,7 @@ struct compressor;
 struct event;
 struct event_base;
 struct inspector;
+struct reader;
 
 /* Memory for what is under way for a moment, by who uses it. */
 enum scratch {
@@ -101,7 +102,8 @@ struct worker {
 	struct ring *log, *live;
 	uint8_t *record;
 	size_t record_size;
-	struct store *store;
+	/* the store is its, and nobody else's */
+	struct reader *reader;
 	struct iobuf io;
 	struct output out;
 	struct publisher *publisher;

@@ -77,7 +77,9 @@ struct script {
 	struct message message[MESSAGES];
 	int nmessages;
 	uint64_t last[ROOMS + 1], gseq, now;
-	bool fail, over;
+	bool fail, late, over;
+	/* of the store */
+	unsigned reads;
 	int interests;
 };
 

@@ -12,6 +12,7 @@
  *	D	deliver all			t	time passes
  *	x	this client hangs up		p	produce for all
  *	!	the store fails, or works	r	this client is over its rate
+ *	~	it answers late, or at once
  *	g	a gap: resync			u	a verdict is lost
  *	c	this client's connection is cut: it resumes its socket
  *	l	it does so while the old connection is still there
@@ -146,15 +147,28 @@ op_interest(void *ctx, uint64_t room, bool on)
 	CHECK(w.interests >= 0);
 }
 
-static int
-op_roster(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
+/* Every other read is late while they are; 'conn' may be NULL. */
+static enum chat_read
+read_store(void *conn)
+{
+	if (w.late && w.reads++ % 2 == 0) {
+		if (conn != NULL)
+			((struct client *)conn)->wants = true;
+		return CHAT_READ_LATER;
+	}
+	return w.fail ? CHAT_READ_FAILED : CHAT_READ_DONE;
+}
+
+static enum chat_read
+op_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
     uint64_t *pos_r)
 {
 	struct chat_member m = { .joined_ms = 1, .active_ms = 2 };
+	enum chat_read rc = read_store(conn);
 	int i;
 
-	if (w.fail)
-		return -1;
+	if (rc != CHAT_READ_DONE)
+		return rc;
 	*pos_r = w.gseq;
 	m.status = m.user_id = m.user_name = (struct chat_str){ "idle", 4 };
 	for (i = 0; i < CLIENTS; i++) {
@@ -163,23 +177,48 @@ op_roster(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
 		if (!fn(arg, &m))
 			break;
 	}
-	return 0;
+	return rc;
 }
 
-static int
-op_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
-    bool descending, chat_row_fn fn, void *arg)
+static enum chat_read
+op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,
+    void *arg, struct chat_page *page_r)
 {
 	struct chat_row row = { .time_ms = 5 };
+	enum chat_read rc = read_store(conn);
+	uint64_t n = 0, from = q->from, skip = q->backward ? q->offset : 0;
 	const struct message *m;
 	int i;
 
-	if (w.fail)
-		return -1;
+	if (rc != CHAT_READ_DONE)
+		return rc;
+	CHECK(q->room <= ROOMS);
+	page_r->pos = w.gseq;
+	page_r->last = w.last[q->room];
+	/* the newest 'count' that are asked for, ascending */
 	for (i = 0; i < w.nmessages; i++) {
-		m = &w.message[descending ? w.nmessages - 1 - i : i];
-		if (m->room != room || m->seq < from || m->seq > to)
+		m = &w.message[i];
+		n += q->backward && m->room == q->room && m->seq <= from;
+	}
+	n = n > skip ? n - skip : 0;
+	skip = n > q->count ? n - q->count : 0;
+	page_r->more = q->backward && skip > 0;
+	if (!q->backward)
+		n = q->count;
+	for (i = 0; i < w.nmessages; i++) {
+		m = &w.message[i];
+		if (m->room != q->room ||
+		    (q->backward ? m->seq > from : m->seq < from))
 			continue;
+		if (n == 0) {
+			page_r->more = !q->backward || page_r->more;
+			break;
+		}
+		n--;
+		if (q->backward && skip > 0) {
+			skip--;
+			continue;
+		}
 		row.seq = m->seq;
 		row.gseq = m->gseq;
 		row.id = (struct chat_str){ "id", 2 };
@@ -187,19 +226,11 @@ op_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
 		if (!fn(arg, &row))
 			break;
 	}
-	return 0;
+	return rc;
 }
 
-static int
-op_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
-{
-	CHECK(room <= ROOMS);
-	*seq_r = w.last[room];
-	return w.fail ? -1 : 0;
-}
-
-static int
-op_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
+static enum chat_read
+op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq, uint64_t *seq_r)
 {
 	int i;
 
@@ -209,22 +240,22 @@ op_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
 		if (w.message[i].room == room && w.message[i].gseq >= gseq)
 			*seq_r = w.message[i].seq;
 	}
-	return w.fail ? -1 : 0;
+	return read_store(conn);
 }
 
-static int
-op_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
+static enum chat_read
+op_recovery(void *ctx, void *conn, struct chat_str pid, chat_recovery_fn fn,
+    void *arg)
 {
 	static const char *const user[CLIENTS] = { "a", "a", "b", "c" };
 	struct chat_recovery_room rooms[ROOMS];
 	struct chat_recovery r = { .own = true, .rooms = rooms };
 	int i = client_of_pid(pid), k;
 	struct person *row = &w.person[i < 0 ? 0 : i];
+	enum chat_read rc = read_store(conn);
 
-	if (w.fail)
-		return -1;
-	if (i < 0)
-		return 0;
+	if (rc != CHAT_READ_DONE || i < 0)
+		return rc;
 	r.user_id = (struct chat_str){ user[i], 1 };
 	r.socket_id = (struct chat_str){ row->id, strlen(row->id) };
 	r.lost_ms = row->lost_ms;
@@ -246,7 +277,7 @@ op_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
 			strlen(row->room[k].session) };
 	}
 	fn(arg, &r);
-	return 0;
+	return rc;
 }
 
 static void
@@ -326,7 +357,6 @@ static const struct chat_ops ops = {
 	.interest = op_interest,
 	.roster = op_roster,
 	.messages = op_messages,
-	.last_seq = op_last_seq,
 	.seek = op_seek,
 	.recovery = op_recovery,
 	.new_ids = op_new_ids,
@@ -558,6 +588,9 @@ step(const char *line, size_t len)
 	case 'p':
 		produce();
 		break;
+	case '~':
+		w.late = !w.late;
+		break;
 	case '!':
 		w.fail = !w.fail;
 		break;
@@ -578,7 +611,7 @@ end(void)
 	int i;
 	unsigned k;
 
-	w.fail = false;
+	w.fail = w.late = false;
 	for (i = 0; i < 2 * CLIENTS; i++) {
 		if (w.client[i].s == NULL)
 			continue;

@@ -32,6 +32,7 @@
 #define ROWS 4096
 #define RECOVERIES 64
 #define RECOVERY_ROOMS 32
+#define READS 512
 #define START_MS 1700000000000ULL
 
 struct world;
@@ -95,6 +96,31 @@ struct message_row {
 	char *id, *user, *body;
 };
 
+enum read_kind {
+	READ_ROSTER,
+	READ_MESSAGES,
+	READ_SEEK,
+	READ_RECOVERY,
+};
+
+/* One that is under way: asked, read, answered. */
+struct read {
+	bool used, done, ready;
+	enum chat_read result;
+	int worker;
+	/* NULL: of nobody */
+	struct conn *conn;
+	enum read_kind kind;
+	uint64_t room, from;
+	bool backward;
+	char pid[40];
+	/* what there was when it was read */
+	uint64_t pos, last, seq;
+	struct presence_row *roster;
+	struct recovery_row *row;
+	int n;
+};
+
 struct world {
 	struct config cfg;
 	struct chat *chat[WORKERS];
@@ -127,7 +153,7 @@ struct world {
 	int charged[CHAT_RATE__MAX], given_back[CHAT_RATE__MAX];
 	unsigned counts[CHAT_COUNT__MAX];
 	/* faults */
-	bool fail_roster, fail_messages, fail_last_seq, fail_seek;
+	bool fail_roster, fail_messages, fail_seek;
 	bool fail_recovery;
 	/* who is told to close does so at once */
 	bool close_at_once;
@@ -138,6 +164,9 @@ struct world {
 	unsigned nids;
 	/* of new clients */
 	bool without_offsets;
+	/* of 100 reads so many are late (chat_reads.h) */
+	unsigned late, late_seed;
+	struct read reads[READS];
 };
 
 #define UNUSED __attribute__((unused))

@@ -17,7 +17,7 @@
 #ifndef CHAT_WORLD_H
 #define CHAT_WORLD_H
 
-#include "tests/unit/chat_scribe.h"
+#include "tests/unit/chat_reads.h"
 
 /* --- ops --------------------------------------------------------------------- */
 
@@ -155,126 +155,6 @@ op_interest(void *ctx, uint64_t room, bool on)
 	assert_true(en->interests >= 0);
 }
 
-static int
-op_roster(void *ctx, uint64_t room, chat_member_fn fn, void *arg,
-    uint64_t *pos_r)
-{
-	struct world *w = ((struct engine *)ctx)->w;
-	int i;
-
-	if (w->fail_roster)
-		return -1;
-	*pos_r = w->gseq;
-	for (i = 0; i < ROWS; i++) {
-		const struct presence_row *p = &w->presence[i];
-		struct chat_member m = { .joined_ms = p->joined_ms,
-			.active_ms = p->active_ms,
-			.gseq = p->gseq,
-			.user_id = str_of(p->user_id),
-			.user_name = str_of(p->user_name),
-			.socket_id = str_of(p->socket_id),
-			.status = str_of(p->status) };
-
-		if (p->used && p->room == room && !fn(arg, &m))
-			break;
-	}
-	return 0;
-}
-
-static int
-op_messages(void *ctx, uint64_t room, uint64_t from, uint64_t to,
-    bool descending, chat_row_fn fn, void *arg)
-{
-	struct world *w = ((struct engine *)ctx)->w;
-	int i, k;
-
-	if (w->fail_messages)
-		return -1;
-	for (k = 0; k < w->nmessages; k++) {
-		const struct message_row *m;
-		struct chat_row row;
-
-		i = descending ? w->nmessages - 1 - k : k;
-		m = &w->message[i];
-		if (m->room != room || m->seq < from || m->seq > to)
-			continue;
-		row.seq = m->seq;
-		row.gseq = m->gseq;
-		row.time_ms = m->time_ms;
-		row.id = str_of(m->id);
-		row.body = str_of(m->body);
-		if (!fn(arg, &row))
-			break;
-	}
-	return 0;
-}
-
-static int
-op_last_seq(void *ctx, uint64_t room, uint64_t *seq_r)
-{
-	struct world *w = ((struct engine *)ctx)->w;
-
-	if (w->fail_last_seq)
-		return -1;
-	*seq_r = room <= (uint64_t)w->nrooms ? w->room[room - 1].last : 0;
-	return 0;
-}
-
-static int
-op_seek(void *ctx, uint64_t room, uint64_t gseq, uint64_t *seq_r)
-{
-	struct world *w = ((struct engine *)ctx)->w;
-	int i;
-
-	if (w->fail_seek)
-		return -1;
-	for (i = 0; i < w->nmessages; i++) {
-		if (w->message[i].room == room && w->message[i].gseq >= gseq)
-			break;
-	}
-	*seq_r =
-	    i < w->nmessages ? w->message[i].seq : w->room[room - 1].last + 1;
-	return 0;
-}
-
-static int
-op_recovery(void *ctx, struct chat_str pid, chat_recovery_fn fn, void *arg)
-{
-	struct engine *en = ctx;
-	struct world *w = en->w;
-	const struct recovery_row *row = recovery_find(w, pid);
-	struct chat_recovery_room rooms[RECOVERY_ROOMS];
-	struct chat_recovery r;
-	int i;
-
-	if (w->fail_recovery)
-		return -1;
-	if (row == NULL)
-		return 0;
-	r = (struct chat_recovery){ .user_id = str_of(row->user_id),
-		.socket_id = str_of(row->socket_id),
-		.user = row->user,
-		.lost_ms = row->lost_ms,
-		.partial = row->partial,
-		.own = row->whose.incarnation == en->incarnation,
-		.owner = row->whose.owner,
-		.nrooms = (size_t)row->nrooms,
-		.rooms = rooms };
-	for (i = 0; i < row->nrooms; i++) {
-		rooms[i].room = row->room[i].room;
-		rooms[i].gseq = row->room[i].gseq;
-		rooms[i].has_after = row->room[i].has_after;
-		rooms[i].after_seq = row->room[i].after_seq;
-		rooms[i].agent = str_of(row->room[i].agent);
-		rooms[i].workspace =
-		    str_of(w->room[row->room[i].room - 1].workspace);
-		rooms[i].session =
-		    str_of(w->room[row->room[i].room - 1].session);
-	}
-	fn(arg, &r);
-	return 0;
-}
-
 static void
 new_id(struct world *w, char id[CHAT_SID_SIZE])
 {
@@ -358,7 +238,6 @@ static const struct chat_ops world_ops = {
 	.interest = op_interest,
 	.roster = op_roster,
 	.messages = op_messages,
-	.last_seq = op_last_seq,
 	.seek = op_seek,
 	.recovery = op_recovery,
 	.new_ids = op_new_ids,
@@ -486,13 +365,14 @@ static void
 run(struct world *w)
 {
 	do {
+		reads_go_on(w);
 		while (w->npublished > 0 || w->nlive > 0 ||
 		    w->ndelivered < w->nsequenced) {
 			sequence(w);
 			deliver(w, EVENTS);
 			close_told(w);
 		}
-	} while (produce(w) > 0);
+	} while (produce(w) > 0 || reads_under_way(w));
 	while (w->nframes > 0) {
 		free(w->frame[--w->nframes]);
 		free(w->frame_offset[w->nframes]);
@@ -765,11 +645,34 @@ world_teardown(void **state)
 	}
 	for (i = 0; i < w->nusers; i++)
 		free(w->users[i]);
+	for (i = 0; i < READS; i++)
+		read_free(&w->reads[i]);
 	free(w);
 	return 0;
 }
 
-#define T(name) \
+/* The same with a store that answers late, in any order. */
+static UNUSED int
+world_setup_late(void **state)
+{
+	const char *seed = getenv("CHATD_SEED");
+	struct world *w;
+
+	if (world_setup(state) == -1)
+		return -1;
+	w = *state;
+	w->late = 80;
+	w->late_seed = seed == NULL ? 1 : (unsigned)strtoul(seed, NULL, 10);
+	return 0;
+}
+
+/* What holds only if the store answers at once; and what holds always. */
+#define T_NOW(name) \
 	cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+#define T(name) \
+	T_NOW(name), \
+	{ \
+#name "_late", name, world_setup_late, world_teardown, NULL \
+	}
 
 #endif /* CHAT_WORLD_H */

@@ -597,7 +597,7 @@ main(void)
 		T(the_joiner_learns_all_at_once),
 		T(everybody_sees_everybody_on_any_worker),
 		T(a_sockets_without_ack_gets_none),
-		T(last_seq_is_that_of_the_joins_position),
+		T_NOW(last_seq_is_that_of_the_joins_position),
 		T(bad_requests_are_refused),
 		T(ids_have_at_most_a_hundred_characters),
 		T(an_error_tells_what_it_is_about),
