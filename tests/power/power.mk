@@ -40,3 +40,6 @@ power: $(power_programs)
 power-short: $(power_programs)
 	$(O)/power/power -s $(or $(SEED),1) -n 300 -t 100
 	/usr/bin/python3 $(POWER_DIR)/daemon.py $(O) 100 2
+
+$(O)/unit/test_power_disk: $(call obj,$(addprefix $(POWER_DIR)/,disk.c \
+	journal.c))
