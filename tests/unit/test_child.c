@@ -89,6 +89,38 @@ check_worker(struct child *c)
 	return c->next_bundle == -1 ? 0 : 15;
 }
 
+/* How often rings came, or went unused, less those that were left. */
+static int nrings;
+
+static void
+on_rings(void *arg)
+{
+	struct child *c = arg;
+
+	nrings += c->next_log != NULL ? 1 : -1;
+	if (c->next_log != NULL &&
+	    (c->next_live == NULL ||
+		ring_state(c->next_log, SLOT) != RING_ACTIVE ||
+		ring_state(c->next_live, SLOT) != RING_ACTIVE))
+		_exit(41);
+}
+
+/* Nothing of ours is in the old rings: leave them when they are closed. */
+static void
+leave_rings(struct child *c)
+{
+	uint64_t end;
+
+	if (c->next_log == NULL || !ring_closed(c->log, &end) ||
+	    !ring_closed(c->live, &end))
+		return;
+	nrings--;
+	child_leave_rings(c);
+	if (c->next_log != NULL || ring_slots(c->log) != 128 ||
+	    ring_slots(c->live) != 128)
+		_exit(42);
+}
+
 /* Told what it is to see at the end. */
 static int
 child_main(const char *want)
@@ -100,13 +132,16 @@ child_main(const char *want)
 
 	child_hello(&c, ROLE_WORKER);
 	c.configure = on_configure;
+	c.rings = on_rings;
 	c.arg = &c;
 	on_configure(&c);
 	if ((rc = check_worker(&c)) != 0)
 		return rc;
 	child_ready(&c);
-	while ((rc = child_receive(&c, &m)) == 0)
-		(void)poll(&p, 1, -1);
+	while ((rc = child_receive(&c, &m)) == 0) {
+		leave_rings(&c);
+		(void)poll(&p, 1, 5);
+	}
 	if (rc != 1 || m.type != IPC_STOP)
 		return 20;
 	(void)ipc_get_u32(&m);
@@ -116,6 +151,8 @@ child_main(const char *want)
 	child_free(&c);
 	if (c.inbox != -1 || c.outbox[0] != -1 || c.bundle != -1)
 		return 22;
+	if (nrings != 0)
+		return 31;
 	return strcmp(seen, want) == 0 ? 0 : 30;
 }
 
@@ -263,6 +300,50 @@ switch_to(uint64_t serial, bool take)
 		    serial);
 }
 
+/* Rings of 128 slots are to follow; 'fd' takes the place of the log's. */
+static void
+rings_next(int fd)
+{
+	static struct ipc_msg m;
+	struct shared *sh = &f.shared;
+
+	ipc_begin(&m, IPC_RINGS_NEXT);
+	ipc_put_u64(&m, sh->generation + 1);
+	ipc_put_u32(&m,
+	    (uint32_t)ring_arena_take(sh->next_log, SLOT, INCARNATION));
+	ipc_put_u32(&m,
+	    (uint32_t)ring_arena_take(sh->next_live, SLOT, INCARNATION));
+	put_fd(&m, fd != -1 ? fd : sh->next_log_seg.fd);
+	put_fd(&m, sh->next_live_seg.fd);
+	assert_int_equal(ipc_send(f.ipc, &m), 0);
+}
+
+/* Its answer; true: it has them. */
+static bool
+rings_mapped(void)
+{
+	struct ipc_msg *m = answer(IPC_RINGS_MAPPED);
+	char why[128];
+	bool ok;
+
+	assert_int_equal(ipc_get_u64(m), f.shared.generation + 1);
+	ok = ipc_get_u8(m) == 1;
+	ipc_get_str(m, why, sizeof(why));
+	assert_int_equal(ipc_end(m), 0);
+	assert_true(ok || why[0] != '\0');
+	return ok;
+}
+
+static void
+rings_forget(void)
+{
+	static struct ipc_msg m;
+
+	ipc_begin(&m, IPC_RINGS_FORGET);
+	ipc_put_u64(&m, f.shared.generation + 1);
+	assert_int_equal(ipc_send(f.ipc, &m), 0);
+}
+
 static int
 ended(void)
 {
@@ -326,6 +407,60 @@ a_bundle_comes_with_hello_and_with_each_reload(void **state)
 }
 
 static void
+rings_that_follow_are_taken_forgotten_and_left_for(void **state)
+{
+	const char *why;
+	uint64_t base;
+	bool begun;
+
+	start("-");
+	hello(WORKERS, 0);
+	(void)answer(IPC_READY);
+	f.cfg->ring_slots = 128;
+	assert_int_equal(shared_next(&f.shared, f.cfg, WORKERS, &why), 0);
+	base = ring_base(f.shared.next_log);
+	rings_next(-1);
+	assert_true(rings_mapped());
+	/* it sits at the base of both before anybody could publish there */
+	assert_int_equal(ring_state(f.shared.next_log, SLOT), RING_ACTIVE);
+	assert_int_equal(ring_join_pos(f.shared.next_log, SLOT), base);
+	assert_int_equal(ring_state(f.shared.next_live, SLOT), RING_ACTIVE);
+	rings_forget();
+	shared_next_free(&f.shared);
+
+	assert_int_equal(shared_next(&f.shared, f.cfg, WORKERS, &why), 0);
+	rings_next(-1);
+	assert_true(rings_mapped());
+	assert_int_equal(shared_switch(&f.shared, &begun), 0);
+	assert_int_equal(ipc_get_u64(answer(IPC_RINGS_LEFT)),
+	    f.shared.generation);
+	shared_old_free(&f.shared);
+	assert_int_equal(stop(), 0);
+}
+
+static void
+rings_that_cannot_be_had_change_nothing(void **state)
+{
+	const char *why;
+
+	start("-");
+	hello(WORKERS, 0);
+	(void)answer(IPC_READY);
+	f.cfg->ring_slots = 128;
+	assert_int_equal(shared_next(&f.shared, f.cfg, WORKERS, &why), 0);
+	/* no segment; a segment, but not of a ring */
+	rings_next(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	assert_false(rings_mapped());
+	rings_next(f.shared.tables->seg.fd);
+	assert_false(rings_mapped());
+	/* it did not keep anything of that */
+	rings_next(-1);
+	assert_true(rings_mapped());
+	rings_forget();
+	assert_int_equal(stop(), 0);
+}
+
+static void
 a_worker_without_an_inbox_makes_no_sense(void **state)
 {
 	start("-");
@@ -341,6 +476,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_worker_gets_an_inbox_and_the_ways_to_all),
 		T(a_bundle_comes_with_hello_and_with_each_reload),
+		T(rings_that_follow_are_taken_forgotten_and_left_for),
+		T(rings_that_cannot_be_had_change_nothing),
 		T(a_worker_without_an_inbox_makes_no_sense),
 	};
 
