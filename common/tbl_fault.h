@@ -212,4 +212,10 @@ FAULT_POINT(CLERK_EXPORT,	"k", "a snapshot of an export is open")
 FAULT_POINT(CLERK_COMPACT,	"k", "about to write the compact copy")
 FAULT_POINT(CLERK_DONE,		"k", "all done, nobody told")
 
+/* the thread that reads the store for a worker */
+FAULT_POINT(READER_TODO,	"w", "a read is handed to the thread, not woken")
+FAULT_POINT(READER_TAKEN,	"w", "the thread has it, nothing is read")
+FAULT_POINT(READER_DONE,	"w", "read, the loop not woken")
+FAULT_POINT(READER_COLLECT,	"w", "the loop has it, who asked is not told")
+
 #undef FAULT_POINT

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 
 #define uthash_fatal(msg) fatalx("out of memory for a read")
@@ -126,9 +127,11 @@ reader_main(void *arg)
 			return NULL;
 		if ((rd = channel_take(&r->todo)) == NULL)
 			continue;
+		FAULT(READER_TAKEN);
 		if (!atomic_load_explicit(&rd->unwanted, memory_order_relaxed))
 			reader_read(r->sr, &rd->q, &rd->answer);
 		channel_put(&r->done, rd);
+		FAULT(READER_DONE);
 		r->wake(r->arg);
 	}
 }
@@ -308,6 +311,7 @@ submit(struct reader *r)
 		give_buffer(&rd->answer, rd->q.kind);
 		r->submitted[r->nsubmitted++] = rd;
 		channel_put(&r->todo, rd);
+		FAULT(READER_TODO);
 		sem_post(&r->work);
 	}
 }
@@ -419,6 +423,7 @@ reader_collect(struct reader *r, uint64_t now_ms)
 			read_free(rd);
 			continue;
 		}
+		FAULT(READER_COLLECT);
 		read_ready(r, rd, now_ms);
 		notify(rd);
 	}
