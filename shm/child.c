@@ -289,6 +289,9 @@ child_hello(struct child *c, enum role role)
 	hello_receive(c, role);
 	FAULT(CHILD_HELLO);
 	next = hello_numbers(c, arenas);
+	/* its place among the children, in the tables */
+	if (role == ROLE_SCRIBE)
+		c->slot = TABLES_SCRIBE;
 	ninboxes = ipc_get_u32(&hello);
 	bundle = ipc_get_u8(&hello) == 1;
 	log_init("chatd", role, role == ROLE_WORKER ? (int)c->slot : -1);
