@@ -35,7 +35,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import faults  # noqa: E402
 from around import Around  # noqa: E402
-from faults import FAIL, KILL, STOP, Host, read_table  # noqa: E402
+from faults import ABORT, FAIL, KILL, STOP, Host, read_table  # noqa: E402
 from talk import Churner, Member  # noqa: E402
 from world import WELL_S, World  # noqa: E402
 
@@ -72,6 +72,9 @@ SCENARIOS = [
 ERRORS = {"DISK_FSYNC": [], "STORE_SYNC": [errno.EIO],
           "STORE_BEGIN": [errno.ENOMEM], "STORE_GET": [errno.EIO],
           "STORE_SNAPSHOT": [errno.EUSERS]}
+# dies of its own, and may leave a core
+ABORTS = ("COPY_HALF", "DELIVER_HALF", "MID_BATCH", "SEQ_MESSAGE",
+          "DISK_PAGES_HALF", "READER_TAKEN")
 ALWAYS = ("STORE_*", "DISK_*", "BEFORE_COMMIT", "AFTER_COMMIT",
           "BEFORE_DURABLE", "AFTER_DURABLE")
 
@@ -89,7 +92,8 @@ class Case:
         self.hit, self.value = hit, value
 
     def __str__(self):
-        what = {KILL: "kill", STOP: "stop", FAIL: "error"}[self.action]
+        what = {KILL: "kill", STOP: "stop", FAIL: "error",
+                ABORT: "abort"}[self.action]
         if self.action == FAIL:
             what = errno.errorcode[self.value]
         return "%s %s %d %s" % (self.name, self.role, self.hit, what)
@@ -98,6 +102,8 @@ class Case:
 def all_cases(table):
     for name, who, _ in table:
         for role in who.replace("e", ""):
+            if name in ABORTS:
+                yield Case(name, role, ABORT, 1)
             for hit in range(1, HITS + 1):
                 yield Case(name, role, KILL, hit)
                 yield Case(name, role, STOP, hit)
