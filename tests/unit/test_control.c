@@ -310,6 +310,87 @@ a_worker_can_take_over(void **state)
 	(void)close(fd);
 }
 
+/* As say(), with descriptors. */
+static void
+say_with(int fd, const char *text, const int *fds, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(4 * sizeof(int))];
+	} control;
+	struct iovec iov = { (void *)(uintptr_t)text, strlen(text) };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = CMSG_SPACE(n * sizeof(int)) };
+	struct cmsghdr *h;
+
+	memset(&control, 0, sizeof(control));
+	h = CMSG_FIRSTHDR(&msg);
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(h), fds, n * sizeof(int));
+	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), strlen(text));
+}
+
+static int
+descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static void
+a_file_comes_with_the_request(void **state)
+{
+	int fd = come(), ends[2], file;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	say_with(fd, "{\"v\":1,\"command\":\"backup\"", &ends[1], 1);
+	say(fd, "}\n");
+	loop(10);
+	file = control_take_file(f.m.control, f.asker);
+	assert_true(file != -1);
+	assert_int_equal(fcntl(file, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	assert_int_equal(write(file, "x", 1), 1);
+	assert_int_equal(read(ends[0], &file, 1), 1);
+	assert_int_equal(control_take_file(f.m.control, f.asker), -1);
+	assert_int_equal(control_take_file(f.m.control, f.asker + 9), -1);
+	control_done(f.m.control, f.asker);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	(void)close(fd);
+}
+
+static void
+files_that_nobody_takes_are_closed(void **state)
+{
+	int fd, ends[2], before;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	before = descriptors();
+	f.answer = answer_failed;
+	fd = come();
+	say_with(fd, "{\"v\":1,\"command\":\"status\"}\n",
+	    (int[]){ ends[0], ends[1], ends[0] }, 3);
+	assert_non_null(strstr(hear(fd), "done"));
+	(void)close(fd);
+	/* one that goes before its request is complete */
+	fd = come();
+	say_with(fd, "{", ends, 2);
+	say_with(fd, "\"v\"", ends, 2);
+	loop(10);
+	(void)close(fd);
+	loop(10);
+	assert_int_equal(descriptors(), before);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 static void
 those_who_wait_for_the_end_are_told_of_it(void **state)
 {
@@ -408,6 +489,8 @@ main(void)
 		T(one_who_does_not_read_gets_no_more_than_is_good),
 		T(a_long_answer_goes_on_when_it_is_read),
 		T(a_worker_can_take_over),
+		T(a_file_comes_with_the_request),
+		T(files_that_nobody_takes_are_closed),
 		T(those_who_wait_for_the_end_are_told_of_it),
 		T(a_crowd_waits_outside_and_gets_in_later),
 		T(without_descriptors_it_waits_a_second),
