@@ -43,7 +43,7 @@ SMALL = {"ring.slots": 64, "ring.arena_bytes": "64k",
          "limits.event_bytes": "8k"}
 HITS = 3
 # how long it may take until somebody comes to a point: the machine is busy
-COME_S = 25
+COME_S = 60
 # after so many cases everything is looked at
 AUDIT = 60
 SHORT_CASES = 48

@@ -442,7 +442,7 @@ class Churner(Conn):
 
     def __init__(self, talk, name):
         self.name = name
-        self.step = 0
+        self.leave_at = 0
         super().__init__(talk, name)
 
     def open(self):
@@ -450,8 +450,7 @@ class Churner(Conn):
         self.user = "%s-%d" % (self.name, Churner.lives)
         self.room = random.choice(["churn", "churn", "new-%d" %
                                    Churner.lives])
-        self.step = 0
-        self.at = 0
+        self.leave_at = time.monotonic() + 15
         super().open()
 
     def drop(self, again=0.15):
@@ -478,13 +477,15 @@ class Churner(Conn):
         elif n == 4:
             self.event("chat:leave-session", say, 5)
         elif random.random() < 0.5:
+            # whoever says that closes the connection itself
             self.put("41")
+            self.leave_at = time.monotonic() + 0.1
         else:
             self.drop()
 
     def tick(self, now):
         super().tick(now)
-        if self.sock is not None and now - self.since > 15:
+        if self.sock is not None and now >= self.leave_at:
             self.drop()
 
 

@@ -64,8 +64,8 @@ class World:
                     continue
                 tops = dict(self.talk.ledger.top)
             why = self.talk.behind(tops, since)
-            if why is None:
-                return None if self.host.ready() else "not ready"
+            if why is None and self.host.ready():
+                return None
         return why
 
     def read_all(self):
