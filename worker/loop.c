@@ -21,6 +21,17 @@
 /* how often a worker with nothing to do gives memory back */
 #define IDLE_MS 5000
 
+/* Nobody stores anything: those who wait for it are told after a while. */
+static bool
+scribe_is_missing(const struct worker *w)
+{
+	const struct tables_child *scribe =
+	    &w->tables->state->child[TABLES_SCRIBE];
+
+	return atomic_load_explicit(&scribe->state, memory_order_relaxed) !=
+	    TABLES_CHILD_READY;
+}
+
 static void
 loop_tick(struct worker *w)
 {
@@ -36,6 +47,8 @@ loop_tick(struct worker *w)
 	reader_tick(w->reader, w->now_ms);
 	chat_tick(w->chat);
 	publisher_expire(w->publisher, w->now_ms, worker_lost, w);
+	if (scribe_is_missing(w))
+		publisher_abandon(w->publisher, w->now_ms, worker_lost, w);
 	publisher_counts(w->publisher, &counts);
 	WORKER_COUNT(w, PUBLISHED_LOG, counts.published);
 	WORKER_COUNT(w, RING_FULL, counts.full);

@@ -433,6 +433,33 @@ publisher_expire(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
 	}
 }
 
+void
+publisher_abandon(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
+    void *arg)
+{
+	struct record_field f[RECORD_MAX_FIELDS];
+	const struct record *rec;
+	struct chat_event ev;
+	struct waiting *w;
+	uint32_t i;
+	int n;
+
+	for (i = 0; i < p->size; i++) {
+		if ((w = p->table[i]) == NULL || w->queued ||
+		    w->queued_ms + PUBLISH_PATIENCE_MS > now_ms)
+			continue;
+		rec = (const struct record *)(const void *)w->record;
+		/* whatever else is decided later must not be done twice */
+		if (rec->type != RECORD_MESSAGE)
+			continue;
+		publisher_forget(p, w);
+		n = record_parse(w->record, w->len, f);
+		if (n >= 0 && publish_event(rec, f, n, &ev))
+			fn(arg, &ev, &w->who);
+		free(w);
+	}
+}
+
 static int
 by_position(const void *a, const void *b)
 {

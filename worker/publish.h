@@ -79,6 +79,14 @@ void publisher_expire(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
     void *arg);
 
 /*
+ * There is nobody who decides: messages that were published longer ago than
+ * PUBLISH_PATIENCE_MS are handed to 'fn', too.  They may yet be stored; who
+ * sends them again is told so.
+ */
+void publisher_abandon(struct publisher *p, uint64_t now_ms, publish_lost_fn fn,
+    void *arg);
+
+/*
  * This worker goes on reading at 'pos' after an eviction: what it published
  * below is published again.
  */

@@ -261,6 +261,29 @@ what_waits_too_long_is_given_back(void **state)
 }
 
 static void
+without_a_scribe_messages_are_given_back_and_may_yet_be_stored(void **state)
+{
+	struct fixture *f = *state;
+	struct chat_event ev = message("m");
+	struct publish_waiter who = waiter(7), w;
+	struct lost lost = { 0 };
+	uint32_t ids[4];
+
+	publisher_put(f->p, &who, &ev, 1000);
+	publisher_abandon(f->p, 1000 + PUBLISH_PATIENCE_MS - 1, on_lost, &lost);
+	assert_int_equal(lost.n, 0);
+	publisher_abandon(f->p, 1000 + PUBLISH_PATIENCE_MS, on_lost, &lost);
+	assert_int_equal(lost.n, 1);
+	assert_int_equal(lost.last, 7);
+	assert_int_equal(publisher_waiting(f->p), 0);
+	/* a scribe comes after all: nobody waits for its verdict */
+	assert_int_equal(scribe_takes(f, ids, 4), 1);
+	assert_false(publisher_settle(f->p, ids[0], &w));
+	publisher_abandon(f->p, 1000000, on_lost, &lost);
+	assert_int_equal(lost.n, 1);
+}
+
+static void
 after_an_eviction_what_is_in_doubt_is_published_again(void **state)
 {
 	struct fixture *f = *state;
@@ -326,6 +349,7 @@ main(void)
 		T(a_full_ring_queues_in_order_and_loses_nothing),
 		T(clients_wait_when_much_is_queued),
 		T(what_waits_too_long_is_given_back),
+		T(without_a_scribe_messages_are_given_back_and_may_yet_be_stored),
 		T(after_an_eviction_what_is_in_doubt_is_published_again),
 		T(what_is_published_again_keeps_its_order),
 	};
