@@ -207,7 +207,12 @@ check_file(struct opening *o)
 	path_of(s, path, sizeof(path), STORE_DATA_FILE);
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return errno;
-	err = page_metas(fd, &meta, &size, &what);
+	/* what a writer that was killed has left in memory: whoever takes
+	 * over its lock shows that to all readers */
+	if (writes(s) && fdatasync(fd) == -1)
+		err = errno;
+	else
+		err = page_metas(fd, &meta, &size, &what);
 	close(fd);
 	switch (err) {
 	case ENODATA:
