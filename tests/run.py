@@ -28,10 +28,11 @@ SMALL = ("CHATD_TEST_OPTIONS='ring.slots=64 ring.arena_bytes=64k "
 
 # name, command, seconds
 FIRST = [
-    ("build", "make -s -j2 all bench-tools conformance "
-     "build/unit/test_sandbox", 900),
+    ("build", "make -s -j2 all bench-tools conformance torture-tools "
+     "build/power/power build/power/chatd build/unit/test_sandbox", 900),
     ("build-asan", "make -s -j2 BUILD=asan all unit-programs conformance",
      1200),
+    ("build-fault", "make -s -j2 BUILD=fault fault-tools", 900),
     ("clients", "sh tests/clients/clients.sh", 200),
 ]
 COMPUTE = [
@@ -42,6 +43,10 @@ COMPUTE = [
     ("client-tsan", "make -s client-tsan", 300),
     ("models", "make -s models", 600),
     ("torture-short", "make -s torture-short", 300),
+    ("torture-system", "make -s torture-ci", 600),
+    ("torture-checker", "make -s torture-checker", 300),
+    ("fault-points", "make -s faults-short SEED=1", 600),
+    ("power", "make -s power-short", 300),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 400),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 400),
@@ -69,6 +74,9 @@ WAIT = [
     ("framing", "make -s framing", 300),
     ("vulns", "make -s vulns", 500),
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 200),
+    ("disk-faults", "make -s disk-faults", 400),
+    ("clerk", "/usr/bin/python3 tests/system/test_clerk.py", 400),
+    ("resize", "/usr/bin/python3 tests/system/test_resize.py", 300),
     ("polling",
      "node tests/clients/polling_load.mjs --requests 10000", 200),
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 400),
