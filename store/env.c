@@ -337,8 +337,12 @@ in_txn(struct opening *o, bool writing, int (*fn)(void *arg))
 	if (rc != MDB_SUCCESS)
 		return store_errno(rc);
 	rc = store_guard(&o->t, STORE__TABLES, 0, fn, o);
-	if (rc == -1)
+	if (rc == -1) {
+		/* one that writes was left in the middle: see store_probe() */
+		if (!writing)
+			mdb_txn_abort(o->t.txn);
 		return EUCLEAN;
+	}
 	if (rc == 0)
 		rc = o->t.err;
 	if (rc == 0)
@@ -407,10 +411,10 @@ open_tables(struct opening *o)
 
 	o->schema = 0;
 	o->migrated = 0;
+	if ((err = check_size(o)) != 0)
+		return err;
 	err = in_txn(o, false, look_at_schema);
 	if (err != 0 && (err != ENOENT || !writes(o->s)))
-		return err;
-	if ((err = check_size(o)) != 0)
 		return err;
 	if (writes(o->s))
 		return open_writing(o);
