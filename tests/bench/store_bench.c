@@ -68,7 +68,7 @@ struct control {
 struct round {
 	uint64_t messages;
 	uint64_t ns;
-	/* that this process had written to the device */
+	/* that the scribe wrote to the file */
 	uint64_t bytes;
 	unsigned nbatches;
 	uint16_t batch[MAX_BATCHES];
@@ -100,7 +100,7 @@ struct result {
 	double scribe;
 	double bare;
 	double batch;
-	/* bytes written to the device, a message */
+	/* bytes written to the file, a message */
 	double bytes;
 	double bare_bytes;
 };
@@ -122,7 +122,11 @@ step(uint64_t *x)
 	return *x;
 }
 
-/* Pages that this process made dirty and the device was given: /proc(5). */
+/*
+ * What this process gave to write(2) and its kin, which is the store's pages
+ * and little else.  "write_bytes" would be what the device was given, but
+ * counts whole folios, of which a page is a small part: proc(5).
+ */
 static uint64_t
 written(void)
 {
@@ -133,7 +137,7 @@ written(void)
 	if ((f = fopen("/proc/self/io", "re")) == NULL)
 		return 0;
 	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "write_bytes: %llu", &n) == 1)
+		if (sscanf(line, "wchar: %llu", &n) == 1)
 			break;
 	fclose(f);
 	return n;
@@ -585,8 +589,8 @@ print_json(const struct result *res, const struct reading *rd)
 	    rd->file, rd->bare_file);
 	for (i = 0; i < NSENDERS; i++)
 		printf("%s{\"senders\":%u,\"batch\":%.1f,\"scribe\":%.0f,"
-		       "\"bare\":%.0f,\"ratio\":%.3f,\"device_bytes\":%.0f,"
-		       "\"bare_device_bytes\":%.0f}",
+		       "\"bare\":%.0f,\"ratio\":%.3f,\"written_bytes\":%.0f,"
+		       "\"bare_written_bytes\":%.0f}",
 		    i > 0 ? "," : "", senders[i], res[i].batch, res[i].scribe,
 		    res[i].bare, res[i].scribe / res[i].bare, res[i].bytes,
 		    res[i].bare_bytes);
@@ -599,7 +603,7 @@ print_table(const struct result *res, const struct reading *rd)
 	size_t i;
 
 	printf("%-10s %8s %14s %14s %7s %14s %10s\n", "under way", "batch",
-	    "scribe/s", "bare LMDB/s", "ratio", "device bytes", "bare");
+	    "scribe/s", "bare LMDB/s", "ratio", "bytes written", "bare");
 	for (i = 0; i < NSENDERS; i++)
 		printf("%-10u %8.1f %14.0f %14.0f %7.2f %14.0f %10.0f\n",
 		    senders[i], res[i].batch, res[i].scribe, res[i].bare,
