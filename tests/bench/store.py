@@ -86,7 +86,7 @@ def scribe(table):
     table.add("file", "bytes/message", got["file_bytes"],
               got["bare_file_bytes"],
               div(got["file_bytes"], got["bare_file_bytes"]))
-    table.add("pages of 50, newest, small store", "pages/s",
+    table.add("pages of 50, newest, small store", "pages/CPU-s",
               got["pages_per_s"], got["bare_pages_per_s"],
               div(got["pages_per_s"], got["bare_pages_per_s"]))
 
@@ -277,7 +277,8 @@ def bare_phases(table, rows):
                        "{:,}".format(r["rooms"])), "bytes/message",
                       r["bytes_per_message"])
         elif phase in PHASES:
-            table.add("store: " + PHASES[phase], "pages/s",
+            table.add("store: " + PHASES[phase],
+                      "pages/s" if phase == "cold" else "pages/CPU-s",
                       r["pages_per_s"], r["floor"], r["ratio"])
         elif phase.startswith("restart"):
             table.add("scribe's start, %s pages" % phase[8:],
