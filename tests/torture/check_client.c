@@ -268,6 +268,9 @@ take_join(struct check *c, struct reader *rd, const struct ledger_entry *e)
 	uint32_t after = (uint32_t)e->message;
 
 	c->joins++;
+	/* who is in, and asks for nothing, goes on as before */
+	if (s->in && (e->code & FLAG_AFTER) == 0)
+		return;
 	if (!s->in)
 		note_entered(c, e);
 	*s = (struct seat){ .in = true, .next = e->seq + 1, .joined = e->ns };

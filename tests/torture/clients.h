@@ -99,7 +99,8 @@ struct seat {
 	uint32_t have;
 	/* at the end: 'have' is all that there is */
 	bool complete;
-	/* what the join under way asked for */
+	/* the join under way: of who is in already; what it asks for */
+	bool again;
 	bool has_after;
 	uint32_t after;
 	/* when the request was written; when to ask again, or to give up */

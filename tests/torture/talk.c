@@ -84,6 +84,7 @@ talk_join(struct clients *t, struct player *p, struct seat *s)
 		    s->after);
 	s->begin = t->now;
 	s->due = t->now + ANSWER;
+	s->again = s->state == SEAT_IN;
 	if (ask(t, p, REQUEST_JOIN, "join-session", s->room, more) == NULL)
 		return;
 	s->state = SEAT_JOINING;
@@ -284,10 +285,10 @@ on_joined(struct clients *t, struct player *p, const struct heard *h)
 		return false;
 	s->state = SEAT_IN;
 	s->due = 0;
-	if (!s->has_after)
-		s->have = (uint32_t)h->last_seq;
-	else
+	if (s->has_after)
 		s->have = s->after;
+	else if (!s->again)
+		s->have = (uint32_t)h->last_seq;
 	s->known = true;
 	s->complete = false;
 	clients_note(t, p,
