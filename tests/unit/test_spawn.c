@@ -105,6 +105,24 @@ start(enum role role, int lock_fd, struct found *f)
 	return pid;
 }
 
+/* The same for a clerk. */
+static pid_t
+start_clerk(struct found *f)
+{
+	int sv[2];
+	pid_t pid;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+			     sv),
+	    0);
+	pid = spawn_clerk("verify", sv[1]);
+	assert_true(pid > 0);
+	(void)close(sv[1]);
+	assert_int_equal(read(sv[0], f, sizeof(*f)), sizeof(*f));
+	(void)close(sv[0]);
+	return pid;
+}
+
 static void
 ends_well(pid_t pid)
 {
@@ -141,6 +159,10 @@ a_child_has_its_role_title_and_environment(void **state)
 	ends_well(start(ROLE_SCRIBE, -1, &f));
 	assert_string_equal(f.role, "scribe");
 	assert_string_equal(f.title, "chatd: scribe");
+	ends_well(start_clerk(&f));
+	assert_string_equal(f.role, "clerk");
+	assert_string_equal(f.title, "chatd: clerk verify");
+	assert_false(f.lock_is_file);
 	/* ours is as it was */
 	assert_null(getenv("CHATD_ROLE"));
 }
