@@ -64,7 +64,7 @@ static const char *const table_name[STORE__TABLES] = {
 const char *
 store_table_name(enum store_table table)
 {
-	return table < STORE__TABLES ? table_name[table] : "";
+	return table < STORE__TABLES ? table_name[table] : "-";
 }
 
 int
