@@ -469,6 +469,59 @@ everybody_is_woken_when_somebody_dies(void **state)
 	assert_int_equal(read(f.m.shared.efd[0], &n, sizeof(n)), sizeof(n));
 }
 
+/* As if the scribe had said so. */
+static void
+tell_of_reader(pid_t pid)
+{
+	struct ipc_msg *msg;
+
+	assert_non_null(msg = calloc(1, sizeof(*msg)));
+	ipc_begin(msg, IPC_READER_STUCK);
+	ipc_put_u32(msg, (uint32_t)pid);
+	ipc_put_u64(msg, 11000);
+	supervise_message(scribe(), msg);
+	assert_false(msg->bad);
+	free(msg);
+}
+
+static void
+a_worker_that_holds_a_snapshot_for_too_long_is_killed(void **state)
+{
+	uint64_t end = clock_mono_ms() + 10000;
+	const struct tables *t;
+	uint32_t old;
+
+	start_all();
+	t = f.m.shared.tables;
+	old = worker(1)->incarnation;
+	/* stopped, it would hold it for ever */
+	assert_int_equal(kill(worker(1)->pid, SIGSTOP), 0);
+	tell_of_reader(worker(1)->pid);
+	while (clock_mono_ms() < end &&
+	    (worker(1)->incarnation == old ||
+		worker(1)->state != TABLES_CHILD_READY))
+		loop(5);
+	assert_true(worker(1)->incarnation > old);
+	assert_int_equal(counter_sum(t, COUNTER_READERS_KILLED), 1);
+}
+
+static void
+a_reader_that_is_no_worker_is_left_alone(void **state)
+{
+	pid_t pid;
+
+	start_all();
+	pid = scribe()->pid;
+	tell_of_reader(pid);
+	tell_of_reader(getpid());
+	tell_of_reader(0);
+	loop(50);
+	assert_int_equal(scribe()->pid, pid);
+	assert_int_equal(counter_sum(f.m.shared.tables, COUNTER_READERS_KILLED),
+	    0);
+	assert_int_equal(f.workers_dead, 0);
+}
+
 static void
 a_dead_scribe_is_replaced_and_too_many_mean_a_failed_store(void **state)
 {
@@ -636,6 +689,8 @@ main(void)
 		T(the_scribe_comes_first_and_all_get_what_they_need),
 		T(workers_get_the_bundle_if_there_is_one),
 		T(a_dead_workers_traces_are_removed_and_it_is_replaced),
+		T(a_worker_that_holds_a_snapshot_for_too_long_is_killed),
+		T(a_reader_that_is_no_worker_is_left_alone),
 		T(everybody_is_woken_when_somebody_dies),
 		T(a_dead_scribe_is_replaced_and_too_many_mean_a_failed_store),
 		T(early_deaths_are_slowed_down),
