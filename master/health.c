@@ -90,6 +90,8 @@ take(const struct master *m, struct sample *s)
 		COUNTER_CONNECT_LIMITED, COUNTER_USER_LIMITED };
 	static const enum counter restarts[] = { COUNTER_WORKER_RESTARTS,
 		COUNTER_SCRIBE_RESTARTS };
+	static const enum counter damaged[] = { COUNTER_DAMAGED,
+		COUNTER_DAMAGE_REFUSED };
 	const struct tables *t = m->shared.tables;
 
 	memset(s, 0, sizeof(*s));
@@ -99,7 +101,7 @@ take(const struct master *m, struct sample *s)
 	s->restarts = sum_of(t, restarts, 2);
 	s->commits_failed = counter_sum(t, COUNTER_COMMITS_FAILED);
 	s->evictions = counter_sum(t, COUNTER_EVICTIONS);
-	s->damaged = counter_sum(t, COUNTER_DAMAGE_REFUSED);
+	s->damaged = sum_of(t, damaged, 2);
 	hist_sum(t, HIST_TURN, &s->turn);
 	hist_sum(t, HIST_DURABLE, &s->durable);
 }

@@ -7,7 +7,8 @@
  * A score from 100 down to 0: each thing that is wrong takes something off
  * and is named in a sentence.  From 80 on the daemon is "healthy", from 60 on
  * "degraded", below it is "unhealthy": people notice.  What is counted is
- * counted over the last minute, so an hour ago does not show.
+ * counted over the last minute, so an hour ago does not show; only damage,
+ * which does not go away, is told until the daemon's end.
  */
 
 #ifndef MASTER_HEALTH_H

@@ -240,6 +240,7 @@ check_values(struct scribe *s)
 	log_error("values in the store are damaged and are not served "
 		  "new=%llu",
 	    (unsigned long long)(bad - s->bad_values));
+	count(s, COUNTER_DAMAGED, bad - s->bad_values);
 	s->bad_values = bad;
 }
 
