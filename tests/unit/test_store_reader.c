@@ -212,6 +212,10 @@ each_thread_is_guarded_for_itself(void **state)
 	uint64_t seq = 0;
 	unsigned i;
 
+#ifdef __SANITIZE_THREAD__
+	/* it does not follow a handler that is left by siglongjmp() */
+	skip();
+#endif
 	add_batch(f->s, &seq);
 	memset(th, 0, sizeof(th));
 	/* the test's frame has set its own since the store was opened */
