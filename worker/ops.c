@@ -296,7 +296,7 @@ recovery_row(struct worker *w, const struct read_answer *a, chat_recovery_fn fn,
 		return;
 	r.user = row.n[0];
 	r.lost_ms = row.n[1];
-	r.own = row.n[2] == ring_base(w->log) && row.n[3] == w->incarnation;
+	r.own = row.n[2] == ring_run(w->log) && row.n[3] == w->incarnation;
 	r.owner.number = (uint32_t)(row.n[4] >> 32);
 	r.owner.serial = (uint32_t)row.n[4];
 	r.partial = row.n[5] != 0;
