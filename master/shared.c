@@ -25,7 +25,7 @@
 #define RAISE_MAX 5
 
 /* next_position() */
-#define NEXT_GAP (1ULL << 22)
+#define NEXT_GAP (1ULL << 20)
 
 static unsigned
 log2_of(uint64_t n)
@@ -157,8 +157,8 @@ shared_raise(struct shared *sh)
 
 /*
  * Above all that the old ring can come to before it is closed: 16 rounds,
- * and four million records.  The clock, by which the first ring began, has
- * gained that again in four seconds.
+ * and a million records.  The clock, by which the first ring began, has
+ * gained that again in a second.
  */
 static uint64_t
 next_position(struct ring *old, const struct ring_geometry *g)

@@ -12,6 +12,7 @@ without a gap, and history the same.
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -289,9 +290,46 @@ class Small(unittest.TestCase):
             self.assertGreater(d.counters()["ring_full"], 0)
 
 
+# what runs side by side: all of it mostly waits
+LANES = (
+    ("Resize.test_messages_flow_while_the_rings_change_and_processes_die",),
+    ("Resize.test_a_full_ring_is_changed_as_well",
+     "Resize.test_events_under_way_must_fit",
+     "Resize.test_a_worker_that_stands_still_keeps_the_old_rings"),
+    ("Small",),
+)
+
+
+def run_lanes():
+    """All tests; prints how many passed and failed."""
+    began = time.monotonic()
+    lanes = [subprocess.Popen(
+        [sys.executable, *("-W", "ignore"), __file__,
+         "--cycles", str(CYCLES), *names], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for names in LANES]
+    good = bad = 0
+    for p in lanes:
+        out = p.communicate()[0]
+        ran = re.search(r"^Ran (\d+) tests? in", out, re.M)
+        failed = sum(map(int, re.findall(r"(?:failures|errors)=(\d+)", out)))
+        if p.returncode != 0 and failed == 0:
+            failed = 1
+        good += int(ran.group(1)) - failed if ran else 0
+        bad += failed
+        print(re.sub(r"^Ran .*\n", "", out, flags=re.M)
+              if failed else "\n".join(re.findall(r"\d+ messages,.*", out)),
+              flush=True)
+    print("%d passed, %d failed in %.0f s" % (good, bad,
+                                              time.monotonic() - began))
+    return 1 if bad else 0
+
+
 if __name__ == "__main__":
     if "--cycles" in sys.argv:
         at = sys.argv.index("--cycles")
         CYCLES = int(sys.argv[at + 1])
         del sys.argv[at:at + 2]
-    unittest.main(verbosity=1)
+    if len(sys.argv) > 1:
+        unittest.main(verbosity=1)
+    sys.exit(run_lanes())
