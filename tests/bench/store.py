@@ -30,7 +30,7 @@ OUT = run.OUT
 MODE = sys.argv[2] if len(sys.argv) > 2 else ""
 QUICK = MODE == "quick"
 KILLS = 12 if QUICK else 60
-HOLDERS = 4
+SESSIONS_EACH = 10
 
 
 def tool(name, *args, timeout=600, many=False):
@@ -80,7 +80,8 @@ def scribe(table):
                   (r["senders"], r["batch"]), "messages/s", r["scribe"],
                   r["bare"], r["ratio"], ">= 0.50 x bare LMDB",
                   r["ratio"] >= 0.5, [r])
-        table.add("written to the file, %d under way" % r["senders"], "bytes/message",
+        table.add("written to the file, %d under way" % r["senders"],
+                  "bytes/message",
                   r["written_bytes"], r["bare_written_bytes"],
                   div(r["written_bytes"], r["bare_written_bytes"]))
     table.add("file", "bytes/message", got["file_bytes"],
@@ -94,15 +95,17 @@ def scribe(table):
 # --- clients ----------------------------------------------------------------
 
 class Client(chatd.Raw):
-    """A member of one session."""
+    """A member of one session, or of several."""
 
-    def __init__(self, port, user, session):
+    def __init__(self, port, user, session, *more):
         super().__init__(port, timeout=60)
         self.user, self.session, self.asked = user, session, 0
+        self.sessions = (session, *more)
         self.upgrade()
         self.connect(user)
-        self.ask("chat:join-session", {"sessionId": session,
-                                       "workspaceId": "default"})
+        for s in self.sessions:
+            self.ask("chat:join-session", {"sessionId": s,
+                                           "workspaceId": "default"})
 
     def until(self, start):
         """The next packet that begins so, whatever comes before it."""
@@ -161,19 +164,26 @@ def restart(table):
 
 # --- ten million messages ---------------------------------------------------
 
-def ask_pages(port, name, stop, counts, sessions, deep, last):
-    """Pages of many sessions, eight under way; until told to stop."""
+def ask_pages(port, name, ready, go, stop, counts, sessions, last):
+    """Pages of many sessions, eight under way; until told to stop.
+
+    With 'last' anywhere up to that seq, in so many sessions that what was read
+    once is seldom read again.
+    """
     rnd = random.Random(name)
-    clients = [Client(port, "%s-%d" % (name, i),
-                      "session-%d" % rnd.randint(1, sessions))
-               for i in range(8)]
+    each = SESSIONS_EACH if last else 1
+    clients = [Client(port, "%s-%d" % (name, i), *(
+        "session-%d" % n for n in rnd.sample(range(1, sessions + 1), each)))
+        for i in range(8)]
 
     def begin(c):
-        payload = {"sessionId": c.session, "limit": 50}
-        if deep:
+        payload = {"sessionId": rnd.choice(c.sessions), "limit": 50}
+        if last:
             payload["beforeSeq"] = rnd.randint(60, last)
         c.event("chat:request-history", payload)
 
+    ready.set()
+    go.wait()
     for c in clients:
         begin(c)
     while not stop.is_set():
@@ -227,15 +237,22 @@ def through_daemon(table, data_dir, sessions, last):
                              ("random, warm", True, False),
                              ("random, cold", True, True)):
         progress("daemon: " + what)
-        drop(path) if cold else warm(path)
+        warm(path)
         with Chatd({"workers": 1}, data_dir) as d:
             talker = Client(d.port, "talker", "quiet")
             alone = [talker.say("alone") for _ in range(200)]
-            stop, counts = threading.Event(), {"pages": 0, "bytes": 0}
+            ready, go, stop = (threading.Event() for _ in range(3))
+            counts = {"pages": 0, "bytes": 0}
             t = threading.Thread(target=ask_pages, args=(
-                d.port, what, stop, counts, sessions, deep, last))
+                d.port, what[:6].replace(",", ""), ready, go, stop, counts,
+                sessions, deep and last))
             t.start()
-            time.sleep(0.5)
+            if not ready.wait(120):
+                failures.append("nobody reads: " + what)
+            if cold:
+                drop(path)
+            go.set()
+            time.sleep(0.3)
             before, begun, used = dict(counts), time.monotonic(), \
                 cpu(d.proc.pid)
             beside = []
