@@ -82,6 +82,8 @@ class Conn:
         self.user = user
         self.sock = None
         self.due = 0
+        # the newest packet, for those who ask why
+        self.heard = ""
         self.closed()
 
     def closed(self):
@@ -191,6 +193,7 @@ class Conn:
                 return
 
     def packet(self, p):
+        self.heard = p[:200]
         if p == "2":
             self.put("3")
         elif p.startswith("0"):
@@ -422,7 +425,7 @@ class Member(Conn):
     def behind(self, top, since):
         """What is still missing, None when nothing is."""
         if not self.joined:
-            return "is not in"
+            return "is not in (%s)" % self.heard
         if (self.last or 0) < top:
             return "has %s of %d" % (self.last, top)
         old = [m for m, p in self.pending.items() if p[1] < since]
