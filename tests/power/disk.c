@@ -203,7 +203,8 @@ seen_later(struct disk_file *f, const struct journal_event *ev)
 {
 	const struct disk_version *v;
 
-	while (f->nv > 0 && (v = &f->v[f->nv - 1])->write == f->writes) {
+	while (f->writing && f->nv > 0 &&
+	    (v = &f->v[f->nv - 1])->write == f->writes) {
 		f->newest[v->unit] = v->before;
 		f->nv--;
 	}

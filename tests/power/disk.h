@@ -87,7 +87,7 @@ void disk_free(struct disk *d);
 /* Does the event write a meta page of "data.mdb"? */
 bool disk_is_meta(const struct disk *d, const struct journal_event *ev);
 
-/* Apply one event. */
+/* Apply one event.  A J_SEEN may be applied instead of its J_WRITE. */
 void disk_apply(struct disk *d, const struct journal_event *ev);
 
 /*

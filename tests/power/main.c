@@ -268,6 +268,23 @@ may_commit(const struct run *r, const struct journal_event *ev)
 	return disk_is_meta(&r->disk, ev) || ev->kind == J_RENAME;
 }
 
+/*
+ * What became of a write: a process that was killed may have left less than
+ * it announced, and nothing else was ever there.
+ */
+static const struct journal_event *
+truth(const struct run *r, const struct journal_event *ev, uint64_t at)
+{
+	const struct journal_event *next;
+
+	while (ev->kind == J_WRITE && (next = journal_next(r->j, &at)) != NULL)
+		if (next->file == ev->file && next->kind == J_WRITTEN)
+			break;
+		else if (next->file == ev->file && next->kind == J_SEEN)
+			return next;
+	return ev;
+}
+
 /* Go through the journal. */
 static void
 sweep_images(struct run *r)
@@ -278,7 +295,7 @@ sweep_images(struct run *r)
 
 	while (i < r->npicks && (ev = journal_next(r->j, &at)) != NULL) {
 		k++;
-		disk_apply(&r->disk, ev);
+		disk_apply(&r->disk, truth(r, ev, at));
 		if (may_commit(r, ev))
 			note_txn(r);
 		if (ev->kind == J_TOLD)

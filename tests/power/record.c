@@ -247,13 +247,15 @@ write_at(int fd, struct fd_info *f, const uint8_t *p, size_t len, off_t off)
 	ssize_t n;
 
 	may_die(DIE_BEFORE);
-	journal_add(journal, J_WRITE, f->file, (uint64_t)off, f->dsync, p, len);
 	if (dies_here(DIE_MIDDLE)) {
 		/* it is pages that are copied one by one */
-		(void)syscall(SYS_pwrite64, fd, p, len / 2 & ~(size_t)4095,
-		    off);
+		len = len / 2 & ~(size_t)4095;
+		journal_add(journal, J_WRITE, f->file, (uint64_t)off, f->dsync,
+		    p, len);
+		(void)syscall(SYS_pwrite64, fd, p, len, off);
 		(void)raise(SIGKILL);
 	}
+	journal_add(journal, J_WRITE, f->file, (uint64_t)off, f->dsync, p, len);
 	n = syscall(SYS_pwrite64, fd, p, len, off);
 	may_die(DIE_UNRETURNED);
 	if (f->dsync)
