@@ -75,7 +75,7 @@ WAIT = [
     ("vulns", "make -s vulns", 500),
     ("faults", "/usr/bin/python3 tests/system/test_faults.py", 200),
     ("disk-faults", "make -s disk-faults", 400),
-    ("clerk", "/usr/bin/python3 tests/system/test_clerk.py", 400),
+    ("clerk", "/usr/bin/python3 tests/system/test_clerk.py", 300),
     ("resize", "/usr/bin/python3 tests/system/test_resize.py", 300),
     ("polling",
      "node tests/clients/polling_load.mjs --requests 10000", 200),
