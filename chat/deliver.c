@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "chat/held.h"
 #include "chat/render.h"
 #include "chat/replay.h"
 #include "chat/request.h"
@@ -122,6 +123,7 @@ message_show(struct chat *chat, struct room *room,
 {
 	if (d->seq > room->last_seq)
 		room->last_seq = d->seq;
+	held_message(chat, room, d);
 	if (!TAILQ_EMPTY(&room->typing))
 		typing_message_comes(chat, room, d->ev.user);
 	if (!waits)

@@ -77,6 +77,8 @@ struct chat {
 	size_t nresumed, ndoubtful;
 	/* rooms whose members are due a chat:presence-sync */
 	size_t nunsynced;
+	/* of events that rooms keep (held.h) */
+	size_t held_bytes;
 	uint32_t last_request;
 	/* everything below this position has been delivered */
 	uint64_t pos;

@@ -15,25 +15,28 @@
 struct change {
 	STAILQ_ENTRY(change) entry;
 	uint64_t gseq;
-	/* a constant */
+	/* a constant; NULL: a message */
 	const char *event;
+	uint64_t seq, time_ms;
+	size_t id_len;
 	/* not a pointer: it may be gone, and another be in its place */
 	char except[CHAT_SOCKET_ID_MAX + 1];
+	/* the event's JSON; a message's id and body */
 	size_t len;
-	char json[];
+	char text[];
 };
 
 struct held {
-	/* how many wait for a roster */
+	/* how many wait */
 	uint32_t nwaiting;
-	/* all changes at or behind this position are here */
+	/* all events at or behind this position are here */
 	uint64_t from;
 	size_t bytes;
 	STAILQ_HEAD(, change) changes;
 };
 
 void
-held_begin(const struct chat *chat, struct room *room)
+held_begin(struct chat *chat, struct room *room)
 {
 	struct held *h = room->held;
 
@@ -46,18 +49,19 @@ held_begin(const struct chat *chat, struct room *room)
 }
 
 static void
-forget_first(struct held *h)
+forget_first(struct chat *chat, struct held *h)
 {
 	struct change *c = STAILQ_FIRST(&h->changes);
 
 	STAILQ_REMOVE_HEAD(&h->changes, entry);
 	h->bytes -= sizeof(*c) + c->len;
+	chat->held_bytes -= sizeof(*c) + c->len;
 	h->from = c->gseq + 1;
 	free(c);
 }
 
 void
-held_end(struct room *room)
+held_end(struct chat *chat, struct room *room)
 {
 	struct held *h = room->held;
 
@@ -65,42 +69,79 @@ held_end(struct room *room)
 	if (--h->nwaiting > 0)
 		return;
 	while (!STAILQ_EMPTY(&h->changes))
-		forget_first(h);
+		forget_first(chat, h);
 	free(h);
 	room->held = NULL;
 }
 
-void
-held_add(struct room *room, uint64_t gseq, const char *event,
-    const struct json_out *o, const struct chat_socket *except)
+static struct change *
+change_new(uint64_t gseq, size_t len)
 {
-	struct held *h = room->held;
-	struct change *c;
+	struct change *c = chat_alloc(sizeof(*c) + len);
 
-	if (h == NULL)
-		return;
-	c = chat_alloc(sizeof(*c) + o->len);
 	c->gseq = gseq;
-	c->event = event;
-	if (except != NULL)
-		memcpy(c->except, except->id, sizeof(c->except));
-	c->len = o->len;
-	memcpy(c->json, o->p, o->len);
+	c->len = len;
+	return c;
+}
+
+static void
+change_keep(struct chat *chat, struct held *h, struct change *c)
+{
+	size_t bytes = sizeof(*c) + c->len;
+
 	STAILQ_INSERT_TAIL(&h->changes, c, entry);
-	h->bytes += sizeof(*c) + c->len;
-	while (h->bytes > HELD_BYTES)
-		forget_first(h);
+	h->bytes += bytes;
+	chat->held_bytes += bytes;
+	while (!STAILQ_EMPTY(&h->changes) &&
+	    (h->bytes > HELD_BYTES || chat->held_bytes > HELD_ALL_BYTES))
+		forget_first(chat, h);
 }
 
 void
-held_gap(struct room *room, uint64_t pos)
+held_add(struct chat *chat, struct room *room, uint64_t gseq, const char *event,
+    const struct json_out *o, const struct chat_socket *except)
+{
+	struct change *c;
+
+	if (room->held == NULL)
+		return;
+	c = change_new(gseq, o->len);
+	c->event = event;
+	if (except != NULL)
+		memcpy(c->except, except->id, sizeof(c->except));
+	memcpy(c->text, o->p, o->len);
+	change_keep(chat, room->held, c);
+}
+
+void
+held_message(struct chat *chat, struct room *room,
+    const struct chat_delivery *d)
+{
+	struct chat_str id = d->ev.field[0], body = d->ev.field[2];
+	struct change *c;
+
+	if (room->held == NULL)
+		return;
+	c = change_new(d->gseq, id.len + body.len);
+	c->seq = d->seq;
+	c->time_ms = d->time_ms;
+	c->id_len = id.len;
+	if (id.len > 0)
+		memcpy(c->text, id.p, id.len);
+	if (body.len > 0)
+		memcpy(c->text + id.len, body.p, body.len);
+	change_keep(chat, room->held, c);
+}
+
+void
+held_gap(struct chat *chat, struct room *room, uint64_t pos)
 {
 	struct held *h = room->held;
 
 	if (h == NULL)
 		return;
 	while (!STAILQ_EMPTY(&h->changes))
-		forget_first(h);
+		forget_first(chat, h);
 	h->from = pos;
 }
 
@@ -108,6 +149,28 @@ bool
 held_covers(const struct room *room, uint64_t pos)
 {
 	return room->held == NULL || pos >= room->held->from;
+}
+
+bool
+held_rows(const struct room *room, uint64_t pos, chat_row_fn fn, void *arg)
+{
+	const struct change *c;
+	struct chat_row row;
+
+	if (room->held == NULL || pos < room->held->from)
+		return false;
+	STAILQ_FOREACH(c, &room->held->changes, entry) {
+		if (c->event != NULL || c->gseq < pos)
+			continue;
+		row.seq = c->seq;
+		row.gseq = c->gseq;
+		row.time_ms = c->time_ms;
+		row.id = chat_str(c->text, c->id_len);
+		row.body = chat_str(c->text + c->id_len, c->len - c->id_len);
+		if (!fn(arg, &row))
+			break;
+	}
+	return true;
 }
 
 void
@@ -120,9 +183,10 @@ held_send(struct chat *chat, const struct room *room,
 	if (room->held == NULL)
 		return;
 	STAILQ_FOREACH(c, &room->held->changes, entry) {
-		if (c->gseq < pos || strcmp(c->except, s->id) == 0)
+		if (c->event == NULL || c->gseq < pos ||
+		    strcmp(c->except, s->id) == 0)
 			continue;
-		frame = chat->ops->encode(chat->ctx, c->event, c->json, c->len,
+		frame = chat->ops->encode(chat->ctx, c->event, c->text, c->len,
 		    NULL);
 		chat->ops->send(chat->ctx, s->conn, frame, CHAT_EVENT);
 	}

@@ -2,11 +2,15 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * held - changes of presence that come while a roster is being read.
+ * held - what is delivered in a room while the store is read for somebody.
  *
- * The roster is of one position, and what is delivered meanwhile may lie
- * behind it: so the changes of a room are kept while somebody waits for its
- * roster, and those behind the roster's position are sent after it.
+ * What was read is of one position, and what has been delivered meanwhile may
+ * lie behind it.  So the changes of presence, and the messages, of a room are
+ * kept while somebody waits for its roster or its messages; and those behind
+ * the position of what was read are sent after it.  Otherwise a busy room's
+ * replay would have to read again and again, and never be level.
+ *
+ * It is bounded: who finds that too much was forgotten reads again.
  */
 
 #ifndef CHAT_HELD_H
@@ -14,21 +18,32 @@
 
 #include "chat/room.h"
 
-/* bytes of changes that a room keeps; older ones are forgotten */
+/* bytes that a room keeps, and all of them; older ones are forgotten */
 #define HELD_BYTES (256 * 1024)
+#define HELD_ALL_BYTES (4 * 1024 * 1024)
 
-/* Somebody waits for the roster, from now on; no longer. */
-void held_begin(const struct chat *chat, struct room *room);
-void held_end(struct room *room);
+/* Somebody waits for something of the store, from now on; no longer. */
+void held_begin(struct chat *chat, struct room *room);
+void held_end(struct chat *chat, struct room *room);
 
 /* A change at 'gseq', which 'except' (may be NULL) is not told of. */
-void held_add(struct room *room, uint64_t gseq, const char *event,
-    const struct json_out *o, const struct chat_socket *except);
-/* Changes below 'pos' have been missed. */
-void held_gap(struct room *room, uint64_t pos);
+void held_add(struct chat *chat, struct room *room, uint64_t gseq,
+    const char *event, const struct json_out *o,
+    const struct chat_socket *except);
+/* A message that was stored. */
+void held_message(struct chat *chat, struct room *room,
+    const struct chat_delivery *d);
+/* Events below 'pos' have been missed. */
+void held_gap(struct chat *chat, struct room *room, uint64_t pos);
 
 /* Is everything kept that came behind a roster of this position? */
 bool held_covers(const struct room *room, uint64_t pos);
+/*
+ * Call 'fn' with the messages that came behind the position 'pos', until it
+ * returns false.  False, and none, if they are not all here.
+ */
+bool held_rows(const struct room *room, uint64_t pos, chat_row_fn fn,
+    void *arg);
 /* Send one who has a roster of this position what came behind it. */
 void held_send(struct chat *chat, const struct room *room,
     const struct chat_socket *s, uint64_t pos);

@@ -104,13 +104,14 @@ page_query(const struct job *job, struct chat_query *q)
 
 static enum chat_read
 page_render(struct chat *chat, const struct chat_socket *s,
-    const struct job *job, struct page *page, bool *more_r)
+    const struct job *job, struct page *page, bool *more_r, uint64_t *pos_r)
 {
 	struct chat_query q = { .room = 0 };
-	struct chat_page found = { .more = false };
+	struct chat_page found = { .pos = UINT64_MAX };
 	enum chat_read rc = CHAT_READ_DONE;
 	struct json_out *o = reply_begin(chat);
 
+	page->first = page->last = 0;
 	page->o = o;
 	page->session = job->room->session;
 	json_out_key(o, "sessionId");
@@ -122,6 +123,21 @@ page_render(struct chat *chat, const struct chat_socket *s,
 		    &found);
 	json_out_array_end(o);
 	*more_r = found.more;
+	*pos_r = found.pos;
+	return rc;
+}
+
+/* The same, not older than the request. */
+static enum chat_read
+page_make(struct chat *chat, const struct chat_socket *s, const struct job *job,
+    struct page *page, bool *more_r)
+{
+	enum chat_read rc;
+	uint64_t pos;
+
+	do {
+		rc = page_render(chat, s, job, page, more_r, &pos);
+	} while (rc == CHAT_READ_DONE && pos < job->since);
 	return rc;
 }
 
@@ -154,7 +170,7 @@ history_produce(struct chat *chat, struct chat_socket *s, const struct job *job)
 		history_refused(chat, s, job, CHAT_E_NOT_JOINED);
 		return PRODUCED_ALL;
 	}
-	switch (page_render(chat, s, job, &page, &more)) {
+	switch (page_make(chat, s, job, &page, &more)) {
 	case CHAT_READ_LATER:
 		return PRODUCED_LATER;
 	case CHAT_READ_FAILED:

@@ -195,7 +195,8 @@ answer_make(struct chat *chat, struct chat_socket *s, struct job *job,
 
 	do {
 		rc = answer_render(chat, s, job, join, pos_r);
-	} while (rc == CHAT_READ_DONE && !held_covers(job->room, *pos_r));
+	} while (rc == CHAT_READ_DONE &&
+	    (*pos_r < job->since || !held_covers(job->room, *pos_r)));
 	if (rc == CHAT_READ_DONE)
 		*bytes += chat->reply.len;
 	return rc;
@@ -280,7 +281,6 @@ join_again(struct request *r, const struct joined *j)
 	job->has_ack = r->has_ack;
 	job->ack = r->ack;
 	/* changes of presence come behind the answer */
-	job->since = r->chat->pos;
 	job->roster_pos = m->roster_pos;
 	m->roster_pos = UINT64_MAX;
 	job_unanswered(r->s, job, true);

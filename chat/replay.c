@@ -40,6 +40,7 @@ job_add(struct chat *chat, struct chat_socket *s, enum job_kind kind,
 
 	job->kind = kind;
 	job->room = room;
+	job->since = chat->pos;
 	room_ref(room);
 	if (first)
 		STAILQ_INSERT_HEAD(&w->jobs, job, entry);
@@ -52,6 +53,23 @@ job_add(struct chat *chat, struct chat_socket *s, enum job_kind kind,
 	return job;
 }
 
+/* What comes to the room meanwhile is kept; and is not any more. */
+static void
+job_awaits(struct chat *chat, struct job *job)
+{
+	if (!job->awaits)
+		held_begin(chat, job->room);
+	job->awaits = true;
+}
+
+static void
+job_got_it(struct chat *chat, struct job *job)
+{
+	if (job->awaits)
+		held_end(chat, job->room);
+	job->awaits = false;
+}
+
 static void
 job_remove(struct chat *chat, struct chat_socket *s, struct job *job)
 {
@@ -60,8 +78,7 @@ job_remove(struct chat *chat, struct chat_socket *s, struct job *job)
 	if (job->kind == JOB_REPLAY)
 		socket_count_replays(s, -1);
 	job_answered(s, job);
-	if (job->awaits)
-		held_end(job->room);
+	job_got_it(chat, job);
 	socket_work_done(s);
 	room_unref(chat, job->room);
 	free(job->agent);
@@ -138,10 +155,8 @@ roster_read(struct chat *chat, struct chat_socket *s, struct job *job,
 
 	rc = chat->ops->roster(chat->ctx, s->conn, job->room->number, fn, arg,
 	    pos_r);
-	if (rc == CHAT_READ_LATER && !job->awaits) {
-		held_begin(chat, job->room);
-		job->awaits = true;
-	}
+	if (rc == CHAT_READ_LATER)
+		job_awaits(chat, job);
 	return rc;
 }
 
@@ -153,9 +168,7 @@ roster_sent(struct chat *chat, struct chat_socket *s, struct job *job,
 		m->roster_pos = pos;
 		held_send(chat, job->room, s, pos);
 	}
-	if (job->awaits)
-		held_end(job->room);
-	job->awaits = false;
+	job_got_it(chat, job);
 }
 
 struct job *
@@ -303,7 +316,8 @@ replay_read_all(struct chat *chat, struct replay_run *run,
 	}
 	if ((run->met ? run->end : page->pos) >= chat->gap)
 		room->gap = false;
-	if (run->met || page->pos >= run->end || replay_is_level(job))
+	if (run->met || page->pos >= run->end ||
+	    held_rows(room, page->pos, replay_row, run) || replay_is_level(job))
 		return PRODUCED_ALL;
 	return PRODUCED_PIECE;
 }
@@ -323,18 +337,22 @@ replay_read(struct chat *chat, struct chat_socket *s, struct job *job,
 		.extra = ROW_EXTRA,
 		.newest = job->room->last_seq };
 	struct chat_page page;
+	enum produced done = PRODUCED_PIECE;
 	enum chat_read rc;
 
 	rc = chat->ops->messages(chat->ctx, s->conn, &q, replay_row, &run,
 	    &page);
-	if (rc == CHAT_READ_LATER)
+	if (rc == CHAT_READ_LATER) {
+		job_awaits(chat, job);
 		return PRODUCED_LATER;
+	}
 	if (rc == CHAT_READ_FAILED)
 		return PRODUCED_STALLED;
+	if (run.met || !page.more)
+		done = replay_read_all(chat, &run, &page);
 	*bytes += run.bytes;
-	if (page.more && !run.met)
-		return PRODUCED_PIECE;
-	return replay_read_all(chat, &run, &page);
+	job_got_it(chat, job);
+	return done;
 }
 
 /* The answer to the join, if that is still to come. */

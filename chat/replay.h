@@ -45,11 +45,14 @@ struct job {
 	 * 'last_seq'; 'fresh': it is undone if it cannot be answered now */
 	bool unanswered, truncated, fresh;
 	uint64_t last_seq, last_revision;
-	/* a roster is being read for it; nothing else of the session is done
+	/* something is being read for it; nothing else of the session is done
 	 * before it */
 	bool awaits, busy;
-	/* JOIN: what the member had, and since when it waits */
-	uint64_t roster_pos, since;
+	/* where the worker was when it was made, or first asked for this: what
+	 * is read is not older */
+	uint64_t since;
+	/* JOIN: what the member had */
+	uint64_t roster_pos;
 	char *agent;
 	/* ANSWERS: the position where they end */
 	uint64_t end;

@@ -198,7 +198,7 @@ room_send_presence(struct chat *chat, struct room *room, const char *event,
 	const struct member *m = room->members, *end = m + room->nmembers;
 	struct chat_frame frame = chat_encode(chat, event, o, NULL);
 
-	held_add(room, gseq, event, o, except);
+	held_add(chat, room, gseq, event, o, except);
 	for (; m < end; m++) {
 		if (gseq >= m->roster_pos && m->s != except)
 			chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);

@@ -74,7 +74,7 @@ struct room {
 	bool gap;
 	/* a chat:presence-sync is due to all members */
 	bool unsynced;
-	/* changes of presence while a roster is read; or NULL */
+	/* what comes while the store is read for somebody; or NULL */
 	struct held *held;
 	/* who types, as the members have been told (typing.c) */
 	struct typing_list typing;

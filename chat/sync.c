@@ -83,7 +83,9 @@ sync_make(struct chat *chat, struct chat_socket *s, struct job *job,
 
 	do {
 		rc = sync_render(chat, s, job, room, sync, pos_r);
-	} while (rc == CHAT_READ_DONE && !held_covers(room, *pos_r));
+	} while (rc == CHAT_READ_DONE &&
+	    (!held_covers(room, *pos_r) ||
+		(job != NULL && *pos_r < job->since)));
 	return rc;
 }
 
@@ -124,7 +126,7 @@ room_synced(struct chat *chat, struct room *room)
 {
 	room->unsynced = false;
 	chat->nunsynced--;
-	held_end(room);
+	held_end(chat, room);
 }
 
 void
@@ -164,7 +166,7 @@ sync_room(struct chat *chat, struct room *room)
 static void
 resync_presence(struct chat *chat, struct room *room)
 {
-	held_gap(room, chat->pos);
+	held_gap(chat, room, chat->pos);
 	if (!room->unsynced) {
 		room->unsynced = true;
 		chat->nunsynced++;
