@@ -153,9 +153,13 @@ reads_go_on(struct world *w)
 			read_free(r);
 			continue;
 		}
-		/* nobody has come for it: it is the tick's */
+		/* nobody has come for it: it is the tick's, or nobody's */
 		if (r->ready)
 			tick[r->worker] = true;
+		if (r->ready && r->age++ == 5) {
+			read_free(r);
+			continue;
+		}
 		if (!r->done && late_random(w) % 3 > 0)
 			read_now(w, r);
 		else if (r->done && !r->ready && late_random(w) % 3 > 0)

@@ -119,6 +119,8 @@ struct read {
 	struct presence_row *roster;
 	struct recovery_row *row;
 	int n;
+	/* how long nobody has come for it */
+	int age;
 };
 
 struct world {
