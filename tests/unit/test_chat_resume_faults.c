@@ -349,6 +349,7 @@ first_piece(struct conn *c)
 		chat_produce(w->chat[c->worker], c->s,
 		    w->engine[c->worker].delivered);
 		steps(w);
+		reads_go_on(w);
 	}
 }
 
@@ -804,18 +805,19 @@ main(void)
 		T_NOW(in_a_crowd_only_a_place_that_is_taken_is_free),
 		T(cut_at_any_step_it_begins_again),
 		T(it_outlives_its_worker_and_the_daemon),
-		T(a_long_replay_goes_on_behind_connect),
+		T_NOW(a_long_replay_goes_on_behind_connect),
 		T(a_replay_that_is_cut_goes_on_as_it_began),
 		T(who_leaves_in_the_middle_still_gets_the_answers),
 		T(typing_presence_and_announcements_wait),
 		T(a_roster_that_cannot_be_read_comes_later),
-		T(after_a_gap_those_that_were_taken_are_closed),
-		T(a_resume_survives_a_gap),
+		T_NOW(after_a_gap_those_that_were_taken_are_closed),
+		T_NOW(a_resume_survives_a_gap),
 		T(an_offset_does_not_pass_a_join_that_a_gap_has_swallowed),
 		T(it_is_not_taken_over_by_itself),
-		T(who_is_overtaken_waits_for_the_end),
-		T(who_gives_up_for_good_before_it_is_in_is_forgotten),
-		T(with_more_replays_than_an_offset_holds_there_is_no_way_back),
+		T_NOW(who_is_overtaken_waits_for_the_end),
+		T_NOW(who_gives_up_for_good_before_it_is_in_is_forgotten),
+		T_NOW(
+		    with_more_replays_than_an_offset_holds_there_is_no_way_back),
 		T(a_member_that_is_asked_for_and_gone_leaves),
 	};
 
