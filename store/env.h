@@ -262,6 +262,7 @@ struct store_scan {
 	/* the leaf of the row at hand (if it is in the map), and which of its
 	 * nodes it is */
 	const uint8_t *leaf;
+	uint64_t number;
 	unsigned node;
 	/* something was met that cannot be read; where it was, if so far */
 	bool damaged;

@@ -125,9 +125,19 @@ in_place(struct store_scan *sc, bool stepped)
 {
 	const struct store *s = sc->t->s;
 	const uint8_t *key = sc->key.mv_data, *leaf;
-	uint64_t number = store_page_of(s, key);
+	uint64_t number;
 	unsigned i, n;
 	size_t at;
+
+	/* mostly it is in the same one, which has been looked at */
+	if (stepped && sc->leaf != NULL && key > sc->leaf &&
+	    (size_t)(key - sc->leaf) < s->page_bytes) {
+		sc->node += sc->backward ? -1U : 1U;
+		return sc->node < PAGE_MAX / 2 &&
+		    page_leaf_has(sc->leaf, sc->number, sc->node,
+			(size_t)(key - sc->leaf));
+	}
+	number = store_page_of(s, key);
 
 	if (number == 0) {
 		/* a page that this transaction has changed */
@@ -139,15 +149,14 @@ in_place(struct store_scan *sc, bool stepped)
 	n = page_nodes(leaf);
 	if (n > s->page_bytes / 2)
 		return false;
-	if (stepped && leaf == sc->leaf) {
-		i = sc->backward ? sc->node - 1 : sc->node + 1;
-	} else if (stepped && sc->leaf != NULL) {
+	if (stepped && sc->leaf != NULL) {
 		i = sc->backward ? n - 1 : 0;
 	} else {
 		for (i = 0; i < n && !page_leaf_has(leaf, number, i, at); i++)
 			;
 	}
 	sc->leaf = leaf;
+	sc->number = number;
 	sc->node = i;
 	return i < n && page_leaf_has(leaf, number, i, at);
 }
