@@ -171,12 +171,14 @@ on_read(void *conn)
 
 /* *a_r is to be given back if it is DONE. */
 static enum chat_read
-ask(struct worker *w, void *conn, const struct read_query *q,
+ask(struct worker *w, void *conn, const struct read_query *question,
     const struct read_answer **a_r)
 {
+	struct read_query q = *question;
 	const struct read_answer *a;
 
-	if ((a = reader_ask(w->reader, conn, q, w->now_ms)) == NULL)
+	q.decided = w->log_cursor;
+	if ((a = reader_ask(w->reader, conn, &q, w->now_ms)) == NULL)
 		return CHAT_READ_LATER;
 	if (a->error != 0) {
 		reader_taken(w->reader, a);

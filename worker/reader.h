@@ -61,6 +61,9 @@ struct read_query {
 	enum read_kind kind;
 	bool backward;
 	uint64_t room, from, offset, count;
+	/* everything below this position had been decided when it was asked;
+	 * no part of the question */
+	uint64_t decided;
 	/* at most so many bytes of bodies, with 'extra' for each; but always
 	 * one message */
 	size_t bytes, extra;
@@ -72,7 +75,7 @@ struct read_query {
 struct read_answer {
 	/* 0, or why it cannot be read; of a SESSION ENOENT: there is none */
 	int error;
-	/* everything below this position is included */
+	/* everything below this position is included; at least 'decided' */
 	uint64_t pos;
 	/* MESSAGES: there are others in that direction */
 	bool more;

@@ -331,6 +331,10 @@ reader_read(struct store_reader *sr, const struct read_query *q,
 		return;
 	}
 	a->pos = store_pos(t);
+	/* what is refused changes nothing, so a batch of nothing else is not
+	 * committed, and the store's position stays behind */
+	if (a->pos < q->decided)
+		a->pos = q->decided;
 	if (read_kind(t, q, a) == -1)
 		a->error = errno == 0 ? EIO : errno;
 	store_snapshot_end(&t);

@@ -349,6 +349,28 @@ a_seek_finds_the_first_at_or_behind(void **state)
 	}
 }
 
+/* What was refused is in no transaction: the store's position stays behind. */
+static void
+what_was_decided_is_in_the_answer(void **state)
+{
+	struct world *w = *state;
+	struct asker who = { 0 };
+	struct read_query q = { .kind = READ_ROSTER, .room = ROOM };
+	const struct read_answer *a = wait_for(w, &who, &q);
+	uint64_t pos = a->pos;
+
+	reader_taken(w->r, a);
+	q.decided = pos + 5;
+	a = wait_for(w, &who, &q);
+	assert_int_equal(a->pos, pos + 5);
+	/* the same question, and still what was decided when it was asked */
+	q.decided = pos + 9;
+	a = reader_ask(w->r, &who, &q, 0);
+	assert_non_null(a);
+	assert_int_equal(a->pos, pos + 5);
+	reader_taken(w->r, a);
+}
+
 static void
 a_recovery_row_has_its_rooms(void **state)
 {
@@ -610,6 +632,7 @@ main(void)
 		T(bytes_are_bounded_but_one_message_is_always_in),
 		T(a_roster_has_everybody),
 		T(a_seek_finds_the_first_at_or_behind),
+		T(what_was_decided_is_in_the_answer),
 		T(a_recovery_row_has_its_rooms),
 		T(a_session_is_found_by_its_name),
 		T(each_gets_its_own),
