@@ -251,6 +251,25 @@ leave_answer(struct chat *chat, struct chat_socket *s, const struct pending *p,
 	reply_end(chat, s, EVENT_LEAVE_SUCCESS, p->has_ack, p->ack);
 }
 
+/* It is a member as before. */
+static void
+leave_failed(struct chat *chat, struct chat_socket *s, struct pending **p)
+{
+	struct chat_id session;
+	struct error_context ctx = {
+		.event = EVENT_LEAVE_ERROR,
+		.errors = CHAT_COUNT_OTHER_ERRORS,
+		.has_ack = (*p)->has_ack,
+		.ack = (*p)->ack,
+		.session = &session,
+	};
+
+	chat_id_set(&session, chat_cstr((*p)->room->session));
+	reply_error(chat, s, CHAT_E_STORE_UNAVAILABLE, &ctx);
+	pending_free(chat, p);
+	socket_do_deferred(chat, s);
+}
+
 static void
 tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
     uint64_t time_ms)
@@ -274,10 +293,16 @@ leave_deliver(struct chat *chat, const struct chat_delivery *d)
 	struct room *room;
 	struct member *m;
 
-	if (d->own && d->outcome == CHAT_STORE_UNAVAILABLE)
+	if (s != NULL)
+		p = pending_take(s, d->request);
+	if (d->own && d->outcome == CHAT_STORE_UNAVAILABLE) {
+		if (p != NULL) {
+			leave_failed(chat, s, &p);
+			return;
+		}
 		leave_again(chat, d);
-	if (s != NULL && (p = pending_take(s, d->request)) != NULL &&
-	    (m = room_member(p->room, s)) != NULL) {
+	}
+	if (p != NULL && (m = room_member(p->room, s)) != NULL) {
 		replay_stop(chat, m);
 		room_remove(chat, p->room, s);
 		FAULT(LEAVE_REMOVED);

@@ -327,6 +327,12 @@ presence_leave(struct sequence *q, const struct sequence_event *ev)
 
 	if (!name_ok(event_text(ev, 0)) || ev->h->user == 0)
 		return RING_REJECTED;
+	/* who asks to leave is answered, and the answer must hold; who is gone
+	 * is gone, whether it can be written or not */
+	if (q->refuse &&
+	    (ev->h->flags &
+		(RECORD_F_LOST | RECORD_F_FINAL | RECORD_F_ORPHAN)) == 0)
+		return RING_STORE_UNAVAILABLE;
 	if ((room = rooms_get(q->rooms, q->t, ev->h->room)) == NULL)
 		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
 	leave_of(q, ev, &l);

@@ -200,12 +200,14 @@ fix_join(struct scribe_fixture *f, const char *workspace, const char *session,
 	return fix_publish(f, &h, fields, 8);
 }
 
+/* Its transport was lost. */
 static inline uint64_t
 fix_leave(struct scribe_fixture *f, uint64_t room, uint64_t user,
     const char *socket)
 {
-	const char *const fields[] = { socket, "u", "client disconnect" };
+	const char *const fields[] = { socket, "u", "transport close" };
 	struct record h = { .type = RECORD_LEAVE,
+		.flags = RECORD_F_LOST,
 		.room = room,
 		.user = user,
 		.client = FIX_CLIENT };

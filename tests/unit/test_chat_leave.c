@@ -207,7 +207,7 @@ a_leave_that_the_store_could_not_take_comes_again(void **state)
 }
 
 static void
-a_leave_comes_not_again_when_the_socket_has_come_back(void **state)
+who_asks_to_leave_stays_when_that_cannot_be_stored(void **state)
 {
 	struct world *w = *state;
 	struct conn *a = client(w, 0, "ada"), *b = client(w, 1, "bob");
@@ -215,18 +215,27 @@ a_leave_comes_not_again_when_the_socket_has_come_back(void **state)
 	join_all(w, "s1");
 	w->force = true;
 	w->forced = CHAT_STORE_UNAVAILABLE;
-	say(a, LEAVE, "{\"sessionId\":\"s1\"}", 0);
+	say(a, LEAVE, "{\"sessionId\":\"s1\"}", 2);
 	run(w);
-	(void)expect_event(a, "chat:leave-session-success");
+	assert_member(expect_event(a, "chat:leave-session-error"), "code",
+	    "\"STORE_UNAVAILABLE\"");
+	assert_member(expect_event(a, "ack:2"), "retryable", "true");
 	w->force = false;
-	join(a, "w1", "s1");
-	(void)expect_event(a, "chat:join-session-success");
 	w->mono_ms += 5000;
 	chat_tick(w->chat[0]);
 	run(w);
-	assert_true(w->presence[0].used);
-	expect_nothing(a);
 	expect_nothing(b);
+	assert_true(w->presence[0].used);
+	/* a member as before, who may go when there is room again */
+	message(b, "s1", "m1", "hello");
+	run(w);
+	skip_all(b);
+	(void)expect_event(a, "chat:message-received");
+	say(a, LEAVE, "{\"sessionId\":\"s1\"}", 0);
+	run(w);
+	(void)expect_event(a, "chat:leave-session-success");
+	(void)expect_event(b, "chat:user-left");
+	assert_false(w->presence[0].used);
 }
 
 /* What is put off for long does not hold up what is put off for short. */
@@ -336,7 +345,7 @@ main(void)
 		T(a_connections_next_socket_is_another),
 		T(who_hangs_up_while_leaving_leaves_once),
 		T(a_leave_that_the_store_could_not_take_comes_again),
-		T(a_leave_comes_not_again_when_the_socket_has_come_back),
+		T(who_asks_to_leave_stays_when_that_cannot_be_stored),
 		T(leaves_are_published_when_they_are_due),
 		T(why_one_went_is_remembered_for_a_minute),
 		T(an_orphans_leave_is_told),
