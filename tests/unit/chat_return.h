@@ -204,4 +204,26 @@ expect_received(struct conn *c, int from, int to)
 		expect_seq(c, "chat:message-received", from);
 }
 
+/* Messages s-m1, s-m2, ... of a session s. */
+static inline void
+say_messages(struct conn *c, const char *session, int from, int to)
+{
+	char id[40];
+
+	for (; from <= to; from++) {
+		snprintf(id, sizeof(id), "%s-m%d", session, from);
+		message(c, session, id, "x");
+	}
+}
+
+/* Steps until something can be produced. */
+static inline void
+steps(struct world *w)
+{
+	while (w->npublished > 0 || w->ndelivered < w->nsequenced) {
+		sequence(w);
+		deliver(w, EVENTS);
+	}
+}
+
 #endif /* CHAT_RETURN_H */

@@ -14,27 +14,6 @@
 #define SYNC "chat:presence-sync"
 
 static void
-say_messages(struct conn *c, const char *session, int from, int to)
-{
-	char id[40];
-
-	for (; from <= to; from++) {
-		snprintf(id, sizeof(id), "%s-m%d", session, from);
-		message(c, session, id, "x");
-	}
-}
-
-/* Steps until something can be produced. */
-static void
-steps(struct world *w)
-{
-	while (w->npublished > 0 || w->ndelivered < w->nsequenced) {
-		sequence(w);
-		deliver(w, EVENTS);
-	}
-}
-
-static void
 what_was_missed_comes_before_connect(void **state)
 {
 	struct world *w = *state;
