@@ -114,7 +114,6 @@ report(const struct check *c)
 		{ "refused", c->refused },
 		{ "connects", c->connects },
 		{ "recovered", c->recovered },
-		{ "strays", c->strays },
 	};
 	uint64_t total = 0;
 	unsigned v;

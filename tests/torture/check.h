@@ -75,10 +75,6 @@ struct check {
 	/* figures */
 	uint64_t stored, sent, acks, deliveries, joins, pages, retries, steals,
 	    refused, connects, recovered;
-	/* deliveries to who had left while the store was unavailable */
-	uint64_t strays;
-	/* when a message was last refused because of the store */
-	uint64_t unavailable;
 	/* joins that went through the log: of who was not in already */
 	const struct ledger_entry **entered;
 	size_t nentered;

@@ -15,9 +15,6 @@
 /* One client in one session. */
 struct seat {
 	bool in;
-	/* left while the store could not write it down: whoever recovers the
-	 * socket may not know of it */
-	bool doubtful;
 	/* the first seq that is owed, and all behind it */
 	uint32_t next;
 	/* when the join was answered */
@@ -29,9 +26,6 @@ struct reader {
 	uint32_t sock;
 	struct seat *seat;
 };
-
-/* A store that refuses has failed for so long, and may for as long. */
-#define STORE_TROUBLE UINT64_C(10000000000)
 
 static const bool allowed[] = {
 #define CODE(name, allowed) allowed,
@@ -155,8 +149,6 @@ static void
 take_refusal(struct check *c, const struct ledger_entry *e)
 {
 	c->refused++;
-	if (e->code == CODE_STORE_UNAVAILABLE)
-		c->unavailable = e->ns;
 	if (e->kind == LEDGER_KEPT && e->code == CODE_ID_TAKEN)
 		c->steals++;
 	else if (e->code >= CODE__MAX || !allowed[e->code])
@@ -223,10 +215,6 @@ take_delivery(struct check *c, struct reader *rd, const struct ledger_entry *e)
 		    row->stored->message);
 	if (row->seen > e->ns)
 		row->seen = e->ns;
-	if (!s->in && s->doubtful) {
-		c->strays++;
-		return;
-	}
 	if (!s->in) {
 		check_fault(c, VIOLATION_STRAY,
 		    "client %u, connection %u: session %u seq %u", e->client,
@@ -343,11 +331,7 @@ take_quiet(struct check *c, struct reader *rd, const struct ledger_entry *e)
 static void
 take_left(struct check *c, struct reader *rd, const struct ledger_entry *e)
 {
-	struct seat *s = &rd->seat[e->room];
-
-	s->in = false;
-	s->doubtful =
-	    c->unavailable != 0 && e->ns - c->unavailable < STORE_TROUBLE;
+	rd->seat[e->room].in = false;
 }
 
 /* Returns how many entries behind this one belong to it. */

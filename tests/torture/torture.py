@@ -551,9 +551,6 @@ class Torture:
                       report["check_s"], report["stored"], report["acks"],
                       report["deliveries"], report["joins"], report["pages"],
                       report["retries"], report["violations"]))
-            if report["strays"]:
-                print("%d deliveries to who had left while the store could "
-                      "not be written" % report["strays"])
             bad = len(report["by"])
         if a.strict and rate < 1000:
             self.wrong.append("%.0f messages a second, want 1000" % rate)
