@@ -92,7 +92,8 @@ struct store {
 	struct store_damage damage;
 	/* the environment cannot be used any more */
 	_Atomic bool broken;
-	/* pages that store_probe() has looked at, a bit each */
+	/* pages that store_probe() has looked at since then, a bit each */
+	uint64_t known_ns;
 	uint8_t *known;
 	size_t known_bytes;
 	/* the reader's transaction, reset and renewed; the two that callers
@@ -365,6 +366,9 @@ void store_change_put(struct store_txn *t, const struct store_change *c);
 int store_path_next(struct store_txn *t, enum store_table table,
     const struct store_key *from, bool backward, struct store_key *next_r,
     uint64_t *page_r, const char **what_r);
+
+/* Forget from time to time which pages were sound: they need not be still. */
+void store_probe_again(struct store *s);
 
 /*
  * Is what LMDB will touch for a change of this row sound (for a deletion

@@ -229,6 +229,28 @@ page_wrong(const uint8_t *page, uint64_t number, size_t size)
 	return NULL;
 }
 
+bool
+page_ascends(const uint8_t *page)
+{
+	/* the first key of a branch says nothing */
+	unsigned i, n = page_nodes(page), first = page_is_leaf(page) ? 0 : 1;
+	struct page_node a, b;
+	size_t len;
+	int rc;
+
+	if (n <= first)
+		return true;
+	page_node(page, first, &a);
+	for (i = first + 1; i < n; i++, a = b) {
+		page_node(page, i, &b);
+		len = a.key_len < b.key_len ? a.key_len : b.key_len;
+		rc = memcmp(a.key, b.key, len);
+		if (rc > 0 || (rc == 0 && a.key_len >= b.key_len))
+			return false;
+	}
+	return true;
+}
+
 /* --- the end of the file ------------------------------------------------ */
 
 struct lost {

@@ -56,6 +56,12 @@ int page_metas(int fd, struct page_meta *meta_r, size_t *size_r,
 /* NULL, or what is wrong with a copy of a branch or leaf page. */
 const char *page_wrong(const uint8_t *page, uint64_t number, size_t size);
 
+/*
+ * Do the keys of such a page ascend, byte by byte?  Those of our tables do;
+ * LMDB's list of free pages has numbers.
+ */
+bool page_ascends(const uint8_t *page);
+
 /* One node of a page that is not wrong. */
 struct page_node {
 	const uint8_t *key;

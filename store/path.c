@@ -6,7 +6,7 @@
  *
  * LMDB reads pages as they are.  Where a walk fails, the next sound leaf is
  * looked for here.  And before a row is written or deleted the pages that
- * LMDB will copy, split or merge for it are looked at, each once a process:
+ * LMDB will copy, split or merge for it are looked at, each once a second:
  * a copy of a page whose bounds are wrong would write over our memory, and
  * left in the middle LMDB could not even give up its transaction.
  */
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "store/page.h"
 
 #define DEPTH_MAX 32
@@ -218,6 +219,21 @@ store_path_next(struct store_txn *t, enum store_table table,
 
 /* --- before a change --------------------------------------------------- */
 
+/* For so long a page that was sound is taken for sound. */
+#define KNOWN_NS CLOCK_S_NS
+
+void
+store_probe_again(struct store *s)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (now - s->known_ns < KNOWN_NS)
+		return;
+	s->known_ns = now;
+	if (s->known_bytes > 0)
+		memset(s->known, 0, s->known_bytes);
+}
+
 /* Pages that were looked at, a bit each; made as the file grows. */
 static bool
 is_known(struct store *s, uint64_t number)
@@ -257,6 +273,9 @@ is_sound(struct path *p, uint64_t number)
 		return true;
 	p->first_wrong = number;
 	what = page_wrong(page, number, p->t->s->page_bytes);
+	/* or a name that is there is not found, and given again */
+	if (what == NULL && !page_ascends(page))
+		what = "its keys are out of order";
 	p->first_wrong = 0;
 	if (what != NULL) {
 		note(p, number, what);

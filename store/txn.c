@@ -162,6 +162,7 @@ store_begin(struct store *s)
 		errno = store_errno(rc);
 		return NULL;
 	}
+	store_probe_again(s);
 	t->err = 0;
 	t->roots = 0;
 	t->writes = true;

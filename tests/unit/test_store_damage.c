@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "store/check.h"
 #include "store/env.h"
@@ -560,6 +561,112 @@ a_page_with_wrong_bounds_is_never_copied(void **state)
 	assert_int_equal(WEXITSTATUS(status), CHILD_OK);
 }
 
+/* Change each leaf of such keys of the file that is there. */
+static unsigned
+damage_leaves(size_t key_len, void (*change)(uint8_t *page))
+{
+	unsigned leaves = 0;
+	uint8_t page[4096];
+	off_t at;
+	int fd;
+
+	assert_true((fd = open("db/data.mdb", O_RDWR)) >= 0);
+	for (at = 2 * 4096; pread(fd, page, 4096, at) == 4096; at += 4096) {
+		if (page[10] != 2 || page[11] != 0 ||
+		    memmem(page, 4096, "presence", 8) != NULL || page[17] > 15)
+			continue;
+		if (page[page[16] + page[17] * 256U + 6] != key_len)
+			continue;
+		change(page);
+		assert_int_equal(pwrite(fd, page, 4096, at), 4096);
+		leaves++;
+	}
+	close(fd);
+	return leaves;
+}
+
+static void
+spoil_bounds(uint8_t *page)
+{
+	page[14] = 0xf0;
+	page[15] = 0xff;
+}
+
+static void
+turn_round(uint8_t *page)
+{
+	unsigned n = (unsigned)((page[12] | page[13] << 8) - 16) / 2, i;
+	uint16_t *offset = (uint16_t *)(void *)(page + 16), swap;
+
+	for (i = 0; i < n / 2; i++) {
+		swap = offset[i];
+		offset[i] = offset[n - 1 - i];
+		offset[n - 1 - i] = swap;
+	}
+}
+
+static void
+a_page_that_was_sound_a_second_ago_is_looked_at_again(void **state)
+{
+	struct clock_shift later = { .mono_ns = (int64_t)(2 * CLOCK_S_NS) };
+	struct store_damage d;
+	struct store_txn *t;
+	const char *why;
+	struct store *s;
+
+	put_file(good.file, good.size);
+	assert_non_null(s = store_open(STORE_WRITE, &why));
+	assert_non_null(t = store_begin(s));
+	add(t, 1, MESSAGES + 1);
+	assert_int_equal(store_commit(&t), 0);
+	assert_true(damage_leaves(16, spoil_bounds) > 100);
+	clock_set_shift(&later);
+	assert_non_null(t = store_begin(s));
+	add(t, 1, MESSAGES + 2);
+	assert_int_equal(store_commit(&t), -1);
+	assert_int_equal(errno, EUCLEAN);
+	assert_true(store_take_damage(s, &d));
+	clock_set_shift(NULL);
+	store_close(&s);
+}
+
+static void
+a_name_that_is_not_found_on_a_damaged_page_is_not_given_again(void **state)
+{
+	struct store_room room = { .workspace = text("w") };
+	struct store_damage d;
+	struct store_txn *t;
+	unsigned lost = 0;
+	const char *why;
+	struct store *s;
+	uint64_t number;
+	char name[16];
+
+	put_file(good.file, good.size);
+	/* "n", workspace, NUL, session; and "#", number: one page here */
+	assert_true(damage_leaves(9, turn_round) > 0);
+	assert_non_null(s = store_open(STORE_WRITE, &why));
+	for (number = 1; number <= ROOMS; number++) {
+		assert_non_null(t = store_begin(s));
+		snprintf(name, sizeof(name), "s%llu",
+		    (unsigned long long)number);
+		room.session = text(name);
+		room.room = 1000 + number;
+		if (store_room_find(t, room.workspace, room.session,
+			&(uint64_t){ 0 }) == 0) {
+			store_abort(&t);
+			continue;
+		}
+		lost++;
+		store_room_add(t, &room);
+		assert_int_equal(store_commit(&t), -1);
+		assert_int_equal(errno, EUCLEAN);
+		assert_true(store_take_damage(s, &d));
+	}
+	assert_true(lost > 0);
+	store_close(&s);
+}
+
 int
 main(void)
 {
@@ -567,6 +674,10 @@ main(void)
 		cmocka_unit_test(
 		    whatever_is_damaged_nothing_wrong_is_served_and_nobody_dies),
 		cmocka_unit_test(a_page_with_wrong_bounds_is_never_copied),
+		cmocka_unit_test(
+		    a_page_that_was_sound_a_second_ago_is_looked_at_again),
+		cmocka_unit_test(
+		    a_name_that_is_not_found_on_a_damaged_page_is_not_given_again),
 	};
 
 	return cmocka_run_group_tests(tests, make_store, leave_store);
