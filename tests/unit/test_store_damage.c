@@ -618,11 +618,11 @@ a_page_that_was_sound_a_second_ago_is_looked_at_again(void **state)
 	assert_non_null(s = store_open(STORE_WRITE, &why));
 	assert_non_null(t = store_begin(s));
 	add(t, 1, MESSAGES + 1);
-	assert_int_equal(store_commit(&t), 0);
+	store_abort(&t);
 	assert_true(damage_leaves(16, spoil_bounds) > 100);
 	clock_set_shift(&later);
 	assert_non_null(t = store_begin(s));
-	add(t, 1, MESSAGES + 2);
+	add(t, 1, MESSAGES + 1);
 	assert_int_equal(store_commit(&t), -1);
 	assert_int_equal(errno, EUCLEAN);
 	assert_true(store_take_damage(s, &d));
