@@ -181,7 +181,9 @@ struct chat_ops {
 	 * Reading the store.  All see everything that was delivered when they
 	 * were first asked, and perhaps more; *pos_r is the position below
 	 * which everything is included.  'conn' may be NULL for a roster:
-	 * nobody is called then.
+	 * nobody is called then.  With 'fn' NULL a roster or messages are
+	 * only asked for, and nothing is taken: DONE, the same call with 'fn'
+	 * is worth being made.
 	 */
 	enum chat_read (*roster)(void *ctx, void *conn, uint64_t room,
 	    chat_member_fn fn, void *arg, uint64_t *pos_r);

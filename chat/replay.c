@@ -28,6 +28,8 @@
 #define PIECE_ROWS 1000
 /* what a message is longer than its body */
 #define ROW_EXTRA 100
+/* replays of one socket whose first pieces wait for each other */
+#define AT_ONCE 16
 
 /* --- jobs ------------------------------------------------------------------ */
 
@@ -322,6 +324,53 @@ replay_read_all(struct chat *chat, struct replay_run *run,
 	return PRODUCED_PIECE;
 }
 
+static struct chat_query
+replay_query(const struct job *job)
+{
+	return (struct chat_query){ .room = job->room->number,
+		.from = job->next,
+		.count = PIECE_ROWS,
+		.bytes = PIECE_BYTES,
+		.extra = ROW_EXTRA,
+		.newest = job->room->last_seq };
+}
+
+/* Is what the next piece of it needs there?  Else it is asked for. */
+static bool
+replay_is_there(struct chat *chat, struct chat_socket *s, struct job *job)
+{
+	const struct chat_query q = replay_query(job);
+	bool there = true;
+
+	if (job->unanswered)
+		there = chat->ops->roster(chat->ctx, s->conn, q.room, NULL,
+			    NULL, NULL) != CHAT_READ_LATER;
+	if (!replay_is_level(job))
+		there = chat->ops->messages(chat->ctx, s->conn, &q, NULL, NULL,
+			    NULL) != CHAT_READ_LATER &&
+		    there;
+	if (!there)
+		job_awaits(chat, job);
+	return there;
+}
+
+bool
+replays_are_there(struct chat *chat, struct chat_socket *s)
+{
+	struct job *job;
+	unsigned n = 0;
+	bool there = true;
+
+	STAILQ_FOREACH(job, &socket_work(s)->jobs, entry) {
+		if (!job_is_replay(job))
+			continue;
+		if (n++ == AT_ONCE)
+			break;
+		there = replay_is_there(chat, s, job) && there;
+	}
+	return there;
+}
+
 static enum produced
 replay_read(struct chat *chat, struct chat_socket *s, struct job *job,
     uint64_t delivered, size_t *bytes)
@@ -330,12 +379,7 @@ replay_read(struct chat *chat, struct chat_socket *s, struct job *job,
 		.s = s,
 		.job = job,
 		.end = job->kind == JOB_ANSWERS ? job->end : delivered };
-	const struct chat_query q = { .room = job->room->number,
-		.from = job->next,
-		.count = PIECE_ROWS,
-		.bytes = PIECE_BYTES,
-		.extra = ROW_EXTRA,
-		.newest = job->room->last_seq };
+	const struct chat_query q = replay_query(job);
 	struct chat_page page;
 	enum produced done = PRODUCED_PIECE;
 	enum chat_read rc;

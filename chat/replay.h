@@ -125,6 +125,12 @@ enum produced {
 };
 
 /*
+ * Is there what the first pieces of the socket's replays need?  False: it is
+ * being read, and chat_produce() will be called.
+ */
+bool replays_are_there(struct chat *chat, struct chat_socket *s);
+
+/*
  * The next piece of what the socket waits for; what is left is wanted when
  * that has gone.
  */

@@ -32,6 +32,8 @@
 
 /* how long the store may be unreadable until a client is told */
 #define PATIENCE_MS 5000
+/* ... and for one session while another has been read */
+#define GATHER_MS 1000
 /* rows that are looked after in one tick */
 #define DOUBTS_A_TICK 256
 
@@ -78,6 +80,9 @@ struct resume {
 	uint64_t pos;
 	/* when the store has been unreadable for too long; 0: it is not */
 	uint64_t give_up_ms;
+	/* until when what was missed in one session waits for what was missed
+	 * in another; 0: it does not yet */
+	uint64_t gather_ms;
 	/* verdicts that are awaited */
 	size_t njoins;
 	struct resume_room *rooms;
@@ -628,6 +633,21 @@ resume_advance(struct chat *chat, struct chat_socket *s)
 		r->state = RESUME_REPLAYING;
 }
 
+/*
+ * CONNECT leaves with the first piece, of all sessions if they can be read
+ * before long.
+ */
+static bool
+resume_gathered(struct chat *chat, struct chat_socket *s)
+{
+	struct resume *r = s->resume;
+	uint64_t now = chat_mono_ms(chat);
+
+	if (r->gather_ms == 0)
+		r->gather_ms = now + GATHER_MS;
+	return now >= r->gather_ms || replays_are_there(chat, s);
+}
+
 void
 resume_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 {
@@ -643,7 +663,8 @@ resume_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 	case RESUME_SEEKING:
 		break;
 	case RESUME_REPLAYING:
-		if (jobs_produce(chat, s, delivered) != PRODUCED_LATER)
+		if (resume_gathered(chat, s) &&
+		    jobs_produce(chat, s, delivered) != PRODUCED_LATER)
 			resume_end(chat, s);
 		break;
 	case RESUME_FRESH:

@@ -188,6 +188,18 @@ ask(struct worker *w, void *conn, const struct read_query *question,
 	return CHAT_READ_DONE;
 }
 
+/* Only see to it that it is read. */
+static enum chat_read
+ask_only(struct worker *w, void *conn, const struct read_query *question)
+{
+	struct read_query q = *question;
+
+	q.decided = w->log_cursor;
+	return reader_ask(w->reader, conn, &q, w->now_ms) == NULL
+	    ? CHAT_READ_LATER
+	    : CHAT_READ_DONE;
+}
+
 static struct chat_str
 chat_text(struct store_text t)
 {
@@ -208,6 +220,8 @@ ops_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
 	enum chat_read rc;
 	size_t at = 0;
 
+	if (fn == NULL)
+		return ask_only(w, conn, &q);
 	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
 		return rc;
 	while (reader_row(a, &at, &row)) {
@@ -247,6 +261,8 @@ ops_messages(void *ctx, void *conn, const struct chat_query *cq, chat_row_fn fn,
 	enum chat_read rc;
 	size_t at = 0;
 
+	if (fn == NULL)
+		return ask_only(w, conn, &q);
 	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
 		return rc;
 	while (reader_row(a, &at, &r)) {

@@ -149,14 +149,18 @@ op_interest(void *ctx, uint64_t room, bool on)
 
 /* Every other read is late while they are; 'conn' may be NULL. */
 static enum chat_read
-read_store(void *conn)
+read_store(void *conn, bool take)
 {
-	if (w.late && w.reads++ % 2 == 0) {
+	bool late = w.late && w.reads % 2 == 0;
+
+	if (late || take)
+		w.reads++;
+	if (late) {
 		if (conn != NULL)
 			((struct client *)conn)->wants = true;
 		return CHAT_READ_LATER;
 	}
-	return w.fail ? CHAT_READ_FAILED : CHAT_READ_DONE;
+	return w.fail && take ? CHAT_READ_FAILED : CHAT_READ_DONE;
 }
 
 static enum chat_read
@@ -164,10 +168,10 @@ op_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
     uint64_t *pos_r)
 {
 	struct chat_member m = { .joined_ms = 1, .active_ms = 2 };
-	enum chat_read rc = read_store(conn);
+	enum chat_read rc = read_store(conn, fn != NULL);
 	int i;
 
-	if (rc != CHAT_READ_DONE)
+	if (rc != CHAT_READ_DONE || fn == NULL)
 		return rc;
 	*pos_r = w.gseq;
 	m.status = m.user_id = m.user_name = (struct chat_str){ "idle", 4 };
@@ -185,12 +189,12 @@ op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,
     void *arg, struct chat_page *page_r)
 {
 	struct chat_row row = { .time_ms = 5 };
-	enum chat_read rc = read_store(conn);
+	enum chat_read rc = read_store(conn, fn != NULL);
 	uint64_t n = 0, from = q->from, skip = q->backward ? q->offset : 0;
 	const struct message *m;
 	int i;
 
-	if (rc != CHAT_READ_DONE)
+	if (rc != CHAT_READ_DONE || fn == NULL)
 		return rc;
 	CHECK(q->room <= ROOMS);
 	page_r->pos = w.gseq;
@@ -240,7 +244,7 @@ op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq, uint64_t *seq_r)
 		if (w.message[i].room == room && w.message[i].gseq >= gseq)
 			*seq_r = w.message[i].seq;
 	}
-	return read_store(conn);
+	return read_store(conn, true);
 }
 
 static enum chat_read
@@ -252,7 +256,7 @@ op_recovery(void *ctx, void *conn, struct chat_str pid, chat_recovery_fn fn,
 	struct chat_recovery r = { .own = true, .rooms = rooms };
 	int i = client_of_pid(pid), k;
 	struct person *row = &w.person[i < 0 ? 0 : i];
-	enum chat_read rc = read_store(conn);
+	enum chat_read rc = read_store(conn, true);
 
 	if (rc != CHAT_READ_DONE || i < 0)
 		return rc;

@@ -130,6 +130,28 @@ read_ask(struct world *w, struct read *r)
 	return CHAT_READ_LATER;
 }
 
+/* The same without taking it. */
+static enum chat_read
+read_ask_only(struct world *w, const struct read *r)
+{
+	struct read *old, *free_one = NULL;
+	int i;
+
+	if (w->late == 0)
+		return CHAT_READ_DONE;
+	for (i = 0; i < READS; i++) {
+		old = &w->reads[i];
+		if (!old->used)
+			free_one = old;
+		else if (same_read(old, r))
+			return old->ready ? CHAT_READ_DONE : CHAT_READ_LATER;
+	}
+	assert_non_null(free_one);
+	*free_one = *r;
+	free_one->used = true;
+	return CHAT_READ_LATER;
+}
+
 /* Whoever was read for has gone. */
 static bool
 read_is_orphan(const struct read *r)
@@ -206,6 +228,8 @@ op_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
 	int i;
 
 	r.room = room;
+	if (fn == NULL)
+		return read_ask_only(w, &r);
 	rc = read_ask(w, &r);
 	*pos_r = r.pos;
 	for (i = 0; rc == CHAT_READ_DONE && i < r.n; i++) {
@@ -269,6 +293,8 @@ op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,
 	r.room = q->room;
 	r.from = q->from;
 	r.backward = q->backward;
+	if (fn == NULL)
+		return read_ask_only(w, &r);
 	if ((rc = read_ask(w, &r)) != CHAT_READ_DONE)
 		return rc;
 	n = choose_messages(w, &r, q, place, &page_r->more);

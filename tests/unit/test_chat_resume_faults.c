@@ -45,6 +45,29 @@ events_that_come_too_early_are_done_in_order(void **state)
 	expect_received(b, 2, 3);
 }
 
+/* However late one of them is read. */
+static void
+what_was_missed_in_all_sessions_comes_before_connect(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *b = client(w, 0, "bob"), *a2;
+
+	join_all(w, "s1");
+	join_all(w, "s2");
+	join_all(w, "s3");
+	hang_up(a, "transport close");
+	say_messages(b, "s1", 1, 2);
+	say_messages(b, "s2", 1, 2);
+	say_messages(b, "s3", 1, 2);
+	run(w);
+	a2 = come_back(a, 1, "ada");
+	run(w);
+	expect_received(a2, 1, 2);
+	expect_received(a2, 1, 2);
+	expect_received(a2, 1, 2);
+	expect(a2, "CONNECT recovered");
+}
+
 static void
 a_store_that_cannot_be_read_is_waited_for(void **state)
 {
@@ -523,6 +546,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(events_that_come_too_early_are_done_in_order),
+		T(what_was_missed_in_all_sessions_comes_before_connect),
 		T(a_store_that_cannot_be_read_is_waited_for),
 		T(but_not_for_ever),
 		T_NOW(verdicts_that_the_store_is_down_are_told),
