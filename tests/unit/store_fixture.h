@@ -88,4 +88,26 @@ store_fixture_close(struct store_fixture *f)
 	return store_fixture_leave(f);
 }
 
+/* For cmocka: *state is the fixture. */
+static inline int
+store_fixture_setup(void **state)
+{
+	struct store_fixture *f;
+
+	if ((f = calloc(1, sizeof(*f))) == NULL)
+		return -1;
+	*state = f;
+	return store_fixture_open(f);
+}
+
+static inline int
+store_fixture_teardown(void **state)
+{
+	struct store_fixture *f = *state;
+	int rc = store_fixture_close(f);
+
+	free(f);
+	return rc;
+}
+
 #endif /* TESTS_UNIT_STORE_FIXTURE_H */

@@ -23,27 +23,6 @@
 
 #define MESSAGES 500
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 /* At least a row of each kind. */
 static void
 fill(struct store *s)
@@ -353,7 +332,9 @@ a_walk_goes_on_behind_a_page_and_names_it(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(each_row_of_each_kind_is_met_once),
 		T(each_fault_is_called_by_its_name),

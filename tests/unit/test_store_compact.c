@@ -29,27 +29,6 @@
 #define KILLS 30
 #define COPY "db/data.mdb.compact"
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 static void
 commit_ring(struct store_txn **t, uint64_t pos)
 {
@@ -470,7 +449,9 @@ killed_at_any_instant_nothing_is_lost(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_copy_is_a_store),
 		T(a_copy_goes_into_a_pipe_too),

@@ -21,27 +21,6 @@
 #include "store/env.h"
 #include "tests/unit/store_fixture.h"
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 /* Run 'fn' in a process of its own, as LMDB demands for a second opening. */
 static int
 in_child(int (*fn)(void *), void *arg)
@@ -487,7 +466,9 @@ a_file_that_cannot_grow_fails_the_commit_and_nothing_else(void **state)
 	assert_int_equal(in_child(child_with_full_disk, NULL), 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 
 int
 main(void)

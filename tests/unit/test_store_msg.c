@@ -20,27 +20,6 @@
 #define ROOM 5
 #define MANY 300
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 static void
 add(struct store_txn *t, uint64_t room, uint64_t seq, const char *body)
 {
@@ -401,7 +380,9 @@ the_log_is_sought_from_a_position(void **state)
 	store_snapshot_end(&t);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 
 int
 main(void)

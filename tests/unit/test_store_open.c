@@ -25,27 +25,6 @@
 
 #define MESSAGES 400
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 static void
 fill(struct store_fixture *f)
 {
@@ -376,7 +355,9 @@ an_old_fault_still_ends_the_process(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(meta_pages_of_something_else_are_refused),
 		T(each_byte_of_a_meta_page_may_be_damaged),

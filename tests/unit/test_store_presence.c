@@ -16,27 +16,6 @@
 
 #include "tests/unit/store_fixture.h"
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 static void
 put(struct store_txn *t, uint64_t room, uint64_t user, const char *socket,
     uint32_t incarnation)
@@ -278,7 +257,9 @@ a_walk_survives_the_removal_of_its_row(void **state)
 	store_abort(&t);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 
 int
 main(void)

@@ -26,27 +26,6 @@
 #define BATCHES 200
 #define BATCH 5
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 /* A batch of messages, and the position behind them. */
 static void
 add_batch(struct store *s, uint64_t *seq)
@@ -378,7 +357,9 @@ what_is_free_is_counted(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(two_snapshots_of_a_process_do_not_move_each_other),
 		T(threads_read_while_another_writes),

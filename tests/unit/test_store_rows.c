@@ -19,27 +19,6 @@
 
 #define ROOM 5
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 static void
 add(struct store_txn *t, uint64_t room, uint64_t seq)
 {
@@ -536,7 +515,9 @@ a_walk_through_the_rooms_meets_each_once(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(an_edit_replaces_the_body_and_nothing_else),
 		T(a_deletion_leaves_who_when_and_the_id),

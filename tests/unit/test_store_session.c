@@ -16,27 +16,6 @@
 
 #include "tests/unit/store_fixture.h"
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 static void
 add_room(struct store_txn *t, uint64_t n, const char *workspace,
     const char *session)
@@ -247,7 +226,9 @@ numbers_begin_at_one_and_go_on_after_a_restart(void **state)
 	store_snapshot_end(&t);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 
 int
 main(void)

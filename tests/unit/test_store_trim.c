@@ -24,27 +24,6 @@
 #define ROUNDS 300
 #define MODEL 4000
 
-static int
-setup(void **state)
-{
-	struct store_fixture *f;
-
-	if ((f = calloc(1, sizeof(*f))) == NULL)
-		return -1;
-	*state = f;
-	return store_fixture_open(f);
-}
-
-static int
-teardown(void **state)
-{
-	struct store_fixture *f = *state;
-	int rc = store_fixture_close(f);
-
-	free(f);
-	return rc;
-}
-
 static void
 make_room(struct store_txn *t, uint64_t number)
 {
@@ -448,7 +427,9 @@ at_random_seqs_and_revisions_only_grow(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, \
+	    store_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(messages_go_by_seq_with_their_log_and_the_floor_stays),
 		T(messages_go_by_age_and_none_behind_one_that_stays),
