@@ -269,7 +269,7 @@ main(void)
 		T(who_was_told_by_the_roster_is_not_told_again),
 		T(who_has_left_meanwhile_is_shown_with_his_times),
 		T(a_verdict_finds_nobody),
-		T(after_a_gap_everybody_gets_the_roster),
+		T_NOW(after_a_gap_everybody_gets_the_roster),
 		T_NOW(a_large_roster_is_cut_but_counted),
 		T(without_a_store_there_is_no_roster_to_send),
 	};

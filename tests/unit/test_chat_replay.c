@@ -468,7 +468,7 @@ main(void)
 		T_NOW(joining_again_begins_anew),
 		T_NOW(leaving_ends_the_replay),
 		T(a_store_that_cannot_be_read_is_asked_again),
-		T(after_a_gap_each_member_gets_what_it_missed),
+		T_NOW(after_a_gap_each_member_gets_what_it_missed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

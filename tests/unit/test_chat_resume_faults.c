@@ -52,6 +52,9 @@ what_was_missed_in_all_sessions_comes_before_connect(void **state)
 	struct world *w = *state;
 	struct conn *a = client(w, 0, "ada"), *b = client(w, 0, "bob"), *a2;
 
+	/* by chance the first one has all of them at once */
+	if (w->late > 0)
+		w->late_seed++;
 	join_all(w, "s1");
 	join_all(w, "s2");
 	join_all(w, "s3");
@@ -545,7 +548,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(events_that_come_too_early_are_done_in_order),
+		T_NOW(events_that_come_too_early_are_done_in_order),
 		T(what_was_missed_in_all_sessions_comes_before_connect),
 		T(a_store_that_cannot_be_read_is_waited_for),
 		T(but_not_for_ever),

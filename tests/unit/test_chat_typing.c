@@ -613,7 +613,7 @@ main(void)
 		T(hanging_up_ends_it),
 		T(a_dead_workers_typist_is_ended_by_its_leave),
 		T(after_a_gap_nobody_types),
-		T(after_a_gap_of_the_stored_nobody_types_either),
+		T_NOW(after_a_gap_of_the_stored_nobody_types_either),
 		T(who_joins_late_sees_the_next_renewal),
 		T(a_session_of_its_own_each),
 		T(an_agent_is_named),
