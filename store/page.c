@@ -76,6 +76,9 @@ tree_ok(const struct page_tree *tree, uint64_t last)
 	    (tree->root >= 2 && tree->root <= last);
 }
 
+static const char *const damaged[2] = { "page 0 is damaged",
+	"page 1 is damaged" };
+
 /* 0 or an errno; *what_r for EUCLEAN. */
 static int
 read_meta(int fd, unsigned i, size_t size, struct page_meta *m,
@@ -83,8 +86,6 @@ read_meta(int fd, unsigned i, size_t size, struct page_meta *m,
 {
 	static const char *const head[2] = { "page 0 is no meta page",
 		"page 1 is no meta page" };
-	static const char *const body[2] = { "page 0 is damaged",
-		"page 1 is damaged" };
 	uint8_t b[HEAD + sizeof(*m)];
 	ssize_t n;
 
@@ -99,11 +100,9 @@ read_meta(int fd, unsigned i, size_t size, struct page_meta *m,
 		return EUCLEAN;
 	if (m->version != VERSION)
 		return EPROTO;
-	*what_r = body[i];
+	*what_r = damaged[i];
 	if (m->tree[0].pad < 512 || m->tree[0].pad > PAGE_MAX ||
-	    (m->tree[0].pad & (m->tree[0].pad - 1)) != 0 ||
-	    m->last > LAST_MAX || !tree_ok(&m->tree[0], m->last) ||
-	    !tree_ok(&m->tree[1], m->last))
+	    (m->tree[0].pad & (m->tree[0].pad - 1)) != 0)
 		return EUCLEAN;
 	return 0;
 }
@@ -114,6 +113,7 @@ page_metas(int fd, struct page_meta *meta_r, size_t *size_r,
 {
 	struct page_meta m[2];
 	size_t size;
+	unsigned i;
 	int err;
 
 	*what_r = NULL;
@@ -125,7 +125,17 @@ page_metas(int fd, struct page_meta *meta_r, size_t *size_r,
 	*what_r = "its meta pages disagree";
 	if (m[1].tree[0].pad != size)
 		return EUCLEAN;
-	*meta_r = m[1].txn > m[0].txn ? m[1] : m[0];
+	/*
+	 * Of the other one nothing but its number counts.  Its trees may lie
+	 * behind its end: where LMDB failed to write a meta page it puts the
+	 * old number and the old end back, and leaves the new trees.
+	 */
+	i = m[1].txn > m[0].txn;
+	*what_r = damaged[i];
+	if (m[i].last > LAST_MAX || !tree_ok(&m[i].tree[0], m[i].last) ||
+	    !tree_ok(&m[i].tree[1], m[i].last))
+		return EUCLEAN;
+	*meta_r = m[i];
 	*size_r = size;
 	return 0;
 }

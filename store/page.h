@@ -48,7 +48,7 @@ struct page_meta {
  * Both meta pages of a file, the newer one into *meta_r and the size of a
  * page into *size_r: 0; or EUCLEAN with *what_r, a sentence without its
  * subject; EPROTO: of another version; ENODATA: the file is empty; or the
- * errno of reading it.
+ * errno of reading it.  What the older one says of its trees is not asked.
  */
 int page_metas(int fd, struct page_meta *meta_r, size_t *size_r,
     const char **what_r);

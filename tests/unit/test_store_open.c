@@ -121,6 +121,44 @@ each_byte_of_a_meta_page_may_be_damaged(void **state)
 	store_close(&s);
 }
 
+/* Where a meta page has what, behind its head. */
+enum {
+	META_ROOTS = 80,
+	META_LAST = 136,
+	META_TXN = 144,
+};
+
+/* What LMDB leaves where it failed to write a meta page. */
+static void
+a_meta_page_that_could_not_be_written_is_of_no_matter(void **state)
+{
+	struct store_fixture *f = *state;
+	uint64_t last, txn[2], far;
+	const char *why;
+	unsigned older;
+	int fd;
+
+	fill(f);
+	assert_true((fd = open("db/data.mdb", O_RDONLY)) >= 0);
+	assert_int_equal(pread(fd, &txn[0], 8, META_TXN), 8);
+	assert_int_equal(pread(fd, &txn[1], 8, 4096 + META_TXN), 8);
+	older = txn[1] < txn[0];
+	assert_int_equal(pread(fd, &last, 8, older * 4096 + META_LAST), 8);
+	close(fd);
+	far = last + 3;
+	spoil("db/data.mdb", older * 4096 + META_ROOTS, &far, 8);
+	spoil("db/data.mdb", older * 4096 + META_ROOTS + 48, &far, 8);
+	assert_non_null(f->s = store_open(STORE_WRITE, &why));
+	store_close(&f->s);
+	assert_non_null(f->s = store_open(STORE_LOOK_OFFLINE, &why));
+	store_close(&f->s);
+
+	/* but the other one counts */
+	last = UINT64_MAX >> 1;
+	spoil("db/data.mdb", !older * 4096 + META_ROOTS + 48, &last, 8);
+	assert_refused(STORE_WRITE, EUCLEAN, "is damaged");
+}
+
 static void
 a_file_of_another_version_is_refused(void **state)
 {
@@ -361,6 +399,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(meta_pages_of_something_else_are_refused),
 		T(each_byte_of_a_meta_page_may_be_damaged),
+		T(a_meta_page_that_could_not_be_written_is_of_no_matter),
 		T(a_file_of_another_version_is_refused),
 		T(an_empty_file_is_no_beginning),
 		T(a_store_half_made_is_made_anew),
