@@ -144,7 +144,7 @@ chat_has_room(const struct chat *chat, uint64_t number)
 void
 chat_deliver(struct chat *chat, const struct chat_delivery *d)
 {
-	if (d->ev.type != CHAT_TYPING && d->gseq + 1 > chat->pos)
+	if (!chat_event_is_live(d->ev.type) && d->gseq + 1 > chat->pos)
 		chat->pos = d->gseq + 1;
 	switch (d->ev.type) {
 	case CHAT_JOIN:
@@ -170,6 +170,29 @@ chat_deliver(struct chat *chat, const struct chat_delivery *d)
 		break;
 	case CHAT_TYPING:
 		typing_deliver(chat, d);
+		break;
+	case CHAT_EDIT:
+	case CHAT_DELETE:
+		edit_deliver(chat, d);
+		break;
+	case CHAT_RECEIPT:
+		receipt_deliver(chat, d);
+		break;
+	case CHAT_STATUS:
+		status_deliver(chat, d);
+		break;
+	case CHAT_STEER:
+		steer_deliver(chat, d);
+		break;
+	case CHAT_CHUNK:
+		chunk_deliver(chat, d);
+		break;
+	case CHAT_CANCEL:
+		cancel_deliver(chat, d);
+		break;
+	case CHAT_SECURITY:
+	case CHAT_EVENT__MAX:
+		/* for those who watch the worker */
 		break;
 	}
 }

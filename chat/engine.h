@@ -145,6 +145,13 @@ void message_deliver(struct chat *chat, const struct chat_delivery *d);
 void typing_deliver(struct chat *chat, const struct chat_delivery *d);
 void resume_deliver(struct chat *chat, const struct chat_delivery *d);
 void ask_deliver(struct chat *chat, const struct chat_delivery *d);
+/* edit.c, receipt.c, status.c, steer.c, stream.c */
+void edit_deliver(struct chat *chat, const struct chat_delivery *d);
+void receipt_deliver(struct chat *chat, const struct chat_delivery *d);
+void status_deliver(struct chat *chat, const struct chat_delivery *d);
+void steer_deliver(struct chat *chat, const struct chat_delivery *d);
+void chunk_deliver(struct chat *chat, const struct chat_delivery *d);
+void cancel_deliver(struct chat *chat, const struct chat_delivery *d);
 
 /* Leaves that nobody waits for (leave.c): now, or in 'ms', unless the socket
  * is in the room then. */

@@ -33,6 +33,15 @@ enum chat_event_type {
 	/* the store's writer asks: is this member there? */
 	CHAT_ASK,
 	CHAT_TYPING,
+	CHAT_EDIT,
+	CHAT_DELETE,
+	CHAT_RECEIPT,
+	CHAT_STATUS,
+	CHAT_STEER,
+	CHAT_CHUNK,
+	CHAT_CANCEL,
+	CHAT_SECURITY,
+	CHAT_EVENT__MAX,
 };
 
 #define CHAT_MAX_FIELDS 8
@@ -55,7 +64,24 @@ enum {
 	/* JOIN: of a socket that was resumed: the pid's row keeps position
 	 * and 'after' of the JOIN that it has */
 	CHAT_F_RESUME = 1 << 6,
+	/* EDIT, DELETE: also of a message of somebody else.  MESSAGE: of
+	 * nobody: the server says it */
+	CHAT_F_SERVICE = 1 << 7,
+	/* MESSAGE: the text of a stream that has ended */
+	CHAT_F_STREAM = 1 << 8,
+	/* CHUNK: the last; because it was interrupted; or cancelled */
+	CHAT_F_LAST = 1 << 9,
+	CHAT_F_INTERRUPTED = 1 << 10,
+	CHAT_F_CANCELLED = 1 << 11,
 };
+
+/* Published on the ephemeral path: no store, no verdict. */
+static inline bool
+chat_event_is_live(enum chat_event_type type)
+{
+	return type == CHAT_TYPING || type == CHAT_CHUNK ||
+	    type == CHAT_CANCEL || type == CHAT_SECURITY;
+}
 
 /* Names a socket within its worker's incarnation, never used again. */
 struct chat_owner {
@@ -76,6 +102,15 @@ struct chat_owner {
  *   RELEASE   pid, user id, socket id
  *   ASK       socket id, user id
  *   TYPING    socket id, user id, agent id
+ *   EDIT      message id, socket id, seq, body
+ *   DELETE    message id, socket id, seq
+ *   RECEIPT   socket id, user id, seq
+ *   STATUS    status, reason, by
+ *   STEER     action, user id, id, until, reason, by, workspace, session
+ *   CHUNK     message id, user id, agent id, index, start, text
+ *   CANCEL    message id, user id
+ *   SECURITY  line
+ * (shm/record.h says more of these.)
  * body: the inside of the ChatMessage object without sessionId, timestamp
  * and seq, which are added when it is shown.
  */
@@ -107,6 +142,9 @@ enum chat_outcome {
 	CHAT_STORE_UNAVAILABLE,
 	/* RESUME: there is no row, or not for us */
 	CHAT_REJECTED,
+	/* EDIT, DELETE */
+	CHAT_NOT_FOUND,
+	CHAT_FORBIDDEN,
 };
 
 struct chat_delivery {
@@ -114,9 +152,11 @@ struct chat_delivery {
 	enum chat_outcome outcome;
 	/* position in the order of all events */
 	uint64_t gseq;
-	/* MESSAGE: its seq.  JOIN: the session's last seq.  LEAVE: sockets
-	 * that the user still has in the session. */
+	/* MESSAGE, EDIT, DELETE: its seq.  JOIN: the session's last seq.
+	 * LEAVE: sockets that the user still has in the session.  RECEIPT:
+	 * what was read. */
 	uint64_t seq;
+	/* EDIT, DELETE, RECEIPT: theirs.  JOIN: the session's last */
 	uint64_t revision;
 	/* ms since the epoch */
 	uint64_t time_ms;

@@ -71,6 +71,69 @@ static const struct command commands[] = {
 	    .error_event = EVENT_HISTORY_ERROR,
 	    .errors = CHAT_COUNT_OTHER_ERRORS,
 	},
+	{
+	    .name = "chat:edit-message",
+	    .rate = CHAT_RATE_MESSAGE,
+	    .parse = edit_parse,
+	    .invalid = CHAT_E_INVALID_MESSAGE,
+	    .needs_join = true,
+	    .handle = edit_handle,
+	    .errors = CHAT_COUNT_MESSAGE_ERRORS,
+	},
+	{
+	    .name = "chat:delete-message",
+	    .rate = CHAT_RATE_MESSAGE,
+	    .parse = delete_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = delete_handle,
+	    .errors = CHAT_COUNT_MESSAGE_ERRORS,
+	},
+	{
+	    .name = "chat:mark-read",
+	    .rate = CHAT_RATE_PRESENCE,
+	    .parse = read_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = read_handle,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
+	{
+	    .name = "chat:agent-message-stream",
+	    .unrated = true,
+	    .parse = stream_parse,
+	    .invalid = CHAT_E_INVALID_MESSAGE,
+	    .needs_join = true,
+	    .handle = stream_handle,
+	    .error_event = EVENT_SEND_ERROR,
+	    .errors = CHAT_COUNT_MESSAGE_ERRORS,
+	},
+	{
+	    .name = "chat:cancel-stream",
+	    .rate = CHAT_RATE_PRESENCE,
+	    .parse = cancel_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = cancel_handle,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
+	{
+	    .name = "chat:refresh-token",
+	    .rate = CHAT_RATE_PRESENCE,
+	    .parse = refresh_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .handle = refresh_handle,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
+	{
+	    .name = "chat:request-presence",
+	    .rate = CHAT_RATE_HISTORY,
+	    .parse = roster_parse,
+	    .invalid = CHAT_E_INVALID_REQUEST,
+	    .needs_join = true,
+	    .handle = roster_handle,
+	    .errors = CHAT_COUNT_OTHER_ERRORS,
+	},
 };
 
 static const struct command *
@@ -272,6 +335,10 @@ error_of(enum chat_outcome outcome)
 		return CHAT_E_SESSION_FULL;
 	case CHAT_STORE_UNAVAILABLE:
 		return CHAT_E_STORE_UNAVAILABLE;
+	case CHAT_NOT_FOUND:
+		return CHAT_E_NOT_FOUND;
+	case CHAT_FORBIDDEN:
+		return CHAT_E_FORBIDDEN;
 	case CHAT_REJECTED:
 		break;
 	}
@@ -315,7 +382,9 @@ request_run(struct request *r, bool sane)
 {
 	enum chat_error err = CHAT_OK;
 
-	r->wait_ns = r->chat->ops->rate(r->chat->ctx, r->s->conn, r->cmd->rate);
+	if (!r->cmd->unrated)
+		r->wait_ns =
+		    r->chat->ops->rate(r->chat->ctx, r->s->conn, r->cmd->rate);
 	if (r->wait_ns > 0 && (r->cmd->over_rate == NULL || !sane))
 		return CHAT_E_RATE_LIMITED;
 	if (!sane)

@@ -50,6 +50,25 @@ struct request {
 			uint64_t before, after, offset;
 			uint64_t limit;
 		} history;
+		struct {
+			struct json_value content;
+		} edit;
+		struct {
+			uint64_t seq;
+		} read;
+		struct {
+			struct json_value chunk, metadata;
+			bool complete, has_index;
+			uint64_t index;
+		} stream;
+		struct {
+			struct json_value token;
+		} refresh;
+		struct {
+			/* the socket behind which the page begins; or all */
+			char after[CHAT_SOCKET_ID_MAX + 1];
+			uint64_t limit;
+		} roster;
 	} u;
 };
 
@@ -61,6 +80,8 @@ struct command {
 	/* what is told then */
 	enum chat_error invalid;
 	bool needs_join;
+	/* the handler does the limiting */
+	bool unrated;
 	/* CHAT_OK: it is answered, or will be */
 	enum chat_error (*handle)(struct request *r);
 	/* what can be done although its rate is exceeded; or NULL */
@@ -79,6 +100,14 @@ struct command {
 #define EVENT_HISTORY_ERROR "chat:request-history-error"
 #define EVENT_MESSAGE "chat:message-received"
 #define EVENT_SENT "chat:message-sent"
+#define EVENT_UPDATED "chat:message-updated"
+#define EVENT_DELETED "chat:message-deleted"
+#define EVENT_RECEIPT "chat:read-receipt"
+#define EVENT_STATUS "chat:session-status-changed"
+#define EVENT_CHUNK "chat:agent-stream-chunk"
+#define EVENT_STREAM_SYNC "chat:stream-sync"
+#define EVENT_PRESENCE_SYNC "chat:presence-sync"
+#define EVENT_DISCONNECT_REASON "chat:disconnect-reason"
 
 /* Members of a payload.  Optional: absent is fine, null or empty is not. */
 bool read_id(struct json_value v, struct chat_id *id_r);
@@ -127,5 +156,24 @@ bool presence_parse(struct request *r);
 enum chat_error presence_handle(struct request *r);
 bool history_parse(struct request *r);
 enum chat_error history_handle(struct request *r);
+/* edit.c */
+bool edit_parse(struct request *r);
+enum chat_error edit_handle(struct request *r);
+bool delete_parse(struct request *r);
+enum chat_error delete_handle(struct request *r);
+/* receipt.c */
+bool read_parse(struct request *r);
+enum chat_error read_handle(struct request *r);
+/* stream.c */
+bool stream_parse(struct request *r);
+enum chat_error stream_handle(struct request *r);
+bool cancel_parse(struct request *r);
+enum chat_error cancel_handle(struct request *r);
+/* refresh.c */
+bool refresh_parse(struct request *r);
+enum chat_error refresh_handle(struct request *r);
+/* roster.c */
+bool roster_parse(struct request *r);
+enum chat_error roster_handle(struct request *r);
 
 #endif /* CHAT_REQUEST_H */

@@ -416,5 +416,7 @@ config_free(struct config **cfgp)
 	if (cfg->auth_secret != NULL)
 		explicit_bzero(cfg->auth_secret, cfg->auth_secret_len);
 	free(cfg->auth_secret);
+	for (unsigned i = 0; i < CONFIG_BLOB__MAX; i++)
+		free(cfg->blob[i].p);
 	free(cfg);
 }

@@ -26,7 +26,17 @@
 enum auth_mode {
 	AUTH_MODE_NONE,
 	AUTH_MODE_JWT,
+	AUTH_MODE_WEBHOOK,
 	AUTH_MODE__MAX,
+};
+
+/* What becomes of what a browser would execute. */
+enum content_html {
+	CONTENT_HTML_INERT,
+	CONTENT_HTML_STRIP,
+	CONTENT_HTML_REJECT,
+	CONTENT_HTML_ALLOW,
+	CONTENT_HTML__MAX,
 };
 
 struct config_list {
@@ -67,6 +77,15 @@ enum config_option {
 	CONFIG__MAX,
 };
 
+/* Files of which all roles get the contents. */
+enum config_blob_kind {
+	/* auth.key_file, auth.jwks_file, content.rules */
+	CONFIG_BLOB_KEYS,
+	CONFIG_BLOB_JWKS,
+	CONFIG_BLOB_RULES,
+	CONFIG_BLOB__MAX,
+};
+
 #define CONFIG_C_STRING char *
 #define CONFIG_C_LIST struct config_list
 #define CONFIG_C_DURATION uint64_t
@@ -76,6 +95,7 @@ enum config_option {
 #define CONFIG_C_LOG_LEVEL enum log_level
 #define CONFIG_C_LOG_FORMAT enum log_format
 #define CONFIG_C_AUTH_MODE enum auth_mode
+#define CONFIG_C_CONTENT_HTML enum content_html
 
 /* Strings are never NULL; an option that is not set is "". */
 struct config {
@@ -101,6 +121,11 @@ struct config {
 	/* contents of auth.secret_file; NULL without one */
 	uint8_t *auth_secret;
 	size_t auth_secret_len;
+	/* contents of other files that options name; 'p' NULL without one */
+	struct config_blob {
+		uint8_t *p;
+		size_t len;
+	} blob[CONFIG_BLOB__MAX];
 };
 
 /* What to read. */

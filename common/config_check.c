@@ -18,6 +18,7 @@
 /* RFC 7518 3.2: a key as long as the hash of HS256 */
 #define SECRET_MIN 32
 #define SECRET_MAX 65536
+#define BLOB_MAX (1 << 20)
 
 struct check {
 	struct config *cfg;
@@ -119,6 +120,61 @@ load_secret(struct check *ck)
 	free(buf);
 }
 
+/* The contents of a file that an option names. */
+static void
+load_blob(struct check *ck, enum config_option opt, const char *path,
+    enum config_blob_kind kind)
+{
+	struct config_blob *blob = &ck->cfg->blob[kind];
+	uint8_t *buf;
+	ssize_t n;
+
+	if ((buf = malloc(BLOB_MAX + 1)) == NULL)
+		fatal("no memory for the configuration");
+	n = read_secret(path, buf, BLOB_MAX + 1);
+	if (n == -1) {
+		wrong(ck, opt, "%s: %s", path, strerror(errno));
+	} else if (n == 0 || n > BLOB_MAX) {
+		wrong(ck, opt, "%s is %s", path,
+		    n == 0 ? "empty" : "too long; at most 1m");
+	} else if ((blob->p = malloc((size_t)n)) == NULL) {
+		fatal("no memory for the configuration");
+	} else {
+		memcpy(blob->p, buf, (size_t)n);
+		blob->len = (size_t)n;
+	}
+	free(buf);
+}
+
+/* What files hold that options name; they may be absent by default. */
+static void
+check_blob(struct check *ck, enum config_option opt, const char *path,
+    enum config_blob_kind kind, bool without_files)
+{
+	if (path[0] == '\0' || ck->refused[opt])
+		return;
+	if (path[0] != '/')
+		wrong(ck, opt, "%s is not an absolute path",
+		    log_text(path, strlen(path)));
+	else if (!without_files &&
+	    (strcmp(ck->cfg->where[opt], "default") != 0 ||
+		access(path, F_OK) == 0))
+		load_blob(ck, opt, path, kind);
+}
+
+static void
+check_blobs(struct check *ck, bool without_files)
+{
+	const struct config *cfg = ck->cfg;
+
+	check_blob(ck, CONFIG_auth_key_file, cfg->auth_key_file,
+	    CONFIG_BLOB_KEYS, without_files);
+	check_blob(ck, CONFIG_auth_jwks_file, cfg->auth_jwks_file,
+	    CONFIG_BLOB_JWKS, without_files);
+	check_blob(ck, CONFIG_content_rules, cfg->content_rules,
+	    CONFIG_BLOB_RULES, without_files);
+}
+
 static void
 check_auth(struct check *ck, bool without_files)
 {
@@ -135,6 +191,7 @@ check_auth(struct check *ck, bool without_files)
 	else if (*file != '\0')
 		load_secret(ck);
 	else if (cfg->auth_mode == AUTH_MODE_JWT &&
+	    *cfg->auth_key_file == '\0' && *cfg->auth_jwks_file == '\0' &&
 	    !ck->refused[CONFIG_auth_mode] &&
 	    !ck->refused[CONFIG_auth_secret_file])
 		wrong(ck, CONFIG_auth_secret_file,
@@ -200,6 +257,12 @@ check_event(struct check *ck, uint64_t event)
 
 	if (record > RECORD_MAX)
 		record = RECORD_MAX;
+	if (ck->cfg->stream_max_text + EVENT_ADDED > record)
+		wrong(ck, CONFIG_stream_max_text,
+		    "the text of a stream does not fit a record of the ring; "
+		    "at most %llu bytes do: a quarter of ring.arena_bytes "
+		    "(and of 4m), less 4k",
+		    (unsigned long long)(record - EVENT_ADDED));
 	if (event + EVENT_ADDED > record)
 		wrong(ck, CONFIG_limits_event_bytes,
 		    "an event of %llu bytes (engine.max_payload, if that is "
@@ -271,5 +334,6 @@ config_check(struct config *cfg, const bool refused[CONFIG__MAX],
 		check_absolute(&ck, CONFIG_client_dir, cfg->client_dir);
 	check_log_target(&ck);
 	check_auth(&ck, without_files);
+	check_blobs(&ck, without_files);
 	check_numbers(&ck);
 }

@@ -68,6 +68,8 @@ config_encode(const struct config *cfg, struct strbuf *sb)
 		put_str(sb, value.data);
 	}
 	put_bytes(sb, cfg->auth_secret, cfg->auth_secret_len);
+	for (unsigned i = 0; i < CONFIG_BLOB__MAX; i++)
+		put_bytes(sb, cfg->blob[i].p, cfg->blob[i].len);
 	sb_clear(&value);
 }
 
@@ -175,21 +177,27 @@ decode_options(struct cursor *c, struct config *cfg)
 	return rc;
 }
 
-static int
-decode_secret(struct cursor *c, struct config *cfg)
+/* A copy; NULL if there are none. */
+static uint8_t *
+decode_bytes(struct cursor *c, size_t *len_r)
 {
-	size_t len;
-	const uint8_t *p = get_bytes(c, &len);
+	const uint8_t *p = get_bytes(c, len_r);
+	uint8_t *copy;
 
-	if (c->bad || c->p != c->end)
-		return -1;
-	if (len == 0)
-		return 0;
-	if ((cfg->auth_secret = malloc(len)) == NULL)
+	if (c->bad || *len_r == 0)
+		return NULL;
+	if ((copy = malloc(*len_r)) == NULL)
 		fatal("no memory for the configuration");
-	memcpy(cfg->auth_secret, p, len);
-	cfg->auth_secret_len = len;
-	return 0;
+	return memcpy(copy, p, *len_r);
+}
+
+static int
+decode_files(struct cursor *c, struct config *cfg)
+{
+	cfg->auth_secret = decode_bytes(c, &cfg->auth_secret_len);
+	for (unsigned i = 0; i < CONFIG_BLOB__MAX; i++)
+		cfg->blob[i].p = decode_bytes(c, &cfg->blob[i].len);
+	return c->bad || c->p != c->end ? -1 : 0;
 }
 
 struct config *
@@ -206,7 +214,7 @@ config_decode(const void *bytes, size_t len)
 		return NULL;
 	}
 	cfg = config_new();
-	if (decode_options(&c, cfg) == -1 || decode_secret(&c, cfg) == -1 ||
+	if (decode_options(&c, cfg) == -1 || decode_files(&c, cfg) == -1 ||
 	    config_derive(cfg, &errors) == -1) {
 		config_free(&cfg);
 		errno = EPROTO;

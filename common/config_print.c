@@ -51,6 +51,28 @@ same_secret(const struct config *a, const struct config *b)
 		    0);
 }
 
+/* Is what the files say the same? */
+static bool
+same_files(const struct config *a, const struct config *b,
+    enum config_option opt)
+{
+	static const enum config_option named[CONFIG_BLOB__MAX] = {
+		[CONFIG_BLOB_KEYS] = CONFIG_auth_key_file,
+		[CONFIG_BLOB_JWKS] = CONFIG_auth_jwks_file,
+		[CONFIG_BLOB_RULES] = CONFIG_content_rules,
+	};
+	unsigned i;
+
+	if (opt == CONFIG_auth_secret_file)
+		return same_secret(a, b);
+	for (i = 0; i < CONFIG_BLOB__MAX && named[i] != opt; i++)
+		;
+	return i == CONFIG_BLOB__MAX ||
+	    (a->blob[i].len == b->blob[i].len &&
+		(a->blob[i].len == 0 ||
+		    memcmp(a->blob[i].p, b->blob[i].p, a->blob[i].len) == 0));
+}
+
 size_t
 config_diff(const struct config *old_cfg, const struct config *new_cfg,
     config_diff_fn fn, void *arg)
@@ -65,8 +87,8 @@ config_diff(const struct config *old_cfg, const struct config *new_cfg,
 		config_value(old_cfg, (enum config_option)i, &a);
 		config_value(new_cfg, (enum config_option)i, &b);
 		same = strcmp(a.data, b.data) == 0;
-		if (same && i == CONFIG_auth_secret_file)
-			same = same_secret(old_cfg, new_cfg);
+		same =
+		    same && same_files(old_cfg, new_cfg, (enum config_option)i);
 		if (same)
 			continue;
 		if (!config_rows[i].reloadable)
@@ -124,6 +146,7 @@ range_text(const struct config_row *row, struct strbuf *sb)
 	case CONFIG_TYPE_LOG_LEVEL:
 	case CONFIG_TYPE_LOG_FORMAT:
 	case CONFIG_TYPE_AUTH_MODE:
+	case CONFIG_TYPE_CONTENT_HTML:
 	case CONFIG_TYPE__MAX:
 		break;
 	}
@@ -233,6 +256,7 @@ config_manual(FILE *fp)
 		[CONFIG_TYPE_LOG_LEVEL] = "level",
 		[CONFIG_TYPE_LOG_FORMAT] = "format",
 		[CONFIG_TYPE_AUTH_MODE] = "mode",
+		[CONFIG_TYPE_CONTENT_HTML] = "treatment",
 	};
 	struct strbuf sb = STRBUF_INIT;
 	struct config *cfg = config_new();

@@ -45,7 +45,16 @@ static const char *const log_formats[] = {
 static const char *const auth_modes[] = {
 	[AUTH_MODE_NONE] = "none",
 	[AUTH_MODE_JWT] = "jwt",
+	[AUTH_MODE_WEBHOOK] = "webhook",
 	[AUTH_MODE__MAX] = NULL,
+};
+
+static const char *const content_htmls[] = {
+	[CONTENT_HTML_INERT] = "inert",
+	[CONTENT_HTML_STRIP] = "strip",
+	[CONTENT_HTML_REJECT] = "reject",
+	[CONTENT_HTML_ALLOW] = "allow",
+	[CONTENT_HTML__MAX] = NULL,
 };
 
 /* by their value and by its other names */
@@ -79,6 +88,8 @@ config_enum_name(enum config_type type, unsigned i)
 		return i < LOG_FORMAT__MAX ? log_formats[i] : NULL;
 	case CONFIG_TYPE_AUTH_MODE:
 		return i < AUTH_MODE__MAX ? auth_modes[i] : NULL;
+	case CONFIG_TYPE_CONTENT_HTML:
+		return i < CONTENT_HTML__MAX ? content_htmls[i] : NULL;
 	case CONFIG_TYPE_STRING:
 	case CONFIG_TYPE_LIST:
 	case CONFIG_TYPE_DURATION:
@@ -202,12 +213,6 @@ parse_enum(const struct config_row *row, const char *s, unsigned *v_r,
 		}
 		nearest_try(&near, name);
 	}
-	if (row->type == CONFIG_TYPE_AUTH_MODE && strcmp(s, "webhook") == 0) {
-		sb_adds(why,
-		    "webhook is not available in this build; "
-		    "jwt or none");
-		return -1;
-	}
 	sb_addf(why, "%s is unknown; it is one of", log_text(s, strlen(s)));
 	for (i = 0; (name = config_enum_name(row->type, i)) != NULL; i++)
 		sb_addf(why, "%s %s", i == 0 ? "" : ",", name);
@@ -321,6 +326,7 @@ set_scalar(const struct config_row *row, void *p, const char *s,
 	case CONFIG_TYPE_LOG_LEVEL:
 	case CONFIG_TYPE_LOG_FORMAT:
 	case CONFIG_TYPE_AUTH_MODE:
+	case CONFIG_TYPE_CONTENT_HTML:
 		if (parse_enum(row, s, &e, why) == -1)
 			return -1;
 		/* an enum without negative values is an unsigned int */
@@ -336,7 +342,8 @@ set_scalar(const struct config_row *row, void *p, const char *s,
 
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned) &&
 	sizeof(enum log_format) == sizeof(unsigned) &&
-	sizeof(enum auth_mode) == sizeof(unsigned),
+	sizeof(enum auth_mode) == sizeof(unsigned) &&
+	sizeof(enum content_html) == sizeof(unsigned),
     "set_scalar writes an unsigned int");
 
 int
@@ -447,6 +454,7 @@ config_value(const struct config *cfg, enum config_option opt,
 	case CONFIG_TYPE_LOG_LEVEL:
 	case CONFIG_TYPE_LOG_FORMAT:
 	case CONFIG_TYPE_AUTH_MODE:
+	case CONFIG_TYPE_CONTENT_HTML:
 		memcpy(&e, p, sizeof(e));
 		sb_adds(sb, config_enum_name(row->type, e));
 		break;

@@ -7,7 +7,7 @@
  * etc/chatd.conf and the manual come from these rows.
  *
  * Types: STRING, LIST, DURATION (ms), SIZE (bytes), COUNT, BOOL, and the
- * enums LOG_LEVEL, LOG_FORMAT, AUTH_MODE.  min and max bind numbers; a min of 0
+ * enums LOG_LEVEL, LOG_FORMAT, AUTH_MODE, CONTENT_HTML.  min and max bind numbers; a min of 0
  * on a limit means that 0 switches it off.  A STRING or LIST with max > 0
  * has at most that many bytes; with min > 0 it must not be empty.
  */
@@ -54,15 +54,34 @@ OPT("log.format", log_format, LOG_FORMAT, "logfmt", 0, 0, NULL, true,
 
 /* Who may connect. */
 OPT("auth.mode", auth_mode, AUTH_MODE, "jwt", 0, 0, NULL, true,
-    "jwt: clients show a signed token.  none: they say who they are; for "
-    "development, and only on loopback listeners.")
+    "jwt: clients show a signed token.  webhook: they show whatever the "
+    "application gave them, and the application is asked.  none: they say "
+    "who they are; for development, and only on loopback listeners.")
 OPT("auth.secret_file", auth_secret_file, STRING, "", 0, 4000, NULL, true,
     "File that holds the secret of HS256 tokens, at least 32 bytes; one "
     "line end behind it does not count.")
+OPT("auth.key_file", auth_key_file, STRING, "", 0, 4000, NULL, true,
+    "PEM file with the public keys of RS, PS, ES and EdDSA tokens; absolute.")
+OPT("auth.jwks_file", auth_jwks_file, STRING, "", 0, 4000, NULL, true,
+    "JWKS file with keys, chosen by a token's kid; absolute.  Put another "
+    "one in its place and reload to rotate keys.")
 OPT("auth.issuer", auth_issuer, STRING, "", 0, 1000, NULL, true,
     "What a token's iss must be; empty: not checked.")
 OPT("auth.audience", auth_audience, STRING, "", 0, 1000, NULL, true,
     "What a token's aud must hold; empty: not checked.")
+
+OPT("auth.webhook_url", auth_webhook_url, STRING, "", 0, 4000, NULL, true,
+    "Where mode webhook asks: http:// or https://.")
+OPT("auth.webhook_timeout", auth_webhook_timeout, DURATION, "5s", 10, 60000,
+    NULL, true,
+    "How long the application may take to answer.")
+OPT("auth.webhook_recheck", auth_webhook_recheck, DURATION, "5m", 0,
+    86400000, NULL, true,
+    "How often the application is asked again about who is connected; 0: "
+    "never.")
+OPT("auth.expiry_grace", auth_expiry_grace, DURATION, "30s", 0, 3600000,
+    NULL, true,
+    "How long a client whose token has expired may take to send a new one.")
 
 /* What browsers may do from pages of other sites. */
 OPT("cors.origins", cors_origins, LIST, "", 0, 65536, "ALLOWED_ORIGINS",
@@ -126,6 +145,9 @@ OPT("limits.history_rate", limits_history_rate, COUNT, "30", 0, 1000000,
 OPT("limits.presence_rate", limits_presence_rate, COUNT, "30", 0, 1000000,
     NULL, true,
     "Presence updates a minute, a user.")
+OPT("limits.chunk_rate", limits_chunk_rate, COUNT, "6000", 0, 10000000, NULL,
+    true,
+    "Chunks a minute, a stream.")
 OPT("limits.connections_per_user", limits_connections_per_user, COUNT, "5",
     0, 1000000, "CHAT_CONNECTION_LIMIT", true,
     "Connections that a user may have at one time.")
@@ -155,12 +177,50 @@ OPT("limits.history_page", limits_history_page, COUNT, "200", 0, 10000,
     NULL, true,
     "Messages in one answer to a request for history.")
 
+OPT("limits.backoff_max", limits_backoff_max, DURATION, "15m", 1000,
+    86400000, NULL, true,
+    "Longest time for which a user that keeps running into limits is held "
+    "off.")
+
+/* What messages may say. */
+OPT("content.rules", content_rules, STRING, "/etc/chatd/content.rules", 0,
+    4000, NULL, true,
+    "File of the rules for the text of messages; absolute, empty for none.  "
+    "Where it is not there, there are none.")
+OPT("content.html", content_html, CONTENT_HTML, "inert", 0, 0, NULL, true,
+    "What a browser would execute in a message: inert is made text, strip "
+    "is taken out, reject is refused, allow is let through.")
+OPT("content.burst", content_burst, COUNT, "10", 0, 1000, NULL, true,
+    "Nearly equal messages of a user within a minute; one more is refused.")
+
 /* The chat. */
+OPT("presence.idle_after", presence_idle_after, DURATION, "5m", 0, 86400000,
+    NULL, true,
+    "Who has sent nothing for so long is idle; 0: never.")
+OPT("presence.away_after", presence_away_after, DURATION, "30m", 0, 86400000,
+    NULL, true,
+    "Who has sent nothing for so long is away; 0: never.")
+OPT("presence.delta_above", presence_delta_above, COUNT, "500", 0, 1000000,
+    NULL, true,
+    "Sessions of more members are told of presence once a second, in one "
+    "event; 0: none are.")
 OPT("typing.coalesce", typing_coalesce, DURATION, "3s", 0, 60000, NULL,
     true,
     "Repeated typing notices within this time are told once.")
 OPT("typing.expiry", typing_expiry, DURATION, "6s", 100, 600000, NULL, true,
     "Somebody who types is taken to have stopped after this time.")
+OPT("stream.idle_timeout", stream_idle_timeout, DURATION, "60s", 100,
+    3600000, NULL, true,
+    "A stream whose agent is silent for so long is closed.")
+OPT("stream.resume", stream_resume, DURATION, "10s", 0, 600000, NULL, true,
+    "How long an agent whose connection was lost may take to go on with its "
+    "streams.")
+OPT("stream.max_text", stream_max_text, SIZE, "256k", 1024, 1048576, NULL,
+    true,
+    "Bytes of the text of one stream, as JSON.")
+OPT("stream.memory", stream_memory, SIZE, "64m", 1048576, 17179869184, NULL,
+    false,
+    "Memory for all streams that are being written.")
 OPT("replay.max", replay_max, COUNT, "500", 0, 100000, NULL, true,
     "Missed messages that a join with afterSeq may bring; 0: no bound.")
 

@@ -443,8 +443,16 @@ decide(struct sequence *q, const struct sequence_event *ev)
 		return RING_STORED;
 	case RECORD_PROBE:
 		return RING_STORED;
+	case RECORD_EDIT:
+	case RECORD_DELETE:
+	case RECORD_RECEIPT:
+	case RECORD_STATUS:
+	case RECORD_STEER:
 	case RECORD_NONE:
 	case RECORD_TYPING:
+	case RECORD_CHUNK:
+	case RECORD_CANCEL:
+	case RECORD_SECURITY:
 	case RECORD__MAX:
 		break;
 	}

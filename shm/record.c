@@ -19,6 +19,14 @@ static const unsigned char nfields[RECORD__MAX] = {
 	[RECORD_RELEASE] = 3,
 	[RECORD_ASK] = 2,
 	[RECORD_TYPING] = 3,
+	[RECORD_EDIT] = 4,
+	[RECORD_DELETE] = 3,
+	[RECORD_RECEIPT] = 3,
+	[RECORD_STATUS] = 3,
+	[RECORD_STEER] = 8,
+	[RECORD_CHUNK] = 6,
+	[RECORD_CANCEL] = 2,
+	[RECORD_SECURITY] = 1,
 };
 
 unsigned

@@ -17,7 +17,33 @@
  *   RESUME    pid, user id, socket id
  *   RELEASE   pid, user id, socket id
  *   ASK       socket id, user id
+ *   EDIT      message id, socket id, seq, body
+ *   DELETE    message id, socket id, seq
+ *   RECEIPT   socket id, user id, seq
+ *   STATUS    status, reason, by
+ *   STEER     action, user id, id, until, reason, by, workspace, session
  *   TYPING    socket id, user id, agent id
+ *   CHUNK     message id, user id, agent id, index, start, text
+ *   CANCEL    message id, user id
+ *   SECURITY  line
+ *
+ * seq, index, start, until: in decimal.
+ *
+ * EDIT, DELETE: which message, by its id and its seq; the body is the whole
+ * of what it is now.  Verdict: its seq, the room's new revision, and the
+ * time; RING_NOT_FOUND, RING_FORBIDDEN.  RECEIPT: RING_DUPLICATE for what was
+ * read before, RING_REJECTED for a seq that there is not.
+ *
+ * STATUS: what the session is now (active, paused, completed, abandoned,
+ * error); of the header's room.
+ *
+ * STEER: what an operator decided about a user, an id (a token's, a
+ * socket's), or all; see chat/steer.h for the actions.  until: ms since the
+ * epoch, empty for ever.
+ *
+ * CHUNK: a part of a stream's text, as the inside of a JSON string, and with
+ * which byte of that text it begins (shm/stream.h).  CANCEL: somebody wants a
+ * stream to end.  SECURITY: a security event, a JSON object, for who watches.
  *
  * pid: the 20 characters by which a client may take its socket up again
  * (the store's recovery rows); empty in a JOIN: it never will.
@@ -31,7 +57,7 @@
  *
  * A JOIN's header has room 0: the scribe's verdict tells room and user
  * number.  All others carry the numbers that the verdict of a JOIN told,
- * but for RESUME: room 0, user 0.
+ * but for RESUME and STEER: room 0, user 0.
  *
  * Who a membership belongs to is told by the headers of JOIN, LEAVE, RESUME
  * and RELEASE, also when nobody waits for their verdict (request 0):
@@ -40,7 +66,7 @@
  * anybody but the owner that the last JOIN named is REJECTED and changes
  * nothing; so is a JOIN or a RELEASE of a pid whose row is another's.
  *
- * RESUME and ASK have room 0 in the index, so a worker that wants to be
+ * RESUME, ASK, STATUS and STEER have room 0 in the index, so a worker that wants to be
  * woken for them sets its interest in room 0.  Every worker reads every
  * RESUME that was STORED: a socket with that pid which is not the
  * publisher's has been taken over, and is closed.  What the owner of an ASK
@@ -87,6 +113,16 @@ enum record_type {
 	RECORD_PROBE,
 	/* live ring: ephemeral events */
 	RECORD_TYPING,
+	/* log ring again: these numbers stand in stores */
+	RECORD_EDIT,
+	RECORD_DELETE,
+	RECORD_RECEIPT,
+	RECORD_STATUS,
+	RECORD_STEER,
+	/* live ring */
+	RECORD_CHUNK,
+	RECORD_CANCEL,
+	RECORD_SECURITY,
 	RECORD__MAX,
 };
 
@@ -111,6 +147,16 @@ enum {
 	/* JOIN: a membership of the pid's row, which keeps the position and
 	 * the 'after' that it had */
 	RECORD_F_RESUME = 1 << 6,
+	/* EDIT, DELETE: also of a message of somebody else.  MESSAGE: of
+	 * nobody (user 0): the server says it */
+	RECORD_F_SERVICE = 1 << 7,
+	/* MESSAGE: the text of a stream that has ended; whoever wrote it is
+	 * not sent it */
+	RECORD_F_STREAM = 1 << 8,
+	/* CHUNK: the last one; because it was interrupted; or cancelled */
+	RECORD_F_LAST = 1 << 9,
+	RECORD_F_INTERRUPTED = 1 << 10,
+	RECORD_F_CANCELLED = 1 << 11,
 };
 
 struct record {

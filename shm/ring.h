@@ -105,6 +105,10 @@ enum ring_verdict {
 	RING_STORE_UNAVAILABLE,
 	/* the record made no sense, or is about what no longer exists */
 	RING_REJECTED,
+	/* there is no such message (any more) */
+	RING_NOT_FOUND,
+	/* it is somebody else's */
+	RING_FORBIDDEN,
 };
 
 /*
@@ -115,13 +119,14 @@ struct ring_index {
 	/* room number, 0 when there is none */
 	uint64_t room;
 	/* MESSAGE: seq.  JOIN: the room's last seq.  LEAVE: the sockets that
-	 * the user still has in the room. */
+	 * the user still has in the room.  EDIT, DELETE: of the message.
+	 * RECEIPT: what was read. */
 	uint64_t seq;
 	/* ms since the epoch, never running back within a room */
 	uint64_t time_ms;
 	/* user number */
 	uint64_t user;
-	/* JOIN: the room's last revision */
+	/* JOIN: the room's last revision.  EDIT, DELETE, RECEIPT: the new */
 	uint64_t revision;
 	/* a copy of the slot word */
 	uint64_t word;

@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ASAN = ("CHATD=build-asan/chatd CHATCTL=build-asan/chatctl "
         "CONFORMANCE=build-asan/chatd-conformance ")
 SMALL = ("CHATD_TEST_OPTIONS='ring.slots=64 ring.arena_bytes=64k "
-         "limits.event_bytes=8k limits.message_length=2000 "
+         "limits.event_bytes=8k stream.max_text=8k limits.message_length=2000 "
          "limits.metadata_bytes=4096' ")
 
 # name, command, seconds

@@ -34,6 +34,10 @@ outcome_of(uint8_t verdict)
 		return CHAT_SESSION_FULL;
 	case RING_STORE_UNAVAILABLE:
 		return CHAT_STORE_UNAVAILABLE;
+	case RING_NOT_FOUND:
+		return CHAT_NOT_FOUND;
+	case RING_FORBIDDEN:
+		return CHAT_FORBIDDEN;
 	default:
 		return CHAT_REJECTED;
 	}
@@ -111,12 +115,12 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 		d.revision = ix->revision;
 		d.time_ms = ix->time_ms;
 	}
-	if (ix != NULL && rec->type != RECORD_ASK) {
-		/* a JOIN carries names: its numbers are in the verdict.  An
-		 * ASK's has no room, so that every worker hears of it */
+	/* a JOIN carries names: its numbers are in the verdict.  What every
+	 * worker is to hear of has no room there */
+	if (ix != NULL && ix->room != 0)
 		d.ev.room = ix->room;
+	if (ix != NULL && ix->user != 0)
 		d.ev.user = ix->user;
-	}
 	FAULT(DELIVER_HALF);
 	chat_deliver(w->chat, &d);
 	FAULT(DELIVERED);
@@ -128,8 +132,16 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 static bool
 is_for_all(const struct ring_index *ix)
 {
-	return ix->type == RECORD_ASK ||
-	    (ix->type == RECORD_RESUME && ix->verdict == RING_STORED);
+	switch (ix->type) {
+	case RECORD_ASK:
+		return true;
+	case RECORD_RESUME:
+	case RECORD_STATUS:
+	case RECORD_STEER:
+		return ix->verdict == RING_STORED;
+	default:
+		return false;
+	}
 }
 
 static enum ring_result

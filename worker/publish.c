@@ -64,7 +64,16 @@ static const uint16_t record_types[] = {
 	[CHAT_MESSAGE] = RECORD_MESSAGE,
 	[CHAT_RESUME] = RECORD_RESUME,
 	[CHAT_RELEASE] = RECORD_RELEASE,
+	[CHAT_ASK] = RECORD_ASK,
 	[CHAT_TYPING] = RECORD_TYPING,
+	[CHAT_EDIT] = RECORD_EDIT,
+	[CHAT_DELETE] = RECORD_DELETE,
+	[CHAT_RECEIPT] = RECORD_RECEIPT,
+	[CHAT_STATUS] = RECORD_STATUS,
+	[CHAT_STEER] = RECORD_STEER,
+	[CHAT_CHUNK] = RECORD_CHUNK,
+	[CHAT_CANCEL] = RECORD_CANCEL,
+	[CHAT_SECURITY] = RECORD_SECURITY,
 };
 
 struct publisher *
@@ -283,7 +292,7 @@ void
 publisher_put(struct publisher *p, const struct publish_waiter *waiter,
     const struct chat_event *ev, uint64_t now_ms)
 {
-	bool live = ev->type == CHAT_TYPING;
+	bool live = chat_event_is_live(ev->type);
 	struct waiting *w = NULL;
 	struct record_field f[RECORD_MAX_FIELDS];
 	uint64_t gseq;
@@ -531,36 +540,15 @@ bool
 publish_event(const struct record *rec, const struct record_field *fields,
     int n, struct chat_event *ev)
 {
+	unsigned type;
 	int i;
 
-	switch (rec->type) {
-	case RECORD_JOIN:
-		ev->type = CHAT_JOIN;
-		break;
-	case RECORD_LEAVE:
-		ev->type = CHAT_LEAVE;
-		break;
-	case RECORD_PRESENCE:
-		ev->type = CHAT_PRESENCE;
-		break;
-	case RECORD_MESSAGE:
-		ev->type = CHAT_MESSAGE;
-		break;
-	case RECORD_RESUME:
-		ev->type = CHAT_RESUME;
-		break;
-	case RECORD_RELEASE:
-		ev->type = CHAT_RELEASE;
-		break;
-	case RECORD_ASK:
-		ev->type = CHAT_ASK;
-		break;
-	case RECORD_TYPING:
-		ev->type = CHAT_TYPING;
-		break;
-	default:
+	for (type = 0; type < CHAT_EVENT__MAX; type++)
+		if (record_types[type] == rec->type)
+			break;
+	if (type == CHAT_EVENT__MAX)
 		return false;
-	}
+	ev->type = (enum chat_event_type)type;
 	ev->flags = rec->flags;
 	ev->room = rec->room;
 	ev->user = rec->user;
@@ -580,7 +568,12 @@ _Static_assert((unsigned)CHAT_F_TYPING == RECORD_F_TYPING &&
 	(unsigned)CHAT_F_ONLY_DUPLICATE == RECORD_F_ONLY_DUPLICATE &&
 	(unsigned)CHAT_F_LOST == RECORD_F_LOST &&
 	(unsigned)CHAT_F_FINAL == RECORD_F_FINAL &&
-	(unsigned)CHAT_F_RESUME == RECORD_F_RESUME,
+	(unsigned)CHAT_F_RESUME == RECORD_F_RESUME &&
+	(unsigned)CHAT_F_SERVICE == RECORD_F_SERVICE &&
+	(unsigned)CHAT_F_STREAM == RECORD_F_STREAM &&
+	(unsigned)CHAT_F_LAST == RECORD_F_LAST &&
+	(unsigned)CHAT_F_INTERRUPTED == RECORD_F_INTERRUPTED &&
+	(unsigned)CHAT_F_CANCELLED == RECORD_F_CANCELLED,
     "flags of events and records are the same bits");
 _Static_assert(CHAT_MAX_FIELDS == RECORD_MAX_FIELDS,
     "events and records have the same fields");

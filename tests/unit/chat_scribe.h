@@ -338,8 +338,17 @@ decide(struct world *w, struct stored *e)
 	case CHAT_RELEASE:
 		decide_release(w, e);
 		break;
+	case CHAT_EDIT:
+	case CHAT_DELETE:
+	case CHAT_RECEIPT:
+	case CHAT_STATUS:
+	case CHAT_STEER:
 	case CHAT_ASK:
 	case CHAT_TYPING:
+	case CHAT_CHUNK:
+	case CHAT_CANCEL:
+	case CHAT_SECURITY:
+	case CHAT_EVENT__MAX:
 		fail();
 	}
 }

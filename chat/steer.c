@@ -1,0 +1,11 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ */
+
+#include "chat/request.h"
+
+void
+steer_deliver(struct chat *chat, const struct chat_delivery *d)
+{
+}
