@@ -249,6 +249,24 @@ check_log_target(struct check *ck)
 /* a record takes a quarter of an arena, and 1 MiB (ring_max_record()) */
 #define RECORD_MAX (1U << 20)
 
+/* The text of a stream becomes a message: by default as much as fits one. */
+static void
+check_stream(struct check *ck, uint64_t record)
+{
+	struct config *cfg = ck->cfg;
+
+	if (cfg->stream_max_text + EVENT_ADDED <= record)
+		return;
+	if (strcmp(cfg->where[CONFIG_stream_max_text], "default") == 0)
+		cfg->stream_max_text = record - EVENT_ADDED;
+	else
+		wrong(ck, CONFIG_stream_max_text,
+		    "the text of a stream does not fit a record of the ring; "
+		    "at most %llu bytes do: a quarter of ring.arena_bytes "
+		    "(and of 4m), less 4k",
+		    (unsigned long long)(record - EVENT_ADDED));
+}
+
 /* An event that fits no record could never be published. */
 static void
 check_event(struct check *ck, uint64_t event)
@@ -257,12 +275,7 @@ check_event(struct check *ck, uint64_t event)
 
 	if (record > RECORD_MAX)
 		record = RECORD_MAX;
-	if (ck->cfg->stream_max_text + EVENT_ADDED > record)
-		wrong(ck, CONFIG_stream_max_text,
-		    "the text of a stream does not fit a record of the ring; "
-		    "at most %llu bytes do: a quarter of ring.arena_bytes "
-		    "(and of 4m), less 4k",
-		    (unsigned long long)(record - EVENT_ADDED));
+	check_stream(ck, record);
 	if (event + EVENT_ADDED > record)
 		wrong(ck, CONFIG_limits_event_bytes,
 		    "an event of %llu bytes (engine.max_payload, if that is "

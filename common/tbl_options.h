@@ -209,7 +209,7 @@ OPT("typing.coalesce", typing_coalesce, DURATION, "3s", 0, 60000, NULL,
     "Repeated typing notices within this time are told once.")
 OPT("typing.expiry", typing_expiry, DURATION, "6s", 100, 600000, NULL, true,
     "Somebody who types is taken to have stopped after this time.")
-OPT("stream.idle_timeout", stream_idle_timeout, DURATION, "60s", 100,
+OPT("stream.idle_timeout", stream_idle_timeout, DURATION, "1m", 100,
     3600000, NULL, true,
     "A stream whose agent is silent for so long is closed.")
 OPT("stream.resume", stream_resume, DURATION, "10s", 0, 600000, NULL, true,

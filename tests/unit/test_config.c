@@ -401,8 +401,8 @@ a_secret_that_is_missing_or_short_is_refused(void **state)
 	/* one mistake is told once */
 	assert_false(load_as(f, "auth.mode = nome\n", false));
 	assert_string_equal(f->errors.data,
-	    "c:1: auth.mode: nome is unknown; it is one of none, jwt; did "
-	    "you mean none?\n");
+	    "c:1: auth.mode: nome is unknown; it is one of none, jwt, webhook; "
+	    "did you mean none?\n");
 }
 
 static void

@@ -144,6 +144,8 @@ the_largest_event_fits_a_record_of_the_ring(void **state)
 	assert_string_equal(check_all(both, 2), "");
 	both[1] = "limits.event_bytes=12289";
 	assert_non_null(strstr(check_all(both, 2), "at most 12288 do"));
+	both[1] = "stream.max_text=12289";
+	assert_non_null(strstr(check_all(both, 2), "at most 12288 bytes do"));
 	/* off: then the largest payload is what counts */
 	assert_string_equal(check("limits.event_bytes=0"), "");
 	both[0] = "limits.event_bytes=0";

@@ -230,7 +230,8 @@ static void
 what_is_not_reloadable_is_what_is_said(void **state)
 {
 	static const char *const fixed[] = { "listen", "run_dir", "data_dir",
-		"user", "group", "workers", "max_connections" };
+		"user", "group", "workers", "max_connections",
+		"stream.memory" };
 	char *text = printed(config_manual), *p = text;
 	size_t n = 0;
 

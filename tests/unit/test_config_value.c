@@ -214,12 +214,15 @@ enums_take_their_names_and_suggest_the_nearest(void **state)
 }
 
 static void
-webhook_is_known_and_refused(void **state)
+a_treatment_is_one_of_four(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_string_equal(set(f, CONFIG_auth_mode, "webhook"),
-	    "webhook is not available in this build; jwt or none");
+	assert_null(set(f, CONFIG_content_html, "strip"));
+	assert_int_equal(f->cfg->content_html, CONTENT_HTML_STRIP);
+	assert_string_equal(value(f, CONFIG_content_html), "strip");
+	assert_string_equal(set(f, CONFIG_content_html, "drop"),
+	    "drop is unknown; it is one of inert, strip, reject, allow");
 }
 
 static void
@@ -341,7 +344,7 @@ main(void)
 		T(sizes_have_units_of_1024),
 		T(wrong_numbers_are_told_and_change_nothing),
 		T(enums_take_their_names_and_suggest_the_nearest),
-		T(webhook_is_known_and_refused),
+		T(a_treatment_is_one_of_four),
 		T(switches_are_on_or_off_by_any_name),
 		T(strings_have_a_length),
 		T(only_a_list_takes_several_values),
