@@ -115,7 +115,7 @@ void *chat_socket_conn(const struct chat_socket *s);
  * The socket is gone; 'reason' is Socket.IO's name for why.  Its sessions
  * are left (LEAVE is published for each), its typing ends.  It can be resumed
  * unless it was meant: "client namespace disconnect", "server namespace
- * disconnect", "kicked", "parse error".
+ * disconnect", "kicked", "access-revoked", "parse error".
  */
 void chat_disconnect(struct chat *chat, struct chat_socket **s,
     const char *reason);

@@ -202,7 +202,9 @@ chat_produce(struct chat *chat, struct chat_socket *s, uint64_t delivered)
 {
 	if (delivered > chat->pos)
 		chat->pos = delivered;
-	if (s->resume != NULL)
+	if (s->resume != NULL && s->end != SOCKET_STAYS)
+		socket_refuse(chat, s);
+	else if (s->resume != NULL)
 		resume_produce(chat, s, delivered);
 	else
 		(void)jobs_produce(chat, s, delivered);

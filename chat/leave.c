@@ -72,7 +72,8 @@ unsigned
 leave_flags(const char *reason)
 {
 	static const char *const meant[] = { "client namespace disconnect",
-		"server namespace disconnect", "kicked", "parse error" };
+		"server namespace disconnect", "kicked", "access-revoked",
+		"parse error" };
 	size_t i;
 
 	for (i = 0; i < sizeof(meant) / sizeof(meant[0]); i++) {

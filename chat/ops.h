@@ -218,6 +218,14 @@ struct chat_ops {
 	 * chat_forget() is still to be called, now or later.
 	 */
 	void (*close)(void *ctx, void *conn);
+	/*
+	 * Let go of a connected socket with a DISCONNECT packet, behind what
+	 * was sent to it, so that its client does not come back by itself.
+	 * Not within this call but before the turn ends: chat_disconnect()
+	 * will be called with 'reason', which is a constant.  For
+	 * socket_disconnect() only.
+	 */
+	void (*disconnect)(void *ctx, void *conn, const char *reason);
 
 	uint64_t (*mono_ms)(void *ctx);
 	uint64_t (*real_ms)(void *ctx);

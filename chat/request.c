@@ -423,7 +423,7 @@ chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
 	enum chat_error err;
 	bool sane;
 
-	if (s->taken)
+	if (s->taken || s->end != SOCKET_STAYS)
 		return;
 	/* it comes before the answer to its CONNECT: done behind it */
 	if (s->resume != NULL &&

@@ -11,6 +11,7 @@
 
 #include "chat/identity.h"
 #include "chat/replay.h"
+#include "chat/request.h"
 #include "chat/resume.h"
 #include "chat/typing.h"
 #include "common/log.h"
@@ -290,6 +291,65 @@ socket_take(struct chat *chat, struct chat_socket *s)
 	socket_unname(chat, s);
 	s->taken = true;
 	chat_count(chat, CHAT_COUNT_TAKEN_OVER);
+}
+
+/* --- letting go ------------------------------------------------------------ */
+
+static const char *const end_reasons[] = {
+	[SOCKET_STAYS] = NULL,
+	[SOCKET_DISCONNECTED] = "server namespace disconnect",
+	[SOCKET_KICKED] = "kicked",
+	[SOCKET_REVOKED] = "access-revoked",
+};
+
+static enum socket_end
+end_of(const char *code)
+{
+	if (strcmp(code, "KICKED") == 0 || strcmp(code, "BANNED") == 0)
+		return SOCKET_KICKED;
+	if (strcmp(code, "TOKEN_REVOKED") == 0)
+		return SOCKET_REVOKED;
+	return SOCKET_DISCONNECTED;
+}
+
+void
+socket_disconnect(struct chat *chat, struct chat_socket *s, const char *code,
+    const char *message, uint64_t retry_after)
+{
+	struct json_out o = { 0 };
+
+	if (s->taken || s->end != SOCKET_STAYS)
+		return;
+	s->end = (uint8_t)end_of(code);
+	if (s->resume != NULL) {
+		chat->ops->want_produce(chat->ctx, s->conn);
+		return;
+	}
+	json_out_object(&o);
+	json_out_key(&o, "code");
+	json_out_cstring(&o, code);
+	json_out_key(&o, "message");
+	json_out_cstring(&o, message);
+	if (retry_after > 0) {
+		json_out_key(&o, "retryAfter");
+		json_out_u64(&o, retry_after);
+	}
+	json_out_object_end(&o);
+	chat->ops->send(chat->ctx, s->conn,
+	    chat_encode(chat, EVENT_DISCONNECT_REASON, &o, NULL), CHAT_ANSWER);
+	json_out_clear(&o);
+	chat->ops->disconnect(chat->ctx, s->conn, end_reasons[s->end]);
+}
+
+void
+socket_refuse(struct chat *chat, struct chat_socket *s)
+{
+	const char *reason = end_reasons[s->end];
+
+	chat->calling = s;
+	chat->ops->refused(chat->ctx, s->conn, CHAT_E_SESSION_INVALID);
+	if (chat->calling == s)
+		socket_free(chat, s, reason);
 }
 
 void

@@ -22,6 +22,15 @@ struct resume;
 /* retries over the message rate in one second */
 #define RETRIES_PER_SECOND 5
 
+/* Why it is let go: what the others are told (contract, details 8). */
+enum socket_end {
+	/* it is not */
+	SOCKET_STAYS,
+	SOCKET_DISCONNECTED,
+	SOCKET_KICKED,
+	SOCKET_REVOKED,
+};
+
 enum pending_kind {
 	PENDING_JOIN,
 	PENDING_LEAVE,
@@ -108,6 +117,8 @@ struct chat_socket {
 	bool joins_doubtful;
 	/* another connection has taken it over: it is in nothing any more */
 	bool taken;
+	/* enum socket_end: nothing of it is taken any more */
+	uint8_t end;
 	char id[CHAT_SOCKET_ID_MAX + 1];
 	/* empty: it cannot be recovered */
 	char pid[CHAT_SID_SIZE];
@@ -131,6 +142,18 @@ struct chat_socket *socket_by_id(const struct chat *chat, struct chat_str id);
  * and nobody is told: that is the other's.  Its connection is to be closed.
  */
 void socket_take(struct chat *chat, struct chat_socket *s);
+/*
+ * Tell it {code, message, retryAfter?} by chat:disconnect-reason and have it
+ * disconnected with a packet before the turn ends, so that the stock client
+ * stays away; until then it is as before, but nothing of it is taken.  One
+ * that is being resumed has its CONNECT refused instead (SESSION_INVALID).
+ * 'code' is one of the contract's (details 14); 'retry_after' in seconds, 0:
+ * none.  Done once; frees nothing; may be called anywhere.
+ */
+void socket_disconnect(struct chat *chat, struct chat_socket *s,
+    const char *code, const char *message, uint64_t retry_after);
+/* Its turn to be refused has come; frees it. */
+void socket_refuse(struct chat *chat, struct chat_socket *s);
 /* CONNECT is answered, the socket is like any other; may free it. */
 void socket_connected(struct chat *chat, struct chat_socket *s, bool recovered);
 

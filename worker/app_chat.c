@@ -196,6 +196,12 @@ app_chat_close(void *ctx, void *conn)
 	session_close(so->session, COUNTER_CLOSED_SERVER, "transport close");
 }
 
+void
+app_chat_disconnect(void *ctx, void *conn, const char *reason)
+{
+	sock_disconnect_later(conn, reason);
+}
+
 static const char *
 app_nsp(void *ctx, struct span name)
 {

@@ -128,6 +128,7 @@ core_turn(struct worker *w)
 	if (!TAILQ_EMPTY(&w->paused))
 		conn_resume_all(w);
 	produce(w);
+	sock_run_orders(w);
 	output_flush(w);
 	wheel_run(&w->conn_wheel, w->now_ms, conn_on_timer, w);
 	wheel_run(&w->poll_wheel, w->now_ms, session_on_poll_timer, w);
@@ -180,6 +181,7 @@ core_stop(struct worker *w)
 	for (i = 0; i < SCRATCH__MAX; i++)
 		free(w->scratch[i].p);
 	free(w->polls);
+	free(w->orders);
 	if (w->inbox_ev != NULL)
 		event_free(w->inbox_ev);
 	event_base_free(w->base);

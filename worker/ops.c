@@ -433,6 +433,7 @@ const struct chat_ops worker_chat_ops = {
 	.connected = app_chat_connected,
 	.refused = app_chat_refused,
 	.close = app_chat_close,
+	.disconnect = app_chat_disconnect,
 	.mono_ms = ops_mono_ms,
 	.real_ms = ops_real_ms,
 	.count = ops_count,

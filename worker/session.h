@@ -123,6 +123,9 @@ struct session {
 	bool dead : 1;
 	/* some of its sockets are gone and to be freed */
 	bool sweep : 1;
+	/* we have let go of a socket: what was under way is not held
+	 * against it */
+	bool dismissed : 1;
 	/* in the queue of producers */
 	bool producing : 1;
 	/* in the list of those whose GET may be answered */

@@ -259,6 +259,62 @@ sock_disconnect(struct sock *so, bool close, const char *reason)
 }
 
 void
+sock_disconnect_later(struct sock *so, const char *reason)
+{
+	struct session *s = so->session;
+	struct worker *w = s->worker;
+
+	if (w->norders == w->max_orders) {
+		w->max_orders = w->max_orders == 0 ? 16 : w->max_orders * 2;
+		w->orders =
+		    reallocarray(w->orders, w->max_orders, sizeof(*w->orders));
+		if (w->orders == NULL)
+			fatal("memory for sockets");
+	}
+	w->orders[w->norders++] = (struct sock_order){
+		.number = s->number,
+		.serial = s->serial,
+		.nsp = so->nsp,
+		.reason = reason,
+	};
+}
+
+static void
+sock_run_order(struct worker *w, const struct sock_order *order)
+{
+	struct session *s;
+	struct sock *so;
+
+	s = session_find_number(w, order->number, order->serial);
+	if (s == NULL || s->dead || s->closing)
+		return;
+	so = sock_find(s, (struct span){ order->nsp, strlen(order->nsp) });
+	if (so == NULL || !so->connected)
+		return;
+	sock_disconnect(so, false, order->reason);
+	s->dismissed = true;
+	for (so = s->socks; so != NULL; so = so->next)
+		if (!so->gone)
+			return;
+	s->connect_due = w->now_ms + w->cfg->engine_connect_timeout;
+	session_set_timer(s);
+}
+
+void
+sock_run_orders(struct worker *w)
+{
+	uint32_t i;
+
+	/* there may be more of them meanwhile */
+	for (i = 0; i < w->norders; i++) {
+		const struct sock_order order = w->orders[i];
+
+		sock_run_order(w, &order);
+	}
+	w->norders = 0;
+}
+
+void
 sock_want_produce(struct sock *so)
 {
 	struct session *s = so->session;
@@ -507,6 +563,8 @@ sock_attachment(struct session *s, const char *data, size_t len)
 		for (so = s->socks; so != NULL; so = so->next)
 			if (!so->gone && !so->connected && so->early != NULL)
 				break;
+		if (s->dismissed)
+			return;
 		if (so == NULL || !sock_keep_early(so, data, len, true))
 			sock_fail(s, "binary without a packet before it");
 		return;
@@ -600,7 +658,9 @@ sock_packet(struct session *s, const char *text, size_t len)
 		return;
 	}
 	if (pkt.type != SIO_CONNECT) {
-		sock_fail(s, "packet for a namespace that is not joined");
+		if (!s->dismissed)
+			sock_fail(s,
+			    "packet for a namespace that is not joined");
 		return;
 	}
 	req.payload = pkt.payload;

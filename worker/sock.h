@@ -23,8 +23,18 @@
 #include "proto/span.h"
 #include "shm/user.h"
 
-struct session;
 struct early;
+struct session;
+struct worker;
+
+/* To let go of the socket of a namespace. */
+struct sock_order {
+	/* the session's */
+	uint32_t number, serial;
+	/* the application's copy */
+	const char *nsp;
+	const char *reason;
+};
 
 struct sock {
 	struct sock *next;
@@ -66,6 +76,13 @@ void sock_refuse(struct sock *so, const char *message, const char *json,
     size_t len);
 /* DISCONNECT; 'close': for all namespaces, and the session is closed. */
 void sock_disconnect(struct sock *so, bool close, const char *reason);
+/*
+ * The same for this namespace, before the turn ends, whoever is at work with it
+ * now; 'reason' is a constant.  Nothing comes of it if the socket goes before
+ * that.  A client that stays without a namespace is closed as one that never
+ * joined any.
+ */
+void sock_disconnect_later(struct sock *so, const char *reason);
 
 /*
  * Emit an event; 'json' are the arguments, comma-separated.  With
@@ -98,5 +115,7 @@ void sock_leave_all(struct session *s, const char *reason);
 /* Give each what it waits for. */
 void sock_produce(struct session *s);
 void sock_free_all(struct session *s);
+/* Let go of those that are to be. */
+void sock_run_orders(struct worker *w);
 
 #endif /* WORKER_SOCK_H */

@@ -131,6 +131,9 @@ struct worker {
 	/* what they asked for is not all sent */
 	struct session_queue producers;
 	uint32_t nproducers;
+	/* sockets that are let go before the turn ends */
+	struct sock_order *orders;
+	uint32_t norders, max_orders;
 	/* sessions by sid: 1 << sid_bits lists */
 	struct session **by_sid;
 	unsigned sid_bits;
@@ -191,6 +194,7 @@ void app_chat_connected(void *ctx, void *conn, const char *sid, const char *pid,
     bool recovered);
 void app_chat_refused(void *ctx, void *conn, enum chat_error err);
 void app_chat_close(void *ctx, void *conn);
+void app_chat_disconnect(void *ctx, void *conn, const char *reason);
 
 /* loop.c */
 int worker_loop(struct worker *w);

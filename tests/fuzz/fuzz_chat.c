@@ -338,6 +338,12 @@ op_close(void *ctx, void *conn)
 	((struct client *)conn)->closed = true;
 }
 
+static void
+op_disconnect(void *ctx, void *conn, const char *reason)
+{
+	((struct client *)conn)->closed = true;
+}
+
 static uint64_t
 op_time(void *ctx)
 {
@@ -367,6 +373,7 @@ static const struct chat_ops ops = {
 	.connected = op_connected,
 	.refused = op_refused,
 	.close = op_close,
+	.disconnect = op_disconnect,
 	.mono_ms = op_time,
 	.real_ms = op_time,
 	.count = op_count,

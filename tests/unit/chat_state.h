@@ -44,11 +44,14 @@ struct conn {
 	char id[40], pid[40];
 	struct chat_owner owner;
 	/* "event json", "ack:id json", "CONNECT new", "CONNECT recovered",
-	 * "CONNECT_ERROR code", "CLOSE"; and the offset behind it, or NULL */
+	 * "CONNECT_ERROR code", "CLOSE", "DISCONNECT reason"; and the offset
+	 * behind it, or NULL */
 	char *out[OUTS], *offset[OUTS];
 	enum chat_priority prio[OUTS];
 	int nout, next;
 	bool want_produce;
+	/* it is to be disconnected, and this is why */
+	const char *let_go;
 };
 
 struct stored {

@@ -208,6 +208,17 @@ op_close(void *ctx, void *conn)
 		chat_disconnect(c->w->chat[c->worker], &c->s, "forced close");
 }
 
+static void
+op_disconnect(void *ctx, void *conn, const char *reason)
+{
+	struct conn *c = conn;
+	char text[64];
+
+	snprintf(text, sizeof(text), "DISCONNECT %s", reason);
+	conn_put(c, strdup(text), NULL, CHAT_ANSWER);
+	c->let_go = reason;
+}
+
 static uint64_t
 op_mono_ms(void *ctx)
 {
@@ -244,6 +255,7 @@ static const struct chat_ops world_ops = {
 	.connected = op_connected,
 	.refused = op_refused,
 	.close = op_close,
+	.disconnect = op_disconnect,
 	.mono_ms = op_mono_ms,
 	.real_ms = op_real_ms,
 	.count = op_count,
@@ -357,6 +369,8 @@ close_told(struct world *w)
 		    strcmp(c->out[c->nout - 1], "CLOSE") == 0)
 			chat_disconnect(w->chat[c->worker], &c->s,
 			    "forced close");
+		else if (c->s != NULL && c->let_go != NULL)
+			chat_disconnect(w->chat[c->worker], &c->s, c->let_go);
 	}
 }
 
@@ -366,6 +380,7 @@ run(struct world *w)
 {
 	do {
 		reads_go_on(w);
+		close_told(w);
 		while (w->npublished > 0 || w->nlive > 0 ||
 		    w->ndelivered < w->nsequenced) {
 			sequence(w);
