@@ -89,7 +89,7 @@ address_rate(struct tables *t, const struct sockaddr *sa, uint32_t per_minute,
 	do {
 		way = choose(set, tag, &word);
 		tat = word >> TAT_BITS == tag ? word & TAT_MASK : 0;
-		wait = gcra_charge(tat, now, MINUTE_US, per_minute, &next);
+		wait = gcra_charge(tat, now, MINUTE_US, per_minute, 0, &next);
 		if (wait != 0)
 			return wait * 1000;
 		next = tag << TAT_BITS | (next & TAT_MASK);

@@ -9,6 +9,9 @@
  * in would have come, had they come evenly; it lies at most a minute ahead.
  * One word, so that a compare-and-swap changes it and a killed process
  * leaves nothing half done.
+ *
+ * 'shed' makes it stricter for who has come often lately, and for nobody
+ * else: only the 2^shed-th part may come at once.  The pace stays.
  */
 
 #ifndef SHM_GCRA_H
@@ -31,10 +34,10 @@ gcra_step(uint64_t minute, uint32_t per_minute)
  */
 static inline uint64_t
 gcra_charge(uint64_t tat, uint64_t now, uint64_t minute, uint32_t per_minute,
-    uint64_t *tat_r)
+    unsigned shed, uint64_t *tat_r)
 {
 	uint64_t step = gcra_step(minute, per_minute);
-	uint64_t burst = (per_minute - 1) * step;
+	uint64_t burst = ((per_minute - 1) >> shed) * step;
 	uint64_t t = tat > now ? tat : now;
 
 	if (t - now > burst)

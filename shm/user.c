@@ -60,7 +60,7 @@ size_t
 users_fixed_size(uint32_t rows)
 {
 	return HEAD +
-	    (size_t)rows * (8 + sizeof(uint32_t) + USER_RATE__MAX * 8);
+	    (size_t)rows * (8 + USER_RATE__MAX * 8 + 8 + sizeof(uint32_t));
 }
 
 size_t
@@ -94,12 +94,19 @@ rate_at(const struct tables *t, enum user_rate kind, uint32_t row)
 	return (_Atomic uint64_t *)rates + n * kind + row;
 }
 
+static _Atomic uint64_t *
+strikes_at(const struct tables *t, uint32_t row)
+{
+	return rate_at(t, USER_RATE__MAX, row);
+}
+
 /* CLOCK_MONOTONIC s of the last connect or disconnect */
 static _Atomic uint32_t *
 seen_at(const struct tables *t, uint32_t row)
 {
 	const size_t n = t->geometry.users;
-	void *seen = (uint8_t *)t->users + HEAD + n * (8 + USER_RATE__MAX * 8);
+	void *seen =
+	    (uint8_t *)t->users + HEAD + n * (8 + USER_RATE__MAX * 8 + 8);
 
 	return (_Atomic uint32_t *)seen + row;
 }
@@ -315,22 +322,36 @@ rate_word(struct tables *t, const struct user_ref *u, enum user_rate kind)
 }
 
 uint64_t
-user_rate(struct tables *t, const struct user_ref *u, enum user_rate kind,
-    uint32_t per_minute, uint64_t now_ns)
+user_rate_shed(struct tables *t, const struct user_ref *u, enum user_rate kind,
+    uint32_t per_minute, unsigned shed, uint64_t now_ns, bool *busy_r)
 {
 	uint64_t tat, next, wait;
 	_Atomic uint64_t *word;
 
+	*busy_r = false;
 	if (per_minute == 0 || (word = rate_word(t, u, kind)) == NULL)
 		return 0;
 	tat = atomic_load_explicit(word, memory_order_relaxed);
 	do {
-		wait = gcra_charge(tat, now_ns, MINUTE_NS, per_minute, &next);
-		if (wait != 0)
+		wait = gcra_charge(tat, now_ns, MINUTE_NS, per_minute, shed,
+		    &next);
+		if (wait != 0) {
+			*busy_r = gcra_charge(tat, now_ns, MINUTE_NS,
+				      per_minute, 0, &next) == 0;
 			return wait;
+		}
 	} while (!atomic_compare_exchange_weak_explicit(word, &tat, next,
 	    memory_order_relaxed, memory_order_relaxed));
 	return 0;
+}
+
+uint64_t
+user_rate(struct tables *t, const struct user_ref *u, enum user_rate kind,
+    uint32_t per_minute, uint64_t now_ns)
+{
+	bool busy;
+
+	return user_rate_shed(t, u, kind, per_minute, 0, now_ns, &busy);
 }
 
 void
@@ -348,6 +369,114 @@ user_rate_give_back(struct tables *t, const struct user_ref *u,
 	    tat > step ? tat - step : 0, memory_order_relaxed,
 	    memory_order_relaxed))
 		continue;
+}
+
+/* --- who does not stop --------------------------------------------------- */
+
+/*
+ * strikes: refusals:12 | since:26 | held until:26, in seconds of
+ * CLOCK_MONOTONIC; 'since' is when the first of them was, 0: there are none.
+ */
+#define STRIKE_BITS 26
+#define STRIKE_MASK ((UINT64_C(1) << STRIKE_BITS) - 1)
+#define STRIKE_MAX 4095
+#define NS_PER_S UINT64_C(1000000000)
+
+static uint64_t
+strikes_make(uint64_t count, uint64_t since, uint64_t until)
+{
+	return count << 2 * STRIKE_BITS | (since & STRIKE_MASK) << STRIKE_BITS |
+	    (until & STRIKE_MASK);
+}
+
+/* One refusal more; how many there are now. */
+static uint64_t
+strike(_Atomic uint64_t *word, uint64_t now_s)
+{
+	uint64_t old, since, count, next;
+
+	old = atomic_load_explicit(word, memory_order_relaxed);
+	do {
+		count = old >> 2 * STRIKE_BITS;
+		since = old >> STRIKE_BITS & STRIKE_MASK;
+		if (count == 0 || now_s >= since + 60) {
+			count = 0;
+			since = now_s;
+		}
+		if (count < STRIKE_MAX)
+			count++;
+		next = strikes_make(count, since, old);
+	} while (!atomic_compare_exchange_weak_explicit(word, &old, next,
+	    memory_order_relaxed, memory_order_relaxed));
+	return count;
+}
+
+/* Held until then, unless it is for longer already. */
+static void
+hold(_Atomic uint64_t *word, uint64_t until_s)
+{
+	uint64_t old;
+
+	old = atomic_load_explicit(word, memory_order_relaxed);
+	while ((old & STRIKE_MASK) < until_s &&
+	    !atomic_compare_exchange_weak_explicit(word, &old,
+		(old & ~STRIKE_MASK) | (until_s & STRIKE_MASK),
+		memory_order_relaxed, memory_order_relaxed))
+		continue;
+}
+
+/* Nothing of this kind passes before so many ns are over. */
+static void
+postpone(_Atomic uint64_t *word, uint32_t per_minute, uint64_t now_ns,
+    uint64_t wait_ns)
+{
+	uint64_t step = gcra_step(MINUTE_NS, per_minute);
+	uint64_t want = now_ns + (per_minute - 1) * step + wait_ns, tat;
+
+	tat = atomic_load_explicit(word, memory_order_relaxed);
+	while (tat < want &&
+	    !atomic_compare_exchange_weak_explicit(word, &tat, want,
+		memory_order_relaxed, memory_order_relaxed))
+		continue;
+}
+
+uint64_t
+user_refused(struct tables *t, const struct user_ref *u, enum user_rate kind,
+    uint32_t per_minute, uint64_t wait_ns, uint64_t max_ns, uint64_t now_ns,
+    bool *out_r)
+{
+	uint32_t row = find_or_add(t, u->key);
+	uint64_t count;
+
+	*out_r = false;
+	if (row == NONE || per_minute == 0)
+		return wait_ns;
+	count = strike(strikes_at(t, row), now_ns / NS_PER_S);
+	if (count % USER_STRIKES == 0 && wait_ns < max_ns) {
+		wait_ns = wait_ns < max_ns / 2 ? wait_ns * 2 : max_ns;
+		postpone(rate_at(t, kind, row), per_minute, now_ns, wait_ns);
+	}
+	if (count >= USER_STRIKES_OUT) {
+		*out_r = true;
+		hold(strikes_at(t, row),
+		    (now_ns + wait_ns + NS_PER_S - 1) / NS_PER_S);
+	}
+	return wait_ns;
+}
+
+uint64_t
+user_held(struct tables *t, const struct user_ref *u, uint64_t now_ns)
+{
+	uint32_t empty, row = lookup(t, u->key, &empty);
+	uint64_t until_ns;
+
+	if (row == NONE)
+		return 0;
+	until_ns =
+	    (atomic_load_explicit(strikes_at(t, row), memory_order_relaxed) &
+		STRIKE_MASK) *
+	    NS_PER_S;
+	return until_ns > now_ns ? until_ns - now_ns : 0;
 }
 
 /* --- master ------------------------------------------------------------ */
@@ -373,6 +502,7 @@ static bool
 row_idle(const struct tables *t, uint32_t row, uint64_t now_ns)
 {
 	enum user_rate kind;
+	uint64_t word;
 
 	if (row_sum(t, row) != 0)
 		return false;
@@ -381,7 +511,10 @@ row_idle(const struct tables *t, uint32_t row, uint64_t now_ns)
 			memory_order_relaxed) > now_ns)
 			return false;
 	}
-	return true;
+	word = atomic_load_explicit(strikes_at(t, row), memory_order_relaxed);
+	return word == 0 ||
+	    ((word & STRIKE_MASK) * NS_PER_S <= now_ns &&
+		(word >> STRIKE_BITS & STRIKE_MASK) + 60 <= now_ns / NS_PER_S);
 }
 
 static bool
@@ -401,6 +534,7 @@ free_row(struct tables *t, uint32_t row, uint64_t key, uint64_t now_ns)
 	for (kind = 0; kind < USER_RATE__MAX; kind++)
 		atomic_store_explicit(rate_at(t, kind, row), 0,
 		    memory_order_relaxed);
+	atomic_store_explicit(strikes_at(t, row), 0, memory_order_relaxed);
 	atomic_store_explicit(seen_at(t, row), 0, memory_order_relaxed);
 	atomic_store_explicit(k, 0, memory_order_release);
 	return true;

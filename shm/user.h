@@ -13,8 +13,8 @@
  * Memory is by column, not by row, so that a user costs no page of its
  * own and a dead worker's counts are one memset:
  *
- *   keys u64[N] | seen u32[N] | rate 0 u64[N] | ... | rate 4 u64[N]
- *   | counts of worker 0 u16[N] | ... | counts of worker 63 u16[N]
+ *   keys u64[N] | rate 0 u64[N] | ... | rate 4 u64[N] | strikes u64[N]
+ *   | seen u32[N] | counts of worker 0 u16[N] | ... | counts of worker 63 u16[N]
  *
  * Connections: only worker w writes column w, so nothing can drift; the sum
  * is made when it is asked for.  Rates: one word a user and kind, changed by
@@ -24,6 +24,7 @@
 #ifndef SHM_USER_H
 #define SHM_USER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -91,6 +92,32 @@ uint64_t user_rate(struct tables *t, const struct user_ref *u,
 /* An event that was charged turned out not to count. */
 void user_rate_give_back(struct tables *t, const struct user_ref *u,
     enum user_rate kind, uint32_t per_minute);
+
+/*
+ * As user_rate(), when there is too much to do: see 'shed' in shm/gcra.h.
+ * *busy_r tells that nothing else is the reason.
+ */
+uint64_t user_rate_shed(struct tables *t, const struct user_ref *u,
+    enum user_rate kind, uint32_t per_minute, unsigned shed, uint64_t now_ns,
+    bool *busy_r);
+
+/*
+ * Who goes on although it is refused is held off for longer.  (Contract,
+ * details 13.)  Each USER_STRIKES refusals of whatever kind within a minute
+ * double the time until the next event of 'kind' is allowed, to at most
+ * 'max_ns'; at USER_STRIKES_OUT *out_r is true: it is to be disconnected, and
+ * is held (user_held()) for that time.  A minute without a refusal, and all
+ * of this is forgotten.  'wait_ns' is what user_rate() has just returned;
+ * returns what it is now.
+ */
+#define USER_STRIKES 10
+#define USER_STRIKES_OUT 100
+uint64_t user_refused(struct tables *t, const struct user_ref *u,
+    enum user_rate kind, uint32_t per_minute, uint64_t wait_ns, uint64_t max_ns,
+    uint64_t now_ns, bool *out_r);
+
+/* For how many ns it must not connect; 0: it may. */
+uint64_t user_held(struct tables *t, const struct user_ref *u, uint64_t now_ns);
 
 /* --- master ------------------------------------------------------------ */
 

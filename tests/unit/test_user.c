@@ -56,7 +56,7 @@ static _Atomic uint64_t *
 key_of(const struct tables *t, uint32_t row)
 {
 	size_t head = users_fixed_size(ROWS) -
-	    ROWS * (8 + 4 + 8 * (size_t)USER_RATE__MAX);
+	    ROWS * (8 + 4 + 8 + 8 * (size_t)USER_RATE__MAX);
 	void *keys = (uint8_t *)t->users + head;
 
 	return (_Atomic uint64_t *)keys + row;

@@ -126,6 +126,129 @@ kinds_and_users_are_limited_apart(void **state)
 		assert_int_equal(user_rate(t, &b, kind, 1, NOW), 0);
 }
 
+/* --- who does not stop ---------------------------------------------------- */
+
+#define MAX (15 * MINUTE)
+
+/* Asked again and again at 'now': refused each time. */
+static uint64_t
+refuse(struct tables *t, const struct user_ref *u, uint64_t now, unsigned n,
+    bool *out_r)
+{
+	uint64_t wait = 0;
+
+	for (; n > 0; n--) {
+		wait = user_rate(t, u, USER_RATE_MESSAGE, 30, now);
+		assert_int_not_equal(wait, 0);
+		wait = user_refused(t, u, USER_RATE_MESSAGE, 30, wait, MAX, now,
+		    out_r);
+	}
+	return wait;
+}
+
+static void
+ten_refusals_double_the_time(void **state)
+{
+	struct tables *t = *state;
+	struct user_ref u = user(t, "ada");
+	bool out;
+
+	assert_int_equal(pass(t, &u, 30, NOW, 30), 30);
+	assert_int_equal(refuse(t, &u, NOW, 9, &out), 2 * SECOND);
+	assert_int_equal(refuse(t, &u, NOW, 1, &out), 4 * SECOND);
+	assert_int_equal(refuse(t, &u, NOW, 9, &out), 4 * SECOND);
+	/* nothing passes before it is over, and then one does */
+	assert_int_equal(pass(t, &u, 30, NOW + 4 * SECOND - 1, 5), 0);
+	assert_int_equal(pass(t, &u, 30, NOW + 4 * SECOND, 2), 1);
+	/* nothing else is held off, and nobody else */
+	assert_int_equal(user_rate(t, &u, USER_RATE_JOIN, 10, NOW), 0);
+	u = user(t, "bob");
+	assert_int_equal(pass(t, &u, 30, NOW, 30), 30);
+	assert_false(out);
+}
+
+static void
+it_is_never_longer_than_the_longest(void **state)
+{
+	struct tables *t = *state;
+	struct user_ref u = user(t, "ada");
+	unsigned i;
+	bool out;
+
+	assert_int_equal(pass(t, &u, 30, NOW, 30), 30);
+	for (i = 0; i < 20; i++)
+		(void)refuse(t, &u, NOW, 10, &out);
+	assert_int_equal(refuse(t, &u, NOW, 10, &out), MAX);
+	assert_int_equal(refuse(t, &u, NOW, 100, &out), MAX);
+	assert_int_equal(pass(t, &u, 30, NOW + MAX, 2), 1);
+}
+
+static void
+a_hundred_refusals_are_enough(void **state)
+{
+	struct tables *t = *state;
+	struct user_ref u = user(t, "ada");
+	uint64_t wait;
+	bool out;
+
+	assert_int_equal(pass(t, &u, 30, NOW, 30), 30);
+	(void)refuse(t, &u, NOW, 99, &out);
+	assert_false(out);
+	assert_int_equal(user_held(t, &u, NOW), 0);
+	wait = refuse(t, &u, NOW, 1, &out);
+	assert_true(out);
+	/* in whole seconds */
+	assert_in_range(user_held(t, &u, NOW), wait, wait + SECOND);
+	assert_int_equal(user_held(t, &u, NOW + wait + SECOND), 0);
+	/* its row is kept as long as that matters */
+	assert_int_equal(users_sweep(t, NOW + wait / 2, UINT32_MAX), 0);
+	assert_int_equal(users_sweep(t, NOW + wait + 2 * MINUTE, UINT32_MAX),
+	    1);
+}
+
+static void
+a_quiet_minute_forgives(void **state)
+{
+	struct tables *t = *state;
+	struct user_ref u = user(t, "ada");
+	uint64_t now = NOW;
+	unsigned i;
+	bool out;
+
+	/* nine in each minute, for an hour */
+	for (i = 0; i < 60; i++, now += MINUTE) {
+		(void)pass(t, &u, 30, now, 30);
+		assert_true(refuse(t, &u, now, 9, &out) <= 2 * SECOND);
+		assert_false(out);
+	}
+}
+
+static void
+under_load_the_heaviest_wait_first(void **state)
+{
+	struct tables *t = *state;
+	struct user_ref heavy = user(t, "ada"), light = user(t, "bob");
+	unsigned i, n = 0;
+	bool busy;
+
+	assert_int_equal(pass(t, &heavy, 30, NOW, 20), 20);
+	/* who has sent 20 of 30 waits, who has sent nothing does not */
+	assert_int_not_equal(user_rate_shed(t, &heavy, USER_RATE_MESSAGE, 30, 1,
+				 NOW, &busy),
+	    0);
+	assert_true(busy);
+	for (i = 0; i < 30; i++)
+		n += user_rate_shed(t, &light, USER_RATE_MESSAGE, 30, 1, NOW,
+			 &busy) == 0;
+	assert_int_equal(n, 15);
+	/* over the rate itself it is that, however busy we are */
+	assert_int_equal(pass(t, &heavy, 30, NOW, 20), 10);
+	assert_int_not_equal(user_rate_shed(t, &heavy, USER_RATE_MESSAGE, 30, 3,
+				 NOW, &busy),
+	    0);
+	assert_false(busy);
+}
+
 static void
 a_rate_of_0_is_no_limit(void **state)
 {
@@ -261,6 +384,11 @@ main(void)
 		T(what_is_given_back_may_be_used_again),
 		T(a_user_whose_row_was_freed_is_still_limited),
 		T(exactly_the_rate_passes_of_all_together),
+		T(ten_refusals_double_the_time),
+		T(it_is_never_longer_than_the_longest),
+		T(a_hundred_refusals_are_enough),
+		T(a_quiet_minute_forgives),
+		T(under_load_the_heaviest_wait_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
