@@ -37,6 +37,7 @@ static const char *const role_names[] = {
 	[ROLE_WORKER] = "worker",
 	[ROLE_SCRIBE] = "scribe",
 	[ROLE_CLERK] = "clerk",
+	[ROLE_BRIDGE] = "bridge",
 };
 
 /* Set while there is one thread; then only read, but for the counters. */

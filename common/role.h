@@ -15,10 +15,13 @@ enum role {
 	/* one command of chatctl that reads the whole store; also started by
 	 * chatctl itself, without a daemon */
 	ROLE_CLERK,
+	/* asks the web application whose token it is (auth.mode webhook) */
+	ROLE_BRIDGE,
 	ROLE__MAX,
 };
 
-/* Where the binary finds which role it is: "worker", "scribe", "clerk". */
+/* Where the binary finds which role it is: "worker", "scribe", "clerk",
+ * "bridge". */
 #define ROLE_ENV "CHATD_ROLE"
 
 /* The descriptor on which a child finds its connection to the master. */
@@ -42,9 +45,11 @@ enum role {
 int worker_main(void);
 int scribe_main(void);
 int clerk_main(void);
+int bridge_main(void);
 
 /* chatd -V: what the master cannot know, a name and a value each. */
 typedef void (*role_version_fn)(const char *what, const char *value, void *arg);
 void scribe_version(role_version_fn fn, void *arg);
+void bridge_version(role_version_fn fn, void *arg);
 
 #endif /* COMMON_ROLE_H */

@@ -24,7 +24,8 @@
 /* Rows 0..63 are the workers by slot. */
 #define COUNTER_SCRIBE 64
 #define COUNTER_MASTER 65
-#define COUNTER_ROWS 66
+#define COUNTER_BRIDGE 66
+#define COUNTER_ROWS 67
 
 enum counter {
 #define COUNTER(NAME, name, help) COUNTER_##NAME,

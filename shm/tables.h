@@ -28,7 +28,9 @@
 #define TABLES_WORKERS 64
 /* the place of the scribe among the children */
 #define TABLES_SCRIBE 64
-#define TABLES_CHILDREN 65
+/* ... and of the bridge */
+#define TABLES_BRIDGE 65
+#define TABLES_CHILDREN 66
 #define TABLES_STORES 16
 #define TABLES_SECRET 192
 
