@@ -120,6 +120,21 @@ void *chat_socket_conn(const struct chat_socket *s);
 void chat_disconnect(struct chat *chat, struct chat_socket **s,
     const char *reason);
 
+/*
+ * The answer to ops->verify(): whose token it is, which the socket may take
+ * over; or *identity is NULL and 'err' says why, 'retry_after' (seconds, 0:
+ * not known) when to try again.  Returns whether the socket goes by this
+ * token from now on.
+ */
+bool chat_verified(struct chat *chat, struct chat_socket *s, uint32_t request,
+    struct identity **identity, enum chat_error err, unsigned retry_after);
+/*
+ * What the application says now of the token that a live socket goes by:
+ * whose it is (taken over), or NULL: it is not valid any more.
+ */
+void chat_rechecked(struct chat *chat, struct chat_socket *s,
+    struct identity **identity);
+
 /* The same without telling anybody: the daemon ends, and all with it. */
 void chat_forget(struct chat *chat, struct chat_socket **s);
 
