@@ -84,6 +84,47 @@ struct chat_recovery {
 	const struct chat_recovery_room *rooms;
 };
 
+/* What an operator decided (chat/steer.h). */
+enum steer_kind {
+	/* these numbers stand in stores */
+	STEER_BAN = 1,
+	STEER_MUTE,
+	/* a token by its id; a user's that were issued before some time */
+	STEER_TOKEN,
+	STEER_USER,
+	/* for those who were not listening: who had to go */
+	STEER_KICK,
+	STEER_KICK_SOCKET,
+	STEER__MAX,
+};
+
+/* One entry of the list, as the store has it (chat/steer.h). */
+struct chat_steered {
+	enum steer_kind kind;
+	/* user, token or socket */
+	struct chat_str id;
+	/* ms since the epoch, or STEER_EVER */
+	uint64_t until_ms;
+	/* USER: tokens issued before are revoked; others: when it was decided */
+	uint64_t since_ms;
+	/* position of the decision */
+	uint64_t gseq;
+	struct chat_str reason;
+};
+
+#define CHAT_PLACE_MAX 511
+
+/* A place in that list, and what is known of the part before it. */
+struct chat_place {
+	/* where to go on; length 0: at the beginning */
+	uint8_t key[CHAT_PLACE_MAX];
+	size_t len;
+	/* there is nothing behind it */
+	bool done;
+	/* everything below this position was included */
+	uint64_t pos;
+};
+
 /* How an op that reads the store ends. */
 enum chat_read {
 	/* 'fn' was called with what there is, from within the call */
@@ -124,10 +165,59 @@ struct chat_page {
 	uint64_t last;
 };
 
+/* What is known of a stream besides its text. */
+enum {
+	/* somebody wants it to end */
+	CHAT_STREAM_CANCELLED = 1 << 0,
+	/* no more text comes: its last chunk is being sent, or was */
+	CHAT_STREAM_LAST = 1 << 1,
+	/* ... because its agent has gone, or is silent */
+	CHAT_STREAM_INTERRUPTED = 1 << 2,
+};
+
+/* Who may write a stream. */
+enum chat_stream_owner {
+	CHAT_STREAM_OURS,
+	/* another worker that is alive */
+	CHAT_STREAM_OTHERS,
+	/* nobody: its connection was lost, or its worker died */
+	CHAT_STREAM_NOBODYS,
+};
+
+/* A stream as it was at one instant (shm/stream.h); texts are valid within
+ * the call. */
+struct chat_stream {
+	/* names it in this daemon; never used again */
+	uint64_t handle;
+	uint64_t room, user;
+	struct chat_str id, user_id, user_name, socket_id, agent;
+	/* of the message: a JSON object, or empty */
+	struct chat_str metadata;
+	unsigned flags;
+	enum chat_stream_owner owner;
+	/* NOBODYS: since when (mono_ms) */
+	uint64_t lost_ms;
+	/* chunks and bytes of text that it has; the text is the inside of a
+	 * JSON string */
+	uint64_t nchunks, len;
+};
+
+enum chat_stream_result {
+	CHAT_STREAM_DONE,
+	/* there is one of that id in that room */
+	CHAT_STREAM_TAKEN,
+	/* there is no memory for it */
+	CHAT_STREAM_FULL,
+	/* it is not (any more), or not ours */
+	CHAT_STREAM_GONE,
+};
+
 /* Callbacks return false to stop. */
 typedef bool (*chat_row_fn)(void *arg, const struct chat_row *row);
 typedef bool (*chat_member_fn)(void *arg, const struct chat_member *m);
 typedef void (*chat_recovery_fn)(void *arg, const struct chat_recovery *r);
+typedef bool (*chat_steered_fn)(void *arg, const struct chat_steered *e);
+typedef bool (*chat_stream_fn)(void *arg, const struct chat_stream *st);
 
 /* An event encoded once for many receivers; opaque, lives one turn. */
 struct chat_frame {
@@ -159,6 +249,11 @@ struct chat_ops {
 	/* Also to a socket whose CONNECT has not been answered. */
 	void (*send)(void *ctx, void *conn, struct chat_frame frame,
 	    enum chat_priority prio);
+	/*
+	 * The same unless much waits for it already: false, it was not sent,
+	 * and the caller sends later what takes its place.
+	 */
+	bool (*offer)(void *ctx, void *conn, struct chat_frame frame);
 	/* Answer the acknowledgement 'ack' with one JSON argument. */
 	void (*ack)(void *ctx, void *conn, uint64_t ack, const char *json,
 	    size_t len);
@@ -169,8 +264,26 @@ struct chat_ops {
 	 */
 	void (*want_produce)(void *ctx, void *conn);
 
-	/* Charge one event; 0, or the ns until the next is allowed. */
-	uint64_t (*rate)(void *ctx, void *conn, enum chat_rate kind);
+	/*
+	 * Charge one event; 0, or the ns until the next is allowed.  *busy_r:
+	 * its rate would have allowed it, but there is too much to do.
+	 */
+	uint64_t (
+	    *rate)(void *ctx, void *conn, enum chat_rate kind, bool *busy_r);
+	/*
+	 * It was refused for its rate: for how long it is held off now, at
+	 * least the 'wait_ns' that rate() told.  *out_r: it does not stop,
+	 * and is to be disconnected.
+	 */
+	uint64_t (*rate_refused)(void *ctx, void *conn, enum chat_rate kind,
+	    uint64_t wait_ns, bool *out_r);
+	/*
+	 * Mode webhook: ask the application whose token this is.  In a later
+	 * turn chat_verified() tells, with this request number, unless the
+	 * socket is gone before.
+	 */
+	void (*verify)(void *ctx, void *conn, uint32_t request,
+	    struct chat_str token);
 	/* The event charged last turned out to be free. */
 	void (*rate_give_back)(void *ctx, void *conn, enum chat_rate kind);
 
@@ -199,6 +312,53 @@ struct chat_ops {
 	 * may be anything that a client says. */
 	enum chat_read (*recovery)(void *ctx, void *conn, struct chat_str pid,
 	    chat_recovery_fn fn, void *arg);
+	/*
+	 * Some of the list of steer.h from *place on, which then is where to
+	 * go on.  Nobody but steer_turn() asks, and it is called when the
+	 * answer is there.
+	 */
+	enum chat_read (*bans)(void *ctx, struct chat_place *place,
+	    chat_steered_fn fn, void *arg);
+
+	/*
+	 * Streams, in memory that all workers share.  Only the owner changes
+	 * one; all others see it grow, text first and number of chunks with
+	 * it.  A stream of nobody's is taken by the first who claims it.
+	 *
+	 * stream_open() makes one that is ours: uses room, user and the texts
+	 * of *st, and sets its handle.
+	 * stream_append() adds one chunk, also an empty one.
+	 * stream_mark() adds flags, and unless 'metadata' is NULL replaces
+	 * that; may be FULL, then the flags are set all the same.
+	 * stream_detach() gives it up to whoever claims it.
+	 * stream_claim() makes it ours, of this socket.
+	 * stream_close() ends ours: there is no such stream any more.
+	 */
+	enum chat_stream_result (*stream_open)(void *ctx,
+	    struct chat_stream *st);
+	enum chat_stream_result (*stream_append)(void *ctx, uint64_t handle,
+	    struct chat_str text);
+	enum chat_stream_result (*stream_mark)(void *ctx, uint64_t handle,
+	    unsigned flags, const struct chat_str *metadata);
+	void (*stream_detach)(void *ctx, uint64_t handle);
+	enum chat_stream_result (*stream_claim)(void *ctx, uint64_t handle,
+	    struct chat_str socket_id);
+	void (*stream_close)(void *ctx, uint64_t handle);
+	/* 'fn' is called with it, if there is one; was it? */
+	bool (*stream_find)(void *ctx, uint64_t room, struct chat_str id,
+	    chat_stream_fn fn, void *arg);
+	/* Is this one still there? */
+	bool (*stream_lives)(void *ctx, uint64_t handle);
+	/* All of a room. */
+	void (*streams)(void *ctx, uint64_t room, chat_stream_fn fn, void *arg);
+	/* Some of those that are nobody's; all come in a second or two. */
+	void (*streams_lost)(void *ctx, chat_stream_fn fn, void *arg);
+	/*
+	 * Bytes 'from' to 'to' of its text, into 'buf'.  False: it is not
+	 * there any more, and there is nothing in 'buf' to be used.
+	 */
+	bool (*stream_text)(void *ctx, uint64_t handle, uint64_t from,
+	    uint64_t to, char *buf);
 
 	/*
 	 * The end of a chat_resume(): exactly one of these, from within
