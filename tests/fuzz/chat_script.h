@@ -29,6 +29,8 @@ struct client {
 	uint32_t serial;
 	/* the answer to its CONNECT has come; it was told to close */
 	bool connected, closed;
+	/* it is to be disconnected, and this is why */
+	const char *let_go;
 	bool wants;
 	/* acknowledgements that it waits for */
 	uint64_t acks;
