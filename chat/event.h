@@ -41,6 +41,8 @@ enum chat_event_type {
 	CHAT_CHUNK,
 	CHAT_CANCEL,
 	CHAT_SECURITY,
+	/* a worker has done what a STEER asks for */
+	CHAT_STEERED,
 	CHAT_EVENT__MAX,
 };
 
@@ -80,7 +82,8 @@ static inline bool
 chat_event_is_live(enum chat_event_type type)
 {
 	return type == CHAT_TYPING || type == CHAT_CHUNK ||
-	    type == CHAT_CANCEL || type == CHAT_SECURITY;
+	    type == CHAT_CANCEL || type == CHAT_SECURITY ||
+	    type == CHAT_STEERED;
 }
 
 /* Names a socket within its worker's incarnation, never used again. */
@@ -110,6 +113,7 @@ struct chat_owner {
  *   CHUNK     message id, user id, agent id, index, start, text
  *   CANCEL    message id, user id
  *   SECURITY  line
+ *   STEERED   position, sockets
  * (shm/record.h says more of these.)
  * body: the inside of the ChatMessage object without sessionId, timestamp
  * and seq, which are added when it is shown.
@@ -158,6 +162,9 @@ struct chat_delivery {
 	uint64_t seq;
 	/* EDIT, DELETE, RECEIPT: theirs.  JOIN: the session's last */
 	uint64_t revision;
+	/* JOIN, LEAVE that is STORED, JOIN that is DUPLICATE: the sockets
+	 * that are in the session now */
+	uint32_t members;
 	/* ms since the epoch */
 	uint64_t time_ms;
 	/* published by this worker; ASK: it is this worker that is asked */

@@ -135,6 +135,13 @@ join_ok(const struct sequence_event *ev)
 	    recovery_fields_ok(ev);
 }
 
+static uint32_t
+members_of(const struct room *room)
+{
+	return room->now.members < UINT32_MAX ? (uint32_t)room->now.members
+					      : UINT32_MAX;
+}
+
 static bool
 room_is_full(const struct sequence *q, const struct sequence_event *ev,
     const struct room *room)
@@ -166,6 +173,7 @@ put_member(struct sequence *q, const struct sequence_event *ev,
 		.client = ev->h->client,
 		.generation = ev->h->generation,
 	};
+	struct kept kept = { .len = 0 };
 	struct store_presence old;
 	bool again;
 
@@ -182,11 +190,15 @@ put_member(struct sequence *q, const struct sequence_event *ev,
 	}
 	p.activity_ms = sequence_time(q, room);
 	p.joined_ms = again ? old.joined_ms : p.activity_ms;
+	/* nobody is told of who is in already: it stays as it was */
+	if (again)
+		p.status = keep(&kept, old.status);
 	store_presence_put(q->t, &p);
 	FAULT(SEQ_JOINED);
 	q->dirty = true;
 	q->counts.joins += !again;
 	ev->ix->time_ms = p.activity_ms;
+	ev->ix->members = members_of(room);
 	return again ? RING_DUPLICATE : RING_STORED;
 }
 
@@ -336,10 +348,11 @@ presence_leave(struct sequence *q, const struct sequence_event *ev)
 	if ((room = rooms_get(q->rooms, q->t, ev->h->room)) == NULL)
 		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
 	leave_of(q, ev, &l);
+	if (rooms_count_members(q->t, room) == -1)
+		return sequence_failed(q);
 	if (remove_member(q, &l, true) == -1)
 		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
-	if (room->now.members != ROOM_UNCOUNTED)
-		room->now.members--;
+	room->now.members -= room->now.members > 0;
 	if (update_user(q, ev->h->user, nobody) == -1 && errno != ENOENT)
 		return sequence_failed(q);
 	if (q->refuse && defer_leave(q, &l) == -1)
@@ -349,6 +362,7 @@ presence_leave(struct sequence *q, const struct sequence_event *ev)
 	q->dirty = true;
 	q->counts.leaves++;
 	ev->ix->seq = left;
+	ev->ix->members = members_of(room);
 	ev->ix->time_ms = sequence_time(q, room);
 	return RING_STORED;
 }

@@ -453,6 +453,7 @@ decide(struct sequence *q, const struct sequence_event *ev)
 	case RECORD_CHUNK:
 	case RECORD_CANCEL:
 	case RECORD_SECURITY:
+	case RECORD_STEERED:
 	case RECORD__MAX:
 		break;
 	}
@@ -468,6 +469,7 @@ sequence_decide(struct sequence *q, uint64_t gseq, const void *rec, size_t len,
 
 	q->counts.records++;
 	ix->room = ix->seq = ix->user = ix->revision = 0;
+	ix->members = 0;
 	ix->time_ms = q->now_ms;
 	if (rec == NULL || record_parse(rec, len, ev.f) == -1) {
 		ix->type = RECORD_NONE;

@@ -138,7 +138,8 @@ struct ring_index {
 	uint32_t incarnation;
 	/* the record's length in bytes */
 	uint32_t len;
-	uint32_t reserved;
+	/* JOIN, LEAVE: the sockets that are in the room now; 0: not known */
+	uint32_t members;
 };
 
 /* One process's view of a ring; opaque. */

@@ -113,6 +113,7 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 		d.outcome = outcome_of(ix->verdict);
 		d.seq = ix->seq;
 		d.revision = ix->revision;
+		d.members = ix->members;
 		d.time_ms = ix->time_ms;
 	}
 	/* a JOIN carries names: its numbers are in the verdict.  What every
