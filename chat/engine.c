@@ -108,6 +108,7 @@ chat_new(const struct config *cfg, const struct chat_ops *ops, void *ctx)
 	TAILQ_INIT(&chat->typists);
 	TAILQ_INIT(&chat->laters);
 	TAILQ_INIT(&chat->finals);
+	steer_new(chat);
 	return chat;
 }
 
@@ -122,6 +123,7 @@ chat_free(struct chat **chatp)
 	while ((s = LIST_FIRST(&chat->sockets)) != NULL)
 		chat_forget(chat, &s);
 	leave_free_all(chat);
+	steer_free(chat);
 	CHECK(chat->rooms == NULL);
 	json_out_clear(&chat->reply);
 	json_out_clear(&chat->event);
@@ -191,6 +193,7 @@ chat_deliver(struct chat *chat, const struct chat_delivery *d)
 		cancel_deliver(chat, d);
 		break;
 	case CHAT_SECURITY:
+	case CHAT_STEERED:
 	case CHAT_EVENT__MAX:
 		/* for those who watch the worker */
 		break;
@@ -219,6 +222,7 @@ chat_tick(struct chat *chat)
 	typing_tick(chat, now);
 	leave_tick(chat, now);
 	resume_tick(chat);
+	steer_tick(chat, now);
 	sync_tick(chat);
 	if (!chat->stalled)
 		return;

@@ -39,6 +39,7 @@
 #define MS_PER_S 1000
 
 struct room;
+struct steer;
 struct typist;
 
 /* The id of a session, workspace, agent or message. */
@@ -97,6 +98,8 @@ struct chat {
 	/* scratch: one answer to a client; one event to a room; an offset */
 	struct json_out reply, event;
 	char offset[OFFSET_TEXT_SIZE];
+	/* what operators decided (steer.h) */
+	struct steer *steer;
 	/* security lines in this second, and how many were left out */
 	uint64_t security_second;
 	unsigned security_lines, security_left_out;
@@ -169,6 +172,13 @@ void leave_final(struct chat *chat, const struct chat_socket *s,
 void leave_gone(struct chat *chat, const struct chat_delivery *d);
 void leave_tick(struct chat *chat, uint64_t now_ms);
 void leave_free_all(struct chat *chat);
+
+/* steer.c */
+void steer_new(struct chat *chat);
+void steer_free(struct chat *chat);
+/* What was decided from chat->pos to 'pos' may have been missed. */
+void steer_resync(struct chat *chat, uint64_t pos);
+void steer_tick(struct chat *chat, uint64_t now_ms);
 
 /*
  * Count a security event and log it (at most SECURITY_LINES a second);

@@ -42,6 +42,10 @@ struct identity {
 	size_t nworkspaces;
 	/* ms since the epoch, 0: never */
 	uint64_t expires_ms;
+	/* of the token that told all this, by which it can be revoked: its id
+	 * or NULL, and when it was issued (ms since the epoch, 0: not told) */
+	char *token_id;
+	uint64_t issued_ms;
 };
 
 /*

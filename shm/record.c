@@ -27,6 +27,7 @@ static const unsigned char nfields[RECORD__MAX] = {
 	[RECORD_CHUNK] = 6,
 	[RECORD_CANCEL] = 2,
 	[RECORD_SECURITY] = 1,
+	[RECORD_STEERED] = 2,
 };
 
 unsigned

@@ -26,6 +26,7 @@
  *   CHUNK     message id, user id, agent id, index, start, text
  *   CANCEL    message id, user id
  *   SECURITY  line
+ *   STEERED   position, sockets
  *
  * seq, index, start, until: in decimal.
  *
@@ -44,6 +45,8 @@
  * CHUNK: a part of a stream's text, as the inside of a JSON string, and with
  * which byte of that text it begins (shm/stream.h).  CANCEL: somebody wants a
  * stream to end.  SECURITY: a security event, a JSON object, for who watches.
+ * STEERED: a worker has done what the STEER at that position in the log asks
+ * for; so many of its sockets were met.  Both in decimal.
  *
  * pid: the 20 characters by which a client may take its socket up again
  * (the store's recovery rows); empty in a JOIN: it never will.
@@ -123,6 +126,7 @@ enum record_type {
 	RECORD_CHUNK,
 	RECORD_CANCEL,
 	RECORD_SECURITY,
+	RECORD_STEERED,
 	RECORD__MAX,
 };
 

@@ -155,18 +155,27 @@ int store_stream_get(struct store_txn *t, uint64_t room, struct store_text id,
 int store_stream_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_stream_fn *fn, void *arg);
 
+/* What was decided about somebody, or about a token. */
 struct store_ban {
-	struct store_text user_id;
+	/* what it means is the chat's; from 1 to 255 */
+	unsigned kind;
+	/* whom it is about, at most STORE_MAX_NAME bytes */
+	struct store_text id;
 	/* UINT64_MAX: for ever */
 	uint64_t until_ms;
+	/* since when */
+	uint64_t since_ms;
+	/* position of the decision */
+	uint64_t gseq;
 	struct store_text reason;
-	/* the id of who banned */
+	/* who decided */
 	struct store_text by;
 };
 
 typedef bool store_ban_fn(const struct store_ban *ban, void *arg);
-int store_ban_get(struct store_txn *t, struct store_text user_id,
+int store_ban_get(struct store_txn *t, unsigned kind, struct store_text id,
     struct store_ban *ban_r);
+/* As store_room_walk(), by kind and id. */
 int store_ban_walk(struct store_txn *t, struct store_place *place, unsigned max,
     store_ban_fn *fn, void *arg);
 

@@ -139,9 +139,17 @@ int store_receipt_put(struct store_txn *t, uint64_t room, uint64_t user,
 void store_member_put(struct store_txn *t, const struct store_member *m);
 void store_member_del(struct store_txn *t, uint64_t room, uint64_t user);
 
-/* Put or replace; a user id or message id that is no key: EINVAL. */
+/* Put or replace; an id that is no key: EINVAL. */
 void store_ban_put(struct store_txn *t, const struct store_ban *ban);
-void store_ban_del(struct store_txn *t, struct store_text user_id);
+/* Was there one? */
+bool store_ban_del(struct store_txn *t, unsigned kind, struct store_text id);
+/*
+ * Look at the next STORE_BAN_SWEEP rows from *place on, and delete those that
+ * have ended: 0 with how many, or -1 with errno.
+ */
+#define STORE_BAN_SWEEP 128
+int store_ban_sweep(struct store_txn *t, struct store_place *place,
+    uint64_t now_ms, unsigned *removed_r);
 void store_stream_put(struct store_txn *t, const struct store_stream *st);
 void store_stream_del(struct store_txn *t, uint64_t room, struct store_text id);
 

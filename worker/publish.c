@@ -74,6 +74,7 @@ static const uint16_t record_types[] = {
 	[CHAT_CHUNK] = RECORD_CHUNK,
 	[CHAT_CANCEL] = RECORD_CANCEL,
 	[CHAT_SECURITY] = RECORD_SECURITY,
+	[CHAT_STEERED] = RECORD_STEERED,
 };
 
 struct publisher *

@@ -38,7 +38,7 @@ fill(struct store *s)
 	struct store_merged merged = { 1, 2, 3, 4 };
 	struct store_member member = { 1, 2, 3, 4, 5 };
 	struct store_stream st = { 1, text("m"), 2, 3, 4, text("t") };
-	struct store_ban ban = { text("e"), 1, text("r"), text("b") };
+	struct store_ban ban = { 1, text("e"), 2, 3, 4, text("r"), text("b") };
 	struct store_ring ring = { .base = 64, .pos = 9999 };
 	uint64_t hash[2] = { 1, 2 }, seq, rev;
 	struct store_txn *t;

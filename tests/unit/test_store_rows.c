@@ -337,7 +337,7 @@ static void
 bans_are_put_found_and_deleted(void **state)
 {
 	struct store_fixture *f = *state;
-	struct store_ban in = { text("eve"), UINT64_MAX, text("spam"),
+	struct store_ban in = { 1, text("eve"), UINT64_MAX, 7, 8, text("spam"),
 		text("root") };
 	struct store_place place = { .len = 0 };
 	struct store_ban out;
@@ -346,22 +346,75 @@ bans_are_put_found_and_deleted(void **state)
 
 	assert_non_null(t = store_begin(f->s));
 	store_ban_put(t, &in);
-	in.user_id = text("mallory");
+	in.kind = 2;
 	in.until_ms = 5;
 	store_ban_put(t, &in);
-	assert_int_equal(store_ban_get(t, text("eve"), &out), 0);
+	assert_int_equal(store_ban_get(t, 1, text("eve"), &out), 0);
 	assert_int_equal(out.until_ms, UINT64_MAX);
+	assert_int_equal(out.since_ms, 7);
+	assert_int_equal(out.gseq, 8);
 	assert_true(equal(out.reason, "spam"));
 	assert_true(equal(out.by, "root"));
+	assert_int_equal(store_ban_get(t, 2, text("eve"), &out), 0);
+	assert_int_equal(out.until_ms, 5);
 	assert_int_equal(store_ban_walk(t, &place, 1, count_ban, &n), 0);
 	assert_int_equal(n, 1);
 	assert_false(place.done);
 	assert_int_equal(store_ban_walk(t, &place, 1, count_ban, &n), 0);
 	assert_int_equal(n, 2);
-	store_ban_del(t, text("eve"));
-	assert_int_equal(store_ban_get(t, text("eve"), &out), -1);
+	assert_true(store_ban_del(t, 1, text("eve")));
+	assert_false(store_ban_del(t, 1, text("eve")));
+	assert_int_equal(store_ban_get(t, 1, text("eve"), &out), -1);
 	assert_int_equal(errno, ENOENT);
+	assert_int_equal(store_ban_get(t, 2, text("eve"), &out), 0);
 	assert_int_equal(store_commit(&t), 0);
+}
+
+static void
+bans_that_have_ended_are_swept(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_ban in = { 1, text(""), 0, 7, 8, text(""), text("") };
+	struct store_place place = { .len = 0 }, all = { .len = 0 };
+	unsigned i, removed = 0, n = 0, turns = 0, left = 0;
+	struct store_txn *t;
+	char id[16];
+
+	assert_non_null(t = store_begin(f->s));
+	for (i = 0; i < 3 * STORE_BAN_SWEEP; i++) {
+		snprintf(id, sizeof(id), "u%04u", i);
+		in.id = text(id);
+		in.until_ms = i % 3 == 0 ? UINT64_MAX
+		    : i % 3 == 1	 ? 1000
+					 : 1001;
+		store_ban_put(t, &in);
+	}
+	for (; !place.done; turns++) {
+		assert_int_equal(store_ban_sweep(t, &place, 1000, &n), 0);
+		removed += n;
+	}
+	assert_true(turns >= 3);
+	assert_int_equal(removed, STORE_BAN_SWEEP);
+	assert_int_equal(store_ban_walk(t, &all, 1000, count_ban, &left), 0);
+	assert_int_equal(left, 2 * STORE_BAN_SWEEP);
+	assert_int_equal(store_commit(&t), 0);
+}
+
+static void
+what_is_no_key_is_no_ban(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_ban in = { 0, text("eve"), 1, 2, 3, text(""), text("") };
+	struct store_ban out;
+	struct store_txn *t;
+
+	assert_non_null(t = store_begin(f->s));
+	assert_int_equal(store_ban_get(t, 1, text(""), &out), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_false(store_ban_del(t, 1, text("")));
+	store_ban_put(t, &in);
+	assert_int_equal(store_error(t), EINVAL);
+	store_abort(&t);
 }
 
 /* --- known ids --------------------------------------------------------- */
@@ -526,6 +579,8 @@ main(void)
 		T(members_are_put_found_and_deleted),
 		T(a_stream_keeps_its_text_so_far),
 		T(bans_are_put_found_and_deleted),
+		T(bans_that_have_ended_are_swept),
+		T(what_is_no_key_is_no_ban),
 		T(an_id_is_found_whole_and_the_newest_first),
 		T(a_sweep_takes_what_is_over_and_counts_it),
 		T(a_walk_through_the_rooms_meets_each_once),
