@@ -55,6 +55,32 @@ struct chat_member {
 	struct chat_str user_id, user_name, socket_id, status;
 };
 
+/* Which entries of a session's roster, in its order. */
+struct chat_roster_query {
+	uint64_t room;
+	/* those behind this socket; length 0: from the beginning.  Of that
+	 * user: found at once; length 0: looked for */
+	struct chat_str after, after_user;
+	/* the entry of this socket of that user is to be among them, the last
+	 * then if it would not be */
+	struct chat_str self;
+	uint64_t self_user;
+	/* at most so many */
+	uint64_t limit;
+	/* count all of them, which takes as long as there are many */
+	bool count;
+};
+
+/* What is known of it. */
+struct chat_roster {
+	/* everything below this position is included */
+	uint64_t pos;
+	/* there are others behind the last */
+	bool more;
+	/* if they were to be counted */
+	uint64_t count;
+};
+
 /* One session of a socket that may be resumed. */
 struct chat_recovery_room {
 	uint64_t room;
@@ -121,8 +147,6 @@ struct chat_place {
 	size_t len;
 	/* there is nothing behind it */
 	bool done;
-	/* everything below this position was included */
-	uint64_t pos;
 };
 
 /* How an op that reads the store ends. */
@@ -298,8 +322,9 @@ struct chat_ops {
 	 * only asked for, and nothing is taken: DONE, the same call with 'fn'
 	 * is worth being made.
 	 */
-	enum chat_read (*roster)(void *ctx, void *conn, uint64_t room,
-	    chat_member_fn fn, void *arg, uint64_t *pos_r);
+	enum chat_read (*roster)(void *ctx, void *conn,
+	    const struct chat_roster_query *q, chat_member_fn fn, void *arg,
+	    struct chat_roster *roster_r);
 	/* Ascending, whichever way they were looked for. */
 	enum chat_read (*messages)(void *ctx, void *conn,
 	    const struct chat_query *q, chat_row_fn fn, void *arg,
@@ -314,11 +339,11 @@ struct chat_ops {
 	    chat_recovery_fn fn, void *arg);
 	/*
 	 * Some of the list of steer.h from *place on, which then is where to
-	 * go on.  Nobody but steer_turn() asks, and it is called when the
-	 * answer is there.
+	 * go on; everything below 'pos' is included.  Nobody but steer_turn()
+	 * asks, and that is called when the answer is there.
 	 */
 	enum chat_read (*bans)(void *ctx, struct chat_place *place,
-	    chat_steered_fn fn, void *arg);
+	    uint64_t pos, chat_steered_fn fn, void *arg);
 
 	/*
 	 * Streams, in memory that all workers share.  Only the owner changes
@@ -334,10 +359,10 @@ struct chat_ops {
 	 * stream_claim() makes it ours, of this socket.
 	 * stream_close() ends ours: there is no such stream any more.
 	 */
-	enum chat_stream_result (*stream_open)(void *ctx,
-	    struct chat_stream *st);
-	enum chat_stream_result (*stream_append)(void *ctx, uint64_t handle,
-	    struct chat_str text);
+	enum chat_stream_result (
+	    *stream_open)(void *ctx, struct chat_stream *st);
+	enum chat_stream_result (
+	    *stream_append)(void *ctx, uint64_t handle, struct chat_str text);
 	enum chat_stream_result (*stream_mark)(void *ctx, uint64_t handle,
 	    unsigned flags, const struct chat_str *metadata);
 	void (*stream_detach)(void *ctx, uint64_t handle);
