@@ -96,7 +96,8 @@ struct chat_owner {
  * Fields by type:
  *   JOIN      workspace, session, user id, user name, socket id, agent id,
  *             pid (empty: cannot be recovered), after (the afterSeq that was
- *             asked for, in decimal; empty: none)
+ *             asked for, a colon and the afterRevision, in decimal; without
+ *             what was not asked for)
  *   LEAVE     socket id, user id, reason
  *   PRESENCE  socket id, user id, user name, status, when it joined (ms since
  *             the epoch, in decimal)
@@ -105,10 +106,10 @@ struct chat_owner {
  *   RELEASE   pid, user id, socket id
  *   ASK       socket id, user id
  *   TYPING    socket id, user id, agent id
- *   EDIT      message id, socket id, seq, body
+ *   EDIT      message id, socket id, seq, body, time
  *   DELETE    message id, socket id, seq
  *   RECEIPT   socket id, user id, seq
- *   STATUS    status, reason, by
+ *   STATUS    status, reason, by, workspace, session
  *   STEER     action, user id, id, until, reason, by, workspace, session
  *   CHUNK     message id, user id, agent id, index, start, text
  *   CANCEL    message id, user id

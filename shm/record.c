@@ -19,10 +19,10 @@ static const unsigned char nfields[RECORD__MAX] = {
 	[RECORD_RELEASE] = 3,
 	[RECORD_ASK] = 2,
 	[RECORD_TYPING] = 3,
-	[RECORD_EDIT] = 4,
+	[RECORD_EDIT] = 5,
 	[RECORD_DELETE] = 3,
 	[RECORD_RECEIPT] = 3,
-	[RECORD_STATUS] = 3,
+	[RECORD_STATUS] = 5,
 	[RECORD_STEER] = 8,
 	[RECORD_CHUNK] = 6,
 	[RECORD_CANCEL] = 2,
@@ -62,6 +62,18 @@ record_intact(const void *rec, size_t len)
 	return h.len == len &&
 	    h.sum ==
 	    record_sum(&h, (const char *)rec + sizeof(h), len - sizeof(h));
+}
+
+void
+record_set_again(void *rec)
+{
+	struct record h;
+
+	memcpy(&h, rec, sizeof(h));
+	h.flags |= RECORD_F_AGAIN;
+	h.sum =
+	    record_sum(&h, (const char *)rec + sizeof(h), h.len - sizeof(h));
+	memcpy(rec, &h, sizeof(h));
 }
 
 size_t

@@ -17,10 +17,10 @@
  *   RESUME    pid, user id, socket id
  *   RELEASE   pid, user id, socket id
  *   ASK       socket id, user id
- *   EDIT      message id, socket id, seq, body
+ *   EDIT      message id, socket id, seq, body, time
  *   DELETE    message id, socket id, seq
  *   RECEIPT   socket id, user id, seq
- *   STATUS    status, reason, by
+ *   STATUS    status, reason, by, workspace, session
  *   STEER     action, user id, id, until, reason, by, workspace, session
  *   TYPING    socket id, user id, agent id
  *   CHUNK     message id, user id, agent id, index, start, text
@@ -28,15 +28,19 @@
  *   SECURITY  line
  *   STEERED   position, sockets
  *
- * seq, index, start, until: in decimal.
+ * seq, time, index, start, until: in decimal.
  *
  * EDIT, DELETE: which message, by its id and its seq; the body is the whole
- * of what it is now.  Verdict: its seq, the room's new revision, and the
- * time; RING_NOT_FOUND, RING_FORBIDDEN.  RECEIPT: RING_DUPLICATE for what was
- * read before, RING_REJECTED for a seq that there is not.
+ * of what it is now, time is that of the message, for those who show it.
+ * Verdict: its seq, the room's new revision, and when it was changed;
+ * RING_NOT_FOUND, RING_FORBIDDEN; RING_DUPLICATE for one that was published
+ * again and is what the message is already.  RECEIPT: RING_DUPLICATE for what
+ * was read before (then the index tells what was), RING_REJECTED for a seq
+ * that there is not.
  *
  * STATUS: what the session is now (active, paused, completed, abandoned,
- * error); of the header's room.
+ * error); of the header's room.  It names the session as well, for workers
+ * that have nobody in it.
  *
  * STEER: what an operator decided about a user, an id (a token's, a
  * socket's), or all; see chat/steer.h for the actions.  until: ms since the
@@ -50,8 +54,9 @@
  *
  * pid: the 20 characters by which a client may take its socket up again
  * (the store's recovery rows); empty in a JOIN: it never will.
- * after: the seq behind which the client asked for missed messages, in
- * decimal; empty: it did not ask.
+ * after: the seq behind which the client asked for missed messages, and
+ * behind a colon the revision behind which it asked for what was changed, in
+ * decimal; "" or "7" or "7:3" or ":3": what is not there it did not ask for.
  *
  * MESSAGE's body is the inside of the ChatMessage's JSON object as every
  * client and the history will see it, without what the scribe decides and
@@ -161,6 +166,8 @@ enum {
 	RECORD_F_LAST = 1 << 9,
 	RECORD_F_INTERRUPTED = 1 << 10,
 	RECORD_F_CANCELLED = 1 << 11,
+	/* published again by a worker that does not know what became of it */
+	RECORD_F_AGAIN = 1 << 12,
 };
 
 struct record {
@@ -219,5 +226,8 @@ int record_parse(const void *rec, size_t len,
 
 /* Are length and checksum right?  ring_read() and ring_fetch() ask this. */
 bool record_intact(const void *rec, size_t len);
+
+/* It is published again: the same with RECORD_F_AGAIN. */
+void record_set_again(void *rec);
 
 #endif /* SHM_RECORD_H */
