@@ -10,7 +10,7 @@
 #ifndef CHAT_SCRIBE_H
 #define CHAT_SCRIBE_H
 
-#include "tests/unit/chat_state.h"
+#include "tests/unit/chat_bans.h"
 
 static uint64_t
 room_number(struct world *w, const char *workspace, const char *session)
@@ -338,16 +338,19 @@ decide(struct world *w, struct stored *e)
 	case CHAT_RELEASE:
 		decide_release(w, e);
 		break;
+	case CHAT_STEER:
+		decide_steer(w, e);
+		break;
 	case CHAT_EDIT:
 	case CHAT_DELETE:
 	case CHAT_RECEIPT:
 	case CHAT_STATUS:
-	case CHAT_STEER:
 	case CHAT_ASK:
 	case CHAT_TYPING:
 	case CHAT_CHUNK:
 	case CHAT_CANCEL:
 	case CHAT_SECURITY:
+	case CHAT_STEERED:
 	case CHAT_EVENT__MAX:
 		fail();
 	}
