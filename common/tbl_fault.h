@@ -5,7 +5,7 @@
  * FAULT_POINT(name, who, where) - every step at which dying or stalling must
  * not harm anybody else.
  *
- * who: m(aster), w(orker), s(cribe), (cler)k come there; e: it may also
+ * who: m(aster), w(orker), s(cribe), (cler)k, b(ridge) come there; e: it may also
  * fail there (FAULT_ERROR).  The rings' own stand first, and what the torture
  * of the rings knows by its order stays in that order.
  */
@@ -154,6 +154,7 @@ FAULT_POINT(SEQ_USER,		"s", "new user put, their number not")
 FAULT_POINT(SEQ_JOINED,		"s", "presence put, recovery row not")
 FAULT_POINT(SEQ_LEFT,		"s", "presence deleted, recovery row not")
 FAULT_POINT(SEQ_STATUS,		"s", "status put")
+FAULT_POINT(SEQ_STEER,		"s", "ban put")
 FAULT_POINT(SEQ_RESUMED,	"s", "row given to another, not put")
 FAULT_POINT(ORPHANS_TOLD,	"s", "worker's death noted, no walk yet")
 FAULT_POINT(ORPHANS_LEAVE,	"s", "leave of an orphan published, others not")
@@ -163,6 +164,7 @@ FAULT_POINT(MERGE_PUT,		"s", "some ids of a merge put, not committed")
 FAULT_POINT(MERGE_DONE,		"s", "ids merged, memory still holds them")
 FAULT_POINT(RETENTION_TRIM,	"s", "a room trimmed, not committed")
 FAULT_POINT(RETENTION_DONE,	"s", "messages removed, rooms not told")
+FAULT_POINT(STEER_SWEEP,	"s", "bans that have ended deleted, not committed")
 FAULT_POINT(EXPIRE,		"s", "ids deleted, not committed")
 FAULT_POINT(BALLAST_USED,	"s", "ballast given up, nothing stored")
 FAULT_POINT(SCRIBE_STOP,	"s", "all stored, about to end")
@@ -217,5 +219,15 @@ FAULT_POINT(READER_TODO,	"w", "a read is handed to the thread, not woken")
 FAULT_POINT(READER_TAKEN,	"w", "the thread has it, nothing is read")
 FAULT_POINT(READER_DONE,	"w", "read, the loop not woken")
 FAULT_POINT(READER_COLLECT,	"w", "the loop has it, who asked is not told")
+
+/* whose token it is (auth.mode webhook) */
+FAULT_POINT(BRIDGE_STARTED,	"b", "all it needs is there, not in the sandbox")
+FAULT_POINT(ASK_SEND,		"w", "question noted, not sent")
+FAULT_POINT(BRIDGE_QUESTION,	"b", "question read, the application not asked")
+FAULT_POINT(BRIDGE_ASKED,	"b", "the application is being asked")
+FAULT_POINT(BRIDGE_ANSWERED,	"b", "the application has answered, no worker is told")
+FAULT_POINT(ASK_ANSWER,		"b", "answer known, not sent")
+FAULT_POINT(WEBHOOK_ANSWER,	"w", "answer read, CONNECT not answered")
+FAULT_POINT(WEBHOOK_RECHECK,	"w", "an identity is due to be looked at again")
 
 #undef FAULT_POINT

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "scribe/sequence_impl.h"
+#include "scribe/steer.h"
 
 /* what is remembered: about 15 MiB of rooms, 64 MiB of message ids */
 #define MAX_ROOMS 65536
@@ -443,11 +444,12 @@ decide(struct sequence *q, const struct sequence_event *ev)
 		return RING_STORED;
 	case RECORD_PROBE:
 		return RING_STORED;
+	case RECORD_STEER:
+		return steer_decide(q, ev);
 	case RECORD_EDIT:
 	case RECORD_DELETE:
 	case RECORD_RECEIPT:
 	case RECORD_STATUS:
-	case RECORD_STEER:
 	case RECORD_NONE:
 	case RECORD_TYPING:
 	case RECORD_CHUNK:

@@ -29,6 +29,7 @@ upkeep_init(struct upkeep *u, struct store *s, struct sequence *q,
 	retention_init(&u->retention, s);
 	sweep_init(&u->sweep, s);
 	expire_init(&u->expire, s);
+	steer_sweep_init(&u->bans, s);
 }
 
 void
@@ -194,6 +195,17 @@ expire_step(struct upkeep *u, uint64_t now_ns)
 	return rc;
 }
 
+static int
+bans_step(struct upkeep *u, uint64_t now_ns, uint64_t now_ms)
+{
+	/* a clock that was set forward may yet be set back again */
+	if (steps_held(u->steps, now_ns)) {
+		u->bans.next_ns = now_ns + STEER_PASS_NS;
+		return 0;
+	}
+	return steer_sweep_turn(&u->bans, now_ns, now_ms);
+}
+
 /* Is there a room to merge, or one under way? */
 static bool
 merge_due(struct upkeep *u)
@@ -259,6 +271,8 @@ step(struct upkeep *u, uint64_t now_ns, uint64_t now_ms, bool *hurry_r)
 	}
 	if (expire_due(u, now_ns))
 		return expire_step(u, now_ns);
+	if (now_ns >= steer_sweep_next(&u->bans))
+		return bans_step(u, now_ns, now_ms);
 	return 2;
 }
 
@@ -302,6 +316,8 @@ upkeep_next(const struct upkeep *u, uint64_t now_ns)
 
 	if (expire_next(&u->expire) < next)
 		next = expire_next(&u->expire);
+	if (steer_sweep_next(&u->bans) < next)
+		next = steer_sweep_next(&u->bans);
 	if ((u->limits.retention_ms > 0 || u->limits.max_messages > 0) &&
 	    retention_next(&u->retention) < next)
 		next = retention_next(&u->retention);

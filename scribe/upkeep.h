@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: ISC
  *
  * upkeep - what is done to the store between batches, at most one slice a
- * turn: merge.h, retention.h, sweep.h, expire.h.
+ * turn: merge.h, retention.h, sweep.h, expire.h, steer.h.
  *
  * A slice is a transaction of its own, so that its failure is nobody's but
  * its own.  After one that took 1 ms there is none for 4 ms, unless merging
@@ -20,6 +20,7 @@
 #include "scribe/merge.h"
 #include "scribe/retention.h"
 #include "scribe/sequence.h"
+#include "scribe/steer.h"
 #include "scribe/steps.h"
 #include "scribe/sweep.h"
 #include "store/write.h"
@@ -59,6 +60,7 @@ struct upkeep {
 	struct retention retention;
 	struct sweep sweep;
 	struct expire expire;
+	struct steer_sweep bans;
 	uint64_t next_ns;
 	/* the last slice was one of a merge */
 	bool merged_last;
