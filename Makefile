@@ -38,7 +38,7 @@ endif
 O := $(O)$(if $(filter clang,$(CC)),-clang)
 
 PKGS := libevent_core libcjson libbsd-overlay lmdb libxxhash libseccomp \
-	libcrypto jose jansson zlib
+	libcrypto jose jansson zlib libpcre2-8 gumbo
 # found later than the packages are installed: only what compiles needs it
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS = $(shell pkg-config --libs $(PKGS))

@@ -27,6 +27,8 @@ curl/:           bridge/
 hiredis/:        bridge/
 seccomp.h:       common/sandbox.c
 zlib.h:          proto/deflate.c
+pcre2.h:         common/rules
+gumbo.h:         chat/html
 stdatomic.h:     shm/ store/ master/ scribe/ worker/ clerk/
 sys/socket.h:    common/ shm/ master/ worker/ clerk/ chatctl/ bridge/
 event2/:         common/ master/ worker/ scribe/ bridge/ chatctl/
