@@ -41,8 +41,55 @@ struct chat_row {
 	uint64_t seq;
 	uint64_t gseq;
 	uint64_t time_ms;
+	/* of the last edit or deletion; revision 0: it is as it was sent */
+	uint64_t revision;
+	uint64_t edited_ms;
+	/* what is left: its id and its place */
+	bool deleted;
 	struct chat_str id;
 	struct chat_str body;
+};
+
+/* What was changed in a room, in its latest state. */
+struct chat_change {
+	/* CHAT_EDIT, CHAT_DELETE, CHAT_RECEIPT; CHAT_STATUS: has no revision */
+	enum chat_event_type type;
+	uint64_t revision;
+	/* position of the change, and when it was */
+	uint64_t gseq;
+	uint64_t changed_ms;
+	/* RECEIPT: what was read; EDIT, DELETE: of the message */
+	uint64_t seq;
+	/* EDIT: when the message was sent */
+	uint64_t time_ms;
+	/* EDIT, DELETE: of the message */
+	struct chat_str id, body;
+	/* RECEIPT */
+	struct chat_str user_id;
+	struct chat_str status, reason;
+};
+
+/* Which changes of a room, ascending by revision. */
+struct chat_change_query {
+	uint64_t room;
+	/* those behind a revision, and the status if it was decided at or
+	 * behind 'from'; or all at or behind the position 'from' */
+	bool has_revision;
+	uint64_t after_revision;
+	uint64_t from;
+	/* about so many, and so many bytes */
+	uint64_t count;
+	size_t bytes;
+};
+
+/* What is at or behind a position. */
+struct chat_seek {
+	/* of the first message; if there is none, of the next that will be */
+	uint64_t seq;
+	/* everything below this position is included */
+	uint64_t pos;
+	/* something was changed there */
+	bool changes;
 };
 
 /* One entry of a session's roster. */
@@ -87,8 +134,8 @@ struct chat_recovery_room {
 	/* the JOIN's position */
 	uint64_t gseq;
 	/* what the JOIN asked for */
-	bool has_after;
-	uint64_t after_seq;
+	bool has_after, has_revision;
+	uint64_t after_seq, after_revision;
 	struct chat_str agent;
 	/* what the room's number stands for */
 	struct chat_str workspace, session;
@@ -189,16 +236,6 @@ struct chat_page {
 	uint64_t last;
 };
 
-/* What is known of a stream besides its text. */
-enum {
-	/* somebody wants it to end */
-	CHAT_STREAM_CANCELLED = 1 << 0,
-	/* no more text comes: its last chunk is being sent, or was */
-	CHAT_STREAM_LAST = 1 << 1,
-	/* ... because its agent has gone, or is silent */
-	CHAT_STREAM_INTERRUPTED = 1 << 2,
-};
-
 /* Who may write a stream. */
 enum chat_stream_owner {
 	CHAT_STREAM_OURS,
@@ -208,40 +245,59 @@ enum chat_stream_owner {
 	CHAT_STREAM_NOBODYS,
 };
 
-/* A stream as it was at one instant (shm/stream.h); texts are valid within
- * the call. */
+/*
+ * An agent's message while it is being written, as it was at one instant;
+ * spans are valid within the callback.
+ */
 struct chat_stream {
 	/* names it in this daemon; never used again */
 	uint64_t handle;
 	uint64_t room, user;
-	struct chat_str id, user_id, user_name, socket_id, agent;
-	/* of the message: a JSON object, or empty */
-	struct chat_str metadata;
-	unsigned flags;
+	struct chat_str id, user_id, agent;
 	enum chat_stream_owner owner;
-	/* NOBODYS: since when (mono_ms) */
-	uint64_t lost_ms;
+	/* somebody wants it to end; and has set this deadline (mono_ms) */
+	bool cancelled;
+	uint64_t cancel_ms;
 	/* chunks and bytes of text that it has; the text is the inside of a
 	 * JSON string */
 	uint64_t nchunks, len;
+	/* what stands behind the text in the message's body: it tells whether
+	 * more text may come (stream_tail_is_open()) */
+	struct chat_str tail;
+};
+
+/* What is said of one that begins. */
+struct chat_stream_new {
+	uint64_t room, user;
+	struct chat_str id, user_id, user_name, agent;
+	/* the message's body is head, text, tail */
+	struct chat_str head, tail;
 };
 
 enum chat_stream_result {
 	CHAT_STREAM_DONE,
-	/* there is one of that id in that room */
+	/* another is writing it, or did so before */
 	CHAT_STREAM_TAKEN,
 	/* there is no memory for it */
 	CHAT_STREAM_FULL,
-	/* it is not (any more), or not ours */
+	/* it would be longer than stream.max_text */
+	CHAT_STREAM_LONG,
+	/* it has ended, or is not ours */
 	CHAT_STREAM_GONE,
 };
 
 /* Callbacks return false to stop. */
 typedef bool (*chat_row_fn)(void *arg, const struct chat_row *row);
+typedef bool (*chat_change_fn)(void *arg, const struct chat_change *c);
+typedef bool (
+    *chat_receipt_fn)(void *arg, struct chat_str user_id, uint64_t seq);
 typedef bool (*chat_member_fn)(void *arg, const struct chat_member *m);
 typedef void (*chat_recovery_fn)(void *arg, const struct chat_recovery *r);
 typedef bool (*chat_steered_fn)(void *arg, const struct chat_steered *e);
 typedef bool (*chat_stream_fn)(void *arg, const struct chat_stream *st);
+
+/* receipts that a join is told */
+#define CHAT_RECEIPTS_MAX 200
 
 /* An event encoded once for many receivers; opaque, lives one turn. */
 struct chat_frame {
@@ -329,10 +385,23 @@ struct chat_ops {
 	enum chat_read (*messages)(void *ctx, void *conn,
 	    const struct chat_query *q, chat_row_fn fn, void *arg,
 	    struct chat_page *page_r);
-	/* Of the first message at or behind the position 'gseq'; if there is
-	 * none, of the next that will be. */
+	/* With 'fn' NULL as above; page_r->last is not told. */
+	enum chat_read (*changes)(void *ctx, void *conn,
+	    const struct chat_change_query *q, chat_change_fn fn, void *arg,
+	    struct chat_page *page_r);
+	/* How far the users of a room have read, at most CHAT_RECEIPTS_MAX of
+	 * them, that of 'user' first.  With 'fn' NULL as above. */
+	enum chat_read (*receipts)(void *ctx, void *conn, uint64_t room,
+	    uint64_t user, chat_receipt_fn fn, void *arg);
+	/*
+	 * The newest message with this id, however old it is; 'fn' is not
+	 * called if there is none.  *at is 0 at first, and the caller's to
+	 * keep: an old one is looked for in several steps.
+	 */
+	enum chat_read (*find)(void *ctx, void *conn, uint64_t room,
+	    struct chat_str id, uint64_t *at, chat_row_fn fn, void *arg);
 	enum chat_read (*seek)(void *ctx, void *conn, uint64_t room,
-	    uint64_t gseq, uint64_t *seq_r);
+	    uint64_t gseq, struct chat_seek *seek_r);
 	/* 'fn' is called with the row of a pid, unless there is none; 'pid'
 	 * may be anything that a client says. */
 	enum chat_read (*recovery)(void *ctx, void *conn, struct chat_str pid,
@@ -346,44 +415,51 @@ struct chat_ops {
 	    uint64_t pos, chat_steered_fn fn, void *arg);
 
 	/*
-	 * Streams, in memory that all workers share.  Only the owner changes
-	 * one; all others see it grow, text first and number of chunks with
-	 * it.  A stream of nobody's is taken by the first who claims it.
+	 * Streams, in memory that all workers share (shm/stream.h).  Only the
+	 * owner of one changes it, all see it grow.
 	 *
-	 * stream_open() makes one that is ours: uses room, user and the texts
-	 * of *st, and sets its handle.
-	 * stream_append() adds one chunk, also an empty one.
-	 * stream_mark() adds flags, and unless 'metadata' is NULL replaces
-	 * that; may be FULL, then the flags are set all the same.
-	 * stream_detach() gives it up to whoever claims it.
-	 * stream_claim() makes it ours, of this socket.
-	 * stream_close() ends ours: there is no such stream any more.
+	 * open() makes one that is ours; TAKEN: there is one of that id in
+	 * that room, *handle_r (0: for an instant only).
+	 * append() adds one chunk, also an empty one.
+	 * rate() charges one chunk: 0, or the ns until the next is allowed.
+	 * tail() sets another tail.
+	 * detach() gives it up for the time of stream.resume.
+	 * claim() makes it ours if it is nobody's, and 'user' (0: whoever)'s.
+	 * end(): there is no such stream any more.
+	 * cancel(), by anybody: it is to end within 'ms'; TAKEN: it was
+	 * cancelled before.
 	 */
-	enum chat_stream_result (
-	    *stream_open)(void *ctx, struct chat_stream *st);
+	enum chat_stream_result (*stream_open)(void *ctx,
+	    const struct chat_stream_new *st, uint64_t *handle_r);
 	enum chat_stream_result (
 	    *stream_append)(void *ctx, uint64_t handle, struct chat_str text);
-	enum chat_stream_result (*stream_mark)(void *ctx, uint64_t handle,
-	    unsigned flags, const struct chat_str *metadata);
+	uint64_t (*stream_rate)(void *ctx, uint64_t handle);
+	enum chat_stream_result (
+	    *stream_tail)(void *ctx, uint64_t handle, struct chat_str tail);
 	void (*stream_detach)(void *ctx, uint64_t handle);
-	enum chat_stream_result (*stream_claim)(void *ctx, uint64_t handle,
-	    struct chat_str socket_id);
-	void (*stream_close)(void *ctx, uint64_t handle);
-	/* 'fn' is called with it, if there is one; was it? */
-	bool (*stream_find)(void *ctx, uint64_t room, struct chat_str id,
-	    chat_stream_fn fn, void *arg);
-	/* Is this one still there? */
-	bool (*stream_lives)(void *ctx, uint64_t handle);
-	/* All of a room. */
+	enum chat_stream_result (
+	    *stream_claim)(void *ctx, uint64_t handle, uint64_t user);
+	void (*stream_end)(void *ctx, uint64_t handle);
+	enum chat_stream_result (
+	    *stream_cancel)(void *ctx, uint64_t handle, uint64_t ms);
+	/* The handle of the one of that id, 0: there is none.  Looks at all. */
+	uint64_t (*stream_find)(void *ctx, uint64_t room, struct chat_str id);
+	/* 'fn' is called with it; false: it has ended. */
+	bool (*stream_look)(void *ctx, uint64_t handle, chat_stream_fn fn,
+	    void *arg);
+	/* All of a room; and, some ten times a second, those that are
+	 * nobody's and have to be closed. */
 	void (*streams)(void *ctx, uint64_t room, chat_stream_fn fn, void *arg);
-	/* Some of those that are nobody's; all come in a second or two. */
 	void (*streams_lost)(void *ctx, chat_stream_fn fn, void *arg);
 	/*
-	 * Bytes 'from' to 'to' of its text, into 'buf'.  False: it is not
-	 * there any more, and there is nothing in 'buf' to be used.
+	 * Bytes 'from' to 'to' of its text into 'buf', which holds them; what
+	 * stands before the text into 'buf' of *len_r bytes, and its length.
+	 * False: it has ended, and nothing in 'buf' is to be used.
 	 */
 	bool (*stream_text)(void *ctx, uint64_t handle, uint64_t from,
 	    uint64_t to, char *buf);
+	bool (
+	    *stream_head)(void *ctx, uint64_t handle, char *buf, size_t *len_r);
 
 	/*
 	 * The end of a chat_resume(): exactly one of these, from within
