@@ -17,6 +17,7 @@
 
 #include "common/config_reader.h"
 #include "common/config_table.h"
+#include "common/keys.h"
 #include "common/nearest.h"
 
 const struct config_row config_rows[CONFIG__MAX] = {
@@ -416,7 +417,12 @@ config_free(struct config **cfgp)
 	if (cfg->auth_secret != NULL)
 		explicit_bzero(cfg->auth_secret, cfg->auth_secret_len);
 	free(cfg->auth_secret);
-	for (unsigned i = 0; i < CONFIG_BLOB__MAX; i++)
+	/* a set of keys may hold secrets */
+	for (unsigned i = 0; i < CONFIG_BLOB__MAX; i++) {
+		if (cfg->blob[i].p != NULL)
+			explicit_bzero(cfg->blob[i].p, cfg->blob[i].len);
 		free(cfg->blob[i].p);
+	}
+	keys_free(&cfg->keys);
 	free(cfg);
 }

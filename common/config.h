@@ -23,6 +23,8 @@
 
 #define CONFIG_DEFAULT_FILE "/etc/chatd/chatd.conf"
 
+struct keys;
+
 enum auth_mode {
 	AUTH_MODE_NONE,
 	AUTH_MODE_JWT,
@@ -126,6 +128,8 @@ struct config {
 		uint8_t *p;
 		size_t len;
 	} blob[CONFIG_BLOB__MAX];
+	/* what tokens are verified with, out of these; NULL: not read */
+	struct keys *keys;
 };
 
 /* What to read. */

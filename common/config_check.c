@@ -14,10 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/keys.h"
+
 #define MAX_WORKERS 32
 /* RFC 7518 3.2: a key as long as the hash of HS256 */
-#define SECRET_MIN 32
-#define SECRET_MAX 65536
+#define SECRET_MIN KEYS_SECRET_MIN
+#define SECRET_MAX KEYS_SECRET_MAX
 #define BLOB_MAX (1 << 20)
 
 struct check {
@@ -143,6 +145,8 @@ load_blob(struct check *ck, enum config_option opt, const char *path,
 		memcpy(blob->p, buf, (size_t)n);
 		blob->len = (size_t)n;
 	}
+	/* a set of keys may hold secrets */
+	explicit_bzero(buf, BLOB_MAX + 1);
 	free(buf);
 }
 
@@ -348,5 +352,7 @@ config_check(struct config *cfg, const bool refused[CONFIG__MAX],
 	check_log_target(&ck);
 	check_auth(&ck, without_files);
 	check_blobs(&ck, without_files);
+	if (!without_files)
+		(void)config_keys(cfg, errors);
 	check_numbers(&ck);
 }

@@ -215,7 +215,8 @@ config_decode(const void *bytes, size_t len)
 	}
 	cfg = config_new();
 	if (decode_options(&c, cfg) == -1 || decode_files(&c, cfg) == -1 ||
-	    config_derive(cfg, &errors) == -1) {
+	    config_derive(cfg, &errors) == -1 ||
+	    config_keys(cfg, &errors) == -1) {
 		config_free(&cfg);
 		errno = EPROTO;
 	}

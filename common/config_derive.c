@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/keys.h"
+
 #define MAX_LISTENERS 64
 
 /* attributes of a cookie that was only named; as the reference has them */
@@ -552,4 +554,6 @@ config_warnings(const struct config *cfg, config_warn_fn fn, void *arg)
 		fn("engine.cookie has SameSite=None without Secure: browsers "
 		   "refuse it",
 		    arg);
+	for (size_t i = 0; cfg->keys != NULL && i < cfg->keys->nnotes; i++)
+		fn(cfg->keys->notes[i], arg);
 }

@@ -96,6 +96,12 @@ int config_derive(struct config *cfg, struct config_errors *errors);
 void config_undo(struct config *cfg);
 
 /*
+ * config_keys.c: fill cfg->keys from the contents of files.  0 or -1;
+ * config_free() frees them.
+ */
+int config_keys(struct config *cfg, struct config_errors *errors);
+
+/*
  * config_check.c: what single values do not show; derives, too.  'refused'
  * tells which options were given a value that they cannot have: what would
  * follow from that is not told.
