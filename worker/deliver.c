@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "chat/steer.h"
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
@@ -201,6 +202,9 @@ deliver_rejoin(struct worker *w)
 			chat_resync(w->chat, pos);
 			FAULT(REJOIN_RESYNCED);
 			publisher_again(w->publisher, pos);
+		} else if (w->chat != NULL) {
+			/* it is read before anybody is served */
+			steer_load(w->chat);
 		}
 		break;
 	default:

@@ -14,6 +14,7 @@
 
 #include <openssl/crypto.h>
 
+#include "chat/steer.h"
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
@@ -154,6 +155,37 @@ start_probe(struct worker *w)
 	}
 }
 
+/*
+ * Who is banned is known before anybody is served; but a store that cannot
+ * be read does not keep everybody out.
+ */
+static void
+start_bans(struct worker *w)
+{
+	uint64_t deadline = clock_mono_ms() + PROBE_MS;
+
+	while (w->phase == WORKER_STARTING) {
+		w->now_ms = clock_mono_ms();
+		(void)worker_deliver(w);
+		reader_collect(w->reader, w->now_ms);
+		if (steer_turn(w->chat) || steer_failed(w->chat))
+			break;
+		if (w->now_ms > deadline) {
+			log_error("the list of bans cannot be read in time");
+			break;
+		}
+		wake_prepare(w->wake, w->slot);
+		if (event_base_loop(w->base,
+			EVLOOP_ONCE |
+			    (worker_has_events(w) ||
+					reader_has_answers(w->reader)
+				    ? EVLOOP_NONBLOCK
+				    : 0)) == -1)
+			fatalx("event loop");
+		wake_cancel(w->wake, w->slot);
+	}
+}
+
 /* The sockets go without a word: the daemon ends, and all with it. */
 void
 worker_forget_sockets(struct worker *w)
@@ -210,6 +242,7 @@ worker_main(void)
 	if (sandbox_enter(ROLE_WORKER) == -1)
 		fatal("sandbox");
 	start_probe(w);
+	start_bans(w);
 	child_ready(&w->child);
 	w->phase = WORKER_SERVING;
 	status = worker_loop(w);
