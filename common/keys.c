@@ -161,6 +161,9 @@ keys_add(struct keys_reader *rd, struct key *k)
 	return true;
 }
 
+static void say(struct keys_reader *rd, char *buf, size_t size, const char *fmt,
+    va_list ap) __attribute__((format(printf, 4, 0)));
+
 static void
 say(struct keys_reader *rd, char *buf, size_t size, const char *fmt, va_list ap)
 {
