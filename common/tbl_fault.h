@@ -138,6 +138,25 @@ FAULT_POINT(RESUME_JOIN,	"w", "some sessions joined again")
 FAULT_POINT(RESUME_SEEK,	"w", "all joined again, nothing replayed")
 FAULT_POINT(RESUME_END,		"w", "replayed, not told that it is recovered")
 
+/* streams in progress (shm/stream.h) */
+FAULT_POINT(STREAM_ROW,		"w", "row taken, nothing in it")
+FAULT_POINT(STREAM_MEANT,	"w", "block in the row's list, not taken")
+FAULT_POINT(STREAM_TAKEN,	"w", "block taken, perhaps not backed")
+FAULT_POINT(STREAM_FILLED,	"w", "row filled in, it cannot be found")
+FAULT_POINT(STREAM_KEYED,	"w", "can be found, rivals not looked for")
+FAULT_POINT(STREAM_BEGUN,	"w", "stream runs, its agent is not told")
+FAULT_POINT(STREAM_COPIED,	"w", "chunk copied, not published")
+FAULT_POINT(STREAM_APPENDED,	"w", "chunk published, nobody told")
+FAULT_POINT(STREAM_RETAILED,	"w", "new tail in force, old one not given back")
+FAULT_POINT(STREAM_DETACHING,	"w", "time to take it up set, still owned")
+FAULT_POINT(STREAM_DETACHED,	"w", "nobody's, nobody told")
+FAULT_POINT(STREAM_CLAIMED,	"w", "taken over, nothing done")
+FAULT_POINT(STREAM_ENDING,	"w", "ended, all of it still held")
+FAULT_POINT(STREAM_GIVEN,	"w", "block given back, still in the list")
+FAULT_POINT(STREAM_EMPTY,	"w", "nothing held, row not free")
+FAULT_POINT(STREAM_MARKED,	"w", "slab marked, not given back")
+FAULT_POINT(STREAM_PUNCHED,	"w", "slab given back, still marked")
+
 /* the scribe */
 FAULT_POINT(SCRIBE_OPEN,	"s", "store open, not resumed")
 FAULT_POINT(SCRIBE_SYNCED,	"s", "flushed at start, place not read")
@@ -213,6 +232,13 @@ FAULT_POINT(CLERK_COPY,		"k", "a part of a copy is written")
 FAULT_POINT(CLERK_EXPORT,	"k", "a snapshot of an export is open")
 FAULT_POINT(CLERK_COMPACT,	"k", "about to write the compact copy")
 FAULT_POINT(CLERK_DONE,		"k", "all done, nobody told")
+
+/* what chatctl asks a worker */
+FAULT_POINT(CTL_REQUEST,	"w", "request there, nothing done")
+FAULT_POINT(CTL_PUBLISH,	"w", "decision to be published")
+FAULT_POINT(CTL_VERDICT,	"w", "verdict there, chatctl not told")
+FAULT_POINT(CTL_DONE,		"w", "answer complete, not sent")
+FAULT_POINT(STEER_ACTED,	"w", "sockets told to go, nobody told how many")
 
 /* the thread that reads the store for a worker */
 FAULT_POINT(READER_TODO,	"w", "a read is handed to the thread, not woken")

@@ -282,11 +282,16 @@ uint32_t stream_rows(const struct tables *t);
 /* --- for tables.c -------------------------------------------------------- */
 
 /*
- * Bytes of the area for so much text (a multiple of 4096; 0: no streams), or
- * 0; what of it is backed at once; a hash of its layout.
+ * Bytes of the area for so much text, which is rounded down to whole slabs;
+ * 0: it is too little.  What of it is backed at once; a hash of its layout.
  */
 size_t streams_size(size_t memory);
 size_t streams_fixed_size(size_t memory);
 uint64_t streams_abi(void);
+
+/* Point t->streams at the area, which is not there when it has no memory: 0,
+ * or -1 with errno ENOMEM. */
+int streams_open(struct tables *t, void *mem);
+void streams_close(struct tables *t);
 
 #endif /* SHM_STREAM_H */

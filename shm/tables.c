@@ -17,9 +17,11 @@
 
 #include "common/log.h"
 #include "shm/address.h"
+#include "shm/burst.h"
 #include "shm/client.h"
 #include "shm/counter.h"
 #include "shm/iobuf.h"
+#include "shm/stream.h"
 #include "shm/user.h"
 #include "shm/wake.h"
 
@@ -30,6 +32,7 @@
 #define PAGE 4096
 #define MAX_CLIENTS (1 << 20)
 #define MAX_AREA (UINT64_C(1) << 32)
+#define MAX_STREAMS (UINT64_C(1) << 36)
 
 /* In shared memory a lock of libatomic would be one lock a process. */
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
@@ -56,12 +59,14 @@ struct layout {
 	size_t closed;
 	size_t counters;
 	size_t addresses;
+	size_t bursts;
 	size_t clients;
 	size_t users;
 	/* end of what is backed at once */
 	size_t fixed;
 	size_t io;
 	size_t io_stride;
+	size_t streams;
 	size_t end;
 };
 
@@ -86,6 +91,8 @@ lay_out(const struct tables_geometry *g, struct layout *l)
 	at += pages(COUNTER_ROWS * sizeof(struct counter_row));
 	l->addresses = at;
 	at += pages(g->addresses * sizeof(uint64_t));
+	l->bursts = at;
+	at += pages(bursts_size());
 	l->clients = at;
 	at += pages((size_t)g->max_clients * sizeof(struct client));
 	l->users = at;
@@ -94,7 +101,8 @@ lay_out(const struct tables_geometry *g, struct layout *l)
 	l->io = at;
 	l->io_stride =
 	    iobuf_size(g->read_bytes, g->encode_bytes, g->chunk_bytes);
-	l->end = at + TABLES_WORKERS * l->io_stride;
+	l->streams = at + TABLES_WORKERS * l->io_stride;
+	l->end = l->streams + streams_size(g->stream_bytes);
 }
 
 static bool
@@ -117,7 +125,9 @@ acceptable(const struct tables_geometry *g)
 	    g->users >= 64 && power_of_two(g->addresses) &&
 	    g->addresses >= ADDRESS_WAYS && area_ok(g->read_bytes, PAGE) &&
 	    area_ok(g->encode_bytes, PAGE) &&
-	    area_ok(g->chunk_bytes, IOBUF_SLAB);
+	    area_ok(g->chunk_bytes, IOBUF_SLAB) &&
+	    g->stream_bytes <= MAX_STREAMS &&
+	    (g->stream_bytes == 0 || streams_size(g->stream_bytes) > 0);
 }
 
 void
@@ -135,6 +145,7 @@ tables_geometry_init(struct tables_geometry *g, uint32_t max_clients,
 	if (g->encode_bytes < 4 * max_payload)
 		g->encode_bytes = pages(4 * max_payload);
 	g->chunk_bytes = 64 << 20;
+	g->stream_bytes = 64 << 20;
 }
 
 size_t
@@ -162,8 +173,9 @@ tables_abi(void)
 		CLIENT_AT(user_row), CLIENT_AT(user), CLIENT_AT(nrooms),
 		CLIENT_AT(recovery_pid), CLIENT_AT(identity), CLIENT_AT(rooms),
 		sizeof(struct client_room), sizeof(struct chain), IOBUF_CHUNK,
-		IOBUF_SLAB, ADDRESS_WAYS, USER_RATE__MAX, users_size(1 << 20),
-		HIST_BUCKETS, sizeof(struct counter_row) };
+		IOBUF_SLAB, ADDRESS_WAYS, BURST_WAYS, bursts_size(),
+		USER_RATE__MAX, users_size(1 << 20), HIST_BUCKETS,
+		sizeof(struct counter_row), streams_abi() };
 	static const char rows[] =
 #define COUNTER(NAME, name, help) name ","
 #include "shm/tbl_counters.h"
@@ -179,9 +191,9 @@ tables_abi(void)
 	    XXH3_64bits(shape, sizeof(shape)));
 }
 
-/* Point at the parts of an attached segment. */
-static void
-settle(struct tables *t)
+/* Point at the parts of an attached segment: 0, or -1 with errno ENOMEM. */
+static int
+settle(struct tables *t, const char **why_r)
 {
 	uint8_t *mem = t->seg.mem;
 	struct tables_head *head = t->seg.mem;
@@ -194,12 +206,15 @@ settle(struct tables *t)
 	t->closed = (void *)(mem + l.closed);
 	t->counters = (void *)(mem + l.counters);
 	t->addresses = (void *)(mem + l.addresses);
+	t->bursts = (void *)(mem + l.bursts);
 	t->clients = (void *)(mem + l.clients);
 	t->users = (void *)(mem + l.users);
 	t->clients_used = &head->clients_used;
 	t->io_at = l.io;
 	t->io_stride = l.io_stride;
 	t->secret = head->secret;
+	*why_r = "out of memory";
+	return streams_open(t, mem + l.streams);
 }
 
 static struct tables *
@@ -234,10 +249,17 @@ tables_create(const struct tables_geometry *g, const char **why_r)
 		tables_free(&t);
 		return NULL;
 	}
+	if (segment_allocate(&t->seg, l.streams,
+		streams_fixed_size(g->stream_bytes)) == -1) {
+		*why_r = "there is not enough memory to share";
+		tables_free(&t);
+		return NULL;
+	}
 	head = t->seg.mem;
 	head->geometry = *g;
 	arc4random_buf(head->secret, sizeof(head->secret));
-	settle(t);
+	if (settle(t, why_r) == -1)
+		tables_free(&t);
 	return t;
 }
 
@@ -263,7 +285,10 @@ tables_attach(int fd, const char **why_r)
 		errno = EINVAL;
 		return NULL;
 	}
-	settle(t);
+	if (settle(t, why_r) == -1) {
+		t->seg.fd = -1;
+		tables_free(&t);
+	}
 	return t;
 }
 
@@ -272,8 +297,10 @@ tables_free(struct tables **t)
 {
 	int saved = errno;
 
-	if (*t != NULL)
+	if (*t != NULL) {
+		streams_close(*t);
 		segment_close(&(*t)->seg);
+	}
 	free(*t);
 	*t = NULL;
 	errno = saved;
@@ -338,12 +365,38 @@ tables_protect(struct tables *t, unsigned slot)
 	/* no worker's own: nothing is left writable between the ranges */
 	const unsigned mine = slot < TABLES_WORKERS ? slot : TABLES_WORKERS;
 	const unsigned next = mine < TABLES_WORKERS ? mine + 1 : mine;
+	const size_t streams = area_at(t, TABLES_WORKERS);
 
 	if (read_only(t, 0, PAGE) == -1 ||
 	    read_only(t, column_at(t, 0), column_at(t, mine)) == -1 ||
 	    read_only(t, column_at(t, next), column_at(t, TABLES_WORKERS)) ==
 		-1 ||
-	    read_only(t, area_at(t, 0), area_at(t, mine)) == -1)
+	    read_only(t, area_at(t, 0), area_at(t, mine)) == -1 ||
+	    read_only(t, area_at(t, next), streams) == -1)
 		return -1;
-	return read_only(t, area_at(t, next), area_at(t, TABLES_WORKERS));
+	/* every worker may come to own every stream */
+	return slot < TABLES_WORKERS ? 0 : read_only(t, streams, t->seg.size);
+}
+
+int
+tables_narrow(struct tables *t)
+{
+	struct layout l;
+
+	lay_out(&t->geometry, &l);
+	if (munmap((uint8_t *)t->seg.mem + l.addresses,
+		t->seg.size - l.addresses) == -1)
+		return -1;
+	t->seg.size = l.addresses;
+	/* or it could all be mapped again */
+	(void)close(t->seg.fd);
+	t->seg.fd = -1;
+	t->addresses = NULL;
+	t->clients = NULL;
+	t->users = NULL;
+	t->io_at = 0;
+	streams_close(t);
+	if (read_only(t, 0, l.state) == -1)
+		return -1;
+	return read_only(t, l.closed, l.counters);
 }

@@ -7,10 +7,11 @@
  * One segment (shm/segment.h), made by the master before the first child:
  *
  *   head | wake area | state | closed bitmap | counters | addresses
- *   | client table | users || users' columns | I/O area 0 | 1 | ... | 63
+ *   | bursts | client table | users || users' columns | I/O area 0 | 1 | ... | 63
+ *   | streams
  *
  * What is before the double line is backed by memory at once; what is behind
- * it is address space until tables_open_slot().
+ * it is address space until tables_open_slot(), or until a stream needs it.
  *
  * Every field names its writer; a field with more than one is an atomic
  * whose protocol stands with it.
@@ -34,8 +35,14 @@
 #define TABLES_STORES 16
 #define TABLES_SECRET 192
 
+/* a bit a slab of streams (stream_impl.h) */
+#define TABLES_STREAM_SLABS 2048
+
+struct burst;
 struct client;
 struct counter_row;
+struct stream_layout;
+struct streams;
 struct users;
 
 struct tables_geometry {
@@ -51,6 +58,8 @@ struct tables_geometry {
 	size_t read_bytes;
 	size_t encode_bytes;
 	size_t chunk_bytes;
+	/* of all streams together (stream.h); 0: there can be none */
+	size_t stream_bytes;
 };
 
 /* --- the state page ---------------------------------------------------- */
@@ -174,6 +183,7 @@ struct tables {
 	_Atomic uint32_t *clients_used;
 	struct users *users;
 	_Atomic uint64_t *addresses;
+	struct burst *bursts;
 	struct counter_row *counters;
 	/* offset of worker 0's I/O area, and the bytes of each */
 	size_t io_at;
@@ -182,6 +192,13 @@ struct tables {
 	const uint8_t *secret;
 	/* where users_sweep() goes on; this process's */
 	uint32_t sweep_at;
+	/* streams: NULL when there can be none; where its parts are; this
+	 * process's: where the last block was found, and which slabs were
+	 * free when it looked last */
+	struct streams *streams;
+	struct stream_layout *stream_at;
+	uint32_t stream_hint;
+	uint64_t stream_free[TABLES_STREAM_SLABS / 64];
 };
 
 /*
@@ -228,10 +245,17 @@ void tables_close_slot(struct tables *t, unsigned slot);
 
 /*
  * Make read-only for this process what only others write: the head, and
- * columns and I/O areas of the other workers ('slot' TABLES_SCRIBE: of all).
+ * columns and I/O areas of the other workers ('slot' TABLES_SCRIBE: of all,
+ * and the streams).
  * A stray store kills its process then, and not its neighbours.  0 or -1
  * with errno.
  */
 int tables_protect(struct tables *t, unsigned slot);
+
+/*
+ * Keep nothing but state and counters, the rest is unmapped for good: for
+ * a process that strangers may talk to.  0 or -1 with errno.
+ */
+int tables_narrow(struct tables *t);
 
 #endif /* SHM_TABLES_H */
