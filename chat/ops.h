@@ -366,6 +366,12 @@ struct chat_ops {
 	    struct chat_str token);
 	/* The event charged last turned out to be free. */
 	void (*rate_give_back)(void *ctx, void *conn, enum chat_rate kind);
+	/*
+	 * Its user says a text with this mark.  False, and it is not counted:
+	 * that was said content.burst times in the last minute.
+	 */
+	bool (*burst)(void *ctx, void *conn, uint64_t mark);
+	void (*burst_give_back)(void *ctx, void *conn, uint64_t mark);
 
 	/* This worker has (on) or no longer has members in 'room'. */
 	void (*interest)(void *ctx, uint64_t room, bool on);
