@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "chat/content.h"
 #include "chat/held.h"
 #include "chat/render.h"
 #include "chat/replay.h"
@@ -69,9 +70,13 @@ message_refused(struct chat *chat, struct chat_socket *s,
 
 	chat_id_set(&session, chat_cstr(p->room->session));
 	chat_id_set(&message, d->ev.field[0]);
-	if (p->kind == PENDING_RETRY) {
+	if (p->kind == PENDING_RETRY && p->wait_ns == 0) {
+		content_burst_refused(chat, s, session.text);
+		err = CHAT_E_SPAM_BLOCKED;
+	} else if (p->kind == PENDING_RETRY) {
 		err = CHAT_E_RATE_LIMITED;
-		ctx.wait_ns = p->wait_ns;
+		ctx.wait_ns =
+		    request_limited(chat, s, CHAT_RATE_MESSAGE, p->wait_ns);
 	}
 	reply_error(chat, s, err, &ctx);
 }
@@ -94,9 +99,11 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 	}
 	chat_count(chat, CHAT_COUNT_DUPLICATES);
 	/* a retry does not count */
-	if (p->kind == PENDING_MESSAGE)
+	if (p->kind == PENDING_MESSAGE) {
 		chat->ops->rate_give_back(chat->ctx, s->conn,
 		    CHAT_RATE_MESSAGE);
+		content_burst_give_back(chat, s, p->mark);
+	}
 	message_sent(chat, s, p->room, p->has_ack, p->ack, d);
 }
 
@@ -149,5 +156,8 @@ message_deliver(struct chat *chat, const struct chat_delivery *d)
 	if (p != NULL) {
 		message_verdict(chat, s, p, d);
 		pending_free(chat, &p);
+		/* an edit may have waited for that */
+		if (!STAILQ_EMPTY(&socket_work(s)->jobs))
+			chat->ops->want_produce(chat->ctx, s->conn);
 	}
 }

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/content.h"
 #include "chat/identity.h"
 #include "chat/request.h"
+#include "chat/steer.h"
 #include "chat/typing.h"
 
 /* of an id that the server makes: 132 random bits */
@@ -66,43 +68,16 @@ send_parse(struct request *r)
 		r->u.send.metadata.kind == JSON_KIND_NONE);
 }
 
-/* What JavaScript's trim() takes away. */
-static bool
-is_js_space(uint32_t c)
-{
-	return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0xa0 ||
-	    c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
-	    c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000 ||
-	    c == 0xfeff;
-}
-
-static bool
-is_blank(struct json_value string)
-{
-	const char *at = NULL;
-	uint32_t c;
-
-	while (json_next_char(string, &at, &c)) {
-		if (!is_js_space(c))
-			return false;
-	}
-	return true;
-}
-
+/* As its client wrote it: measured before the rules. */
 static enum chat_error
-check_content(const struct request *r)
+measure(const struct request *r)
 {
 	const struct config *cfg = r->chat->cfg;
-	struct json_value content = r->u.send.content;
 	struct json_span metadata = r->u.send.metadata.text;
+	enum chat_error err;
 
-	if (is_blank(content))
-		return CHAT_E_CONTENT_EMPTY;
-	/* there are never more units than bytes */
-	if (cfg->limits_message_length > 0 &&
-	    content.text.len > cfg->limits_message_length &&
-	    json_utf16_length(content) > cfg->limits_message_length)
-		return CHAT_E_CONTENT_TOO_LONG;
+	if ((err = content_measure(r->chat, r->u.send.content)) != CHAT_OK)
+		return err;
 	if (cfg->limits_metadata_bytes > 0 &&
 	    metadata.len > cfg->limits_metadata_bytes &&
 	    json_compact_length(metadata) > cfg->limits_metadata_bytes)
@@ -152,7 +127,7 @@ put_metadata(struct json_out *o, const struct request *r)
 }
 
 static struct chat_str
-make_body(struct request *r, const char *type)
+make_body(struct request *r, const char *type, struct json_value content)
 {
 	struct json_out *o = &r->chat->event;
 
@@ -160,7 +135,7 @@ make_body(struct request *r, const char *type)
 	json_out_key(o, "id");
 	json_out_string(o, r->message.text, r->message.len);
 	json_out_key(o, "content");
-	json_out_raw(o, r->u.send.content.text.p, r->u.send.content.text.len);
+	json_out_raw(o, content.text.p, content.text.len);
 	json_out_key(o, "type");
 	json_out_cstring(o, type);
 	json_out_key(o, "userId");
@@ -174,8 +149,10 @@ make_body(struct request *r, const char *type)
 	return chat_str(o->p, o->len);
 }
 
+/* 'mark' is what counts it as a part of a burst. */
 static void
-send_publish(struct request *r, enum pending_kind kind, struct chat_str body)
+send_publish(struct request *r, enum pending_kind kind, struct chat_str body,
+    uint64_t mark)
 {
 	struct pending *p = pending_add(r->chat, r->s, kind, r->room, 0);
 	struct chat_event ev = { .type = CHAT_MESSAGE,
@@ -188,6 +165,8 @@ send_publish(struct request *r, enum pending_kind kind, struct chat_str body)
 	if (kind == PENDING_RETRY) {
 		p->wait_ns = r->wait_ns;
 		ev.flags = CHAT_F_ONLY_DUPLICATE;
+	} else {
+		p->mark = mark;
 	}
 	ev.field[0] = chat_str(r->message.text, r->message.len);
 	ev.field[1] = chat_cstr(r->s->id);
@@ -195,42 +174,66 @@ send_publish(struct request *r, enum pending_kind kind, struct chat_str body)
 	socket_publish(r->chat, r->s, p->request, &ev);
 }
 
-enum chat_error
-send_handle(struct request *r)
-{
-	const char *own = type_of_role[r->member->role];
-	const char *type = r->u.send.type == NULL ? own : r->u.send.type;
-	enum chat_error err;
-
-	if (r->member->role != IDENTITY_SERVICE && strcmp(type, own) != 0)
-		return CHAT_E_FORBIDDEN_TYPE;
-	if ((err = check_content(r)) != CHAT_OK)
-		return err;
-	if (r->message.len == 0)
-		make_id(&r->message);
-	send_publish(r, PENDING_MESSAGE, make_body(r, type));
-	typing_message_sent(r->chat, r->s, r->room);
-	return CHAT_OK;
-}
-
 /*
  * A retry of what is stored is no new message and is not refused: whether it
  * is one, only the store's writer knows.  Asking is limited as well.
  */
-enum chat_error
-send_over_rate(struct request *r)
+static bool
+ask_for_duplicate(struct request *r)
 {
 	uint32_t now = (uint32_t)(chat_mono_ms(r->chat) / MS_PER_S);
 
 	if (r->message.len == 0)
-		return CHAT_E_RATE_LIMITED;
+		return false;
 	if (r->s->retry_second != now) {
 		r->s->retry_second = now;
 		r->s->nretries = 0;
 	}
 	if (r->s->nretries >= RETRIES_PER_SECOND)
-		return CHAT_E_RATE_LIMITED;
+		return false;
 	r->s->nretries++;
-	send_publish(r, PENDING_RETRY, chat_str("", 0));
+	send_publish(r, PENDING_RETRY, chat_str("", 0), 0);
+	return true;
+}
+
+/* The same was said too often, unless this was: r->wait_ns is 0 then. */
+static enum chat_error
+send_burst(struct request *r)
+{
+	if (ask_for_duplicate(r))
+		return CHAT_OK;
+	content_burst_refused(r->chat, r->s, r->session.text);
+	return CHAT_E_SPAM_BLOCKED;
+}
+
+enum chat_error
+send_handle(struct request *r)
+{
+	const char *own = type_of_role[r->member->role];
+	const char *type = r->u.send.type == NULL ? own : r->u.send.type;
+	struct json_value content = r->u.send.content;
+	enum chat_error err;
+	uint64_t mark = 0;
+
+	if ((err = steer_check_mute(r)) != CHAT_OK)
+		return err;
+	if (r->member->role != IDENTITY_SERVICE && strcmp(type, own) != 0)
+		return CHAT_E_FORBIDDEN_TYPE;
+	if ((err = measure(r)) != CHAT_OK ||
+	    (err = content_pass(r->chat, r->s, r->session.text, &content)) !=
+		CHAT_OK)
+		return err;
+	if (content_burst(r->chat, r->s, r->u.send.content, &mark) != CHAT_OK)
+		return send_burst(r);
+	if (r->message.len == 0)
+		make_id(&r->message);
+	send_publish(r, PENDING_MESSAGE, make_body(r, type, content), mark);
+	typing_message_sent(r->chat, r->s, r->room);
 	return CHAT_OK;
+}
+
+enum chat_error
+send_over_rate(struct request *r)
+{
+	return ask_for_duplicate(r) ? CHAT_OK : CHAT_E_RATE_LIMITED;
 }

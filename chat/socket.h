@@ -35,10 +35,15 @@ enum pending_kind {
 	PENDING_JOIN,
 	PENDING_LEAVE,
 	PENDING_PRESENCE,
+	/* the same, because of its silence */
+	PENDING_IDLE,
 	PENDING_MESSAGE,
 	/* over its rate: tell whether it is a retry */
 	PENDING_RETRY,
 	PENDING_RESUME,
+	/* an edit or a deletion */
+	PENDING_EDIT,
+	PENDING_RECEIPT,
 };
 
 /* What was published for a socket and has not come back. */
@@ -47,13 +52,16 @@ struct pending {
 	uint32_t request;
 	enum pending_kind kind;
 	bool has_ack;
-	/* JOIN: replay what is behind after_seq */
-	bool has_after;
-	uint64_t ack;
+	/* JOIN: replay what is behind after_seq, and after_revision */
+	bool has_after, has_revision;
+	uint64_t ack, after_revision;
 	union {
 		uint64_t after_seq;
-		/* RETRY: when its rate allows the next */
+		/* RETRY: when its rate allows the next; 0: it is refused as a
+		 * part of a burst */
 		uint64_t wait_ns;
+		/* MESSAGE: to be given back if it is a retry (content.h) */
+		uint64_t mark;
 		/* JOIN of a socket that is resumed: which of its rooms */
 		size_t index;
 	};
@@ -107,6 +115,10 @@ struct chat_socket {
 	uint32_t nreplays;
 	/* retries over the rate in this second (of the engine's clock) */
 	uint32_t nretries, retry_second;
+	/* when an event came last (idle.c) */
+	uint32_t heard;
+	/* it may be idle or away in some session because of its silence */
+	bool idled;
 	/* stored events have an offset behind them */
 	bool offsets;
 	/* it is not a new one, but was resumed */
