@@ -5,6 +5,8 @@
 
 #include "chat/request.h"
 
+#include "chat/idle.h"
+
 #include <string.h>
 
 #include "common/log.h"
@@ -347,6 +349,23 @@ error_of(enum chat_outcome outcome)
 
 /* --- from a name to an answer ---------------------------------------------- */
 
+uint64_t
+request_limited(struct chat *chat, struct chat_socket *s, enum chat_rate kind,
+    uint64_t wait_ns)
+{
+	char text[CHAT_ERROR_TEXT_MAX];
+	bool out = false;
+
+	wait_ns =
+	    chat->ops->rate_refused(chat->ctx, s->conn, kind, wait_ns, &out);
+	if (out)
+		socket_disconnect(chat, s, chat_error_code(CHAT_E_RATE_LIMITED),
+		    chat_error_text(chat->cfg, CHAT_E_RATE_LIMITED, text,
+			sizeof(text)),
+		    (wait_ns - 1) / NS_PER_S + 1);
+	return wait_ns;
+}
+
 static void
 request_fail(struct request *r, enum chat_error err)
 {
@@ -355,13 +374,17 @@ request_fail(struct request *r, enum chat_error err)
 		.errors = r->cmd->errors,
 		.has_ack = r->has_ack,
 		.ack = r->ack,
-		.wait_ns = err == CHAT_E_RATE_LIMITED ? r->wait_ns : 0,
 		.session = &r->session,
 		.workspace = &r->workspace,
 		.agent = r->cmd->tells_agent ? &r->agent : NULL,
 		.message = &r->message,
 	};
 
+	if (err == CHAT_E_RATE_LIMITED || r->busy)
+		ctx.wait_ns = r->wait_ns;
+	if (err == CHAT_E_RATE_LIMITED && !r->cmd->unrated)
+		ctx.wait_ns =
+		    request_limited(r->chat, r->s, r->cmd->rate, r->wait_ns);
 	reply_error(r->chat, r->s, err, &ctx);
 }
 
@@ -383,8 +406,10 @@ request_run(struct request *r, bool sane)
 	enum chat_error err = CHAT_OK;
 
 	if (!r->cmd->unrated)
-		r->wait_ns =
-		    r->chat->ops->rate(r->chat->ctx, r->s->conn, r->cmd->rate);
+		r->wait_ns = r->chat->ops->rate(r->chat->ctx, r->s->conn,
+		    r->cmd->rate, &r->busy);
+	if (r->busy)
+		return CHAT_E_OVERLOADED;
 	if (r->wait_ns > 0 && (r->cmd->over_rate == NULL || !sane))
 		return CHAT_E_RATE_LIMITED;
 	if (!sane)
@@ -438,6 +463,9 @@ chat_receive(struct chat *chat, struct chat_socket *s, struct chat_str name,
 	    r.payload.kind == JSON_KIND_OBJECT && r.cmd->parse(&r);
 	if (cfg->limits_event_bytes > 0 && size > cfg->limits_event_bytes)
 		sane = false;
+	if (s->resume == NULL)
+		idle_heard(chat, s,
+		    r.cmd->handle == presence_handle ? r.session.text : NULL);
 	if (s->resume != NULL)
 		err = CHAT_E_OVERLOADED;
 	else if (r.session.len == 0 || !socket_busy(s, r.session.text))

@@ -14,6 +14,9 @@
 
 #include "chat/socket.h"
 
+/* A socket's id, a blank, and its user's. */
+#define ROSTER_AFTER_MAX (CHAT_SOCKET_ID_MAX + 1 + 128)
+
 struct request {
 	struct chat *chat;
 	struct chat_socket *s;
@@ -22,8 +25,10 @@ struct request {
 	struct json_value payload;
 	bool has_ack;
 	uint64_t ack;
-	/* until its rate allows it; 0: it does */
+	/* until its rate allows it; 0: it does.  'busy': it would, but there
+	 * is too much to do */
 	uint64_t wait_ns;
+	bool busy;
 	/* what it names; length 0: nothing, or nothing valid */
 	struct chat_id session, workspace, agent, message;
 	/* of commands that need it */
@@ -31,8 +36,8 @@ struct request {
 	struct member *member;
 	union {
 		struct {
-			bool has_after;
-			uint64_t after_seq;
+			bool has_after, has_revision;
+			uint64_t after_seq, after_revision;
 		} join;
 		struct {
 			struct json_value content, metadata;
@@ -43,7 +48,8 @@ struct request {
 			bool on;
 		} typing;
 		struct {
-			const char *status;
+			/* enum status */
+			int status;
 		} presence;
 		struct {
 			bool has_before, has_after;
@@ -65,8 +71,9 @@ struct request {
 			struct json_value token;
 		} refresh;
 		struct {
-			/* the socket behind which the page begins; or all */
-			char after[CHAT_SOCKET_ID_MAX + 1];
+			/* behind whom the page begins (roster.c); or "" */
+			char after[ROSTER_AFTER_MAX + 1];
+			bool has_limit;
 			uint64_t limit;
 		} roster;
 	} u;
@@ -141,6 +148,12 @@ void reply_error(struct chat *chat, struct chat_socket *s, enum chat_error err,
     const struct error_context *ctx);
 /* The same for a request that has come back with 'outcome'. */
 enum chat_error error_of(enum chat_outcome outcome);
+/*
+ * An event of the socket is refused for its rate: for how many ns it is held
+ * off.  Who does not stop is disconnected (contract, details 13).
+ */
+uint64_t request_limited(struct chat *chat, struct chat_socket *s,
+    enum chat_rate kind, uint64_t wait_ns);
 
 /* The commands, one file each. */
 bool join_parse(struct request *r);

@@ -13,6 +13,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "worker/core.h"
+#include "worker/ctl.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
 
@@ -32,6 +33,30 @@ scribe_is_missing(const struct worker *w)
 	    TABLES_CHILD_READY;
 }
 
+/* Refuse more, or less, of those who ask for most. */
+static void
+loop_overload(struct worker *w)
+{
+	struct ring_info ring;
+	size_t max = iobuf_chunks_max(&w->io);
+	unsigned before = w->overload.level;
+
+	ring_info(w->log, &ring);
+	if (!overload_tick(&w->overload, w->now_ms, TICK_MS,
+		(unsigned)(ring.occupied * 100 / ring.slots),
+		(unsigned)(iobuf_chunks_used(&w->io) * 100 / max)))
+		return;
+	gauge_set(w->tables, w->slot, GAUGE_OVERLOAD, w->overload.level);
+	log_warn("%s level=%u before=%u late_ms=%u ring=%llu/%llu "
+		 "chunks=%zu/%zu",
+	    w->overload.level > before
+		? "too much to do: who asks for most is refused"
+		: "there is less to do",
+	    w->overload.level, before, w->overload.late / 16,
+	    (unsigned long long)ring.occupied, (unsigned long long)ring.slots,
+	    iobuf_chunks_used(&w->io), max);
+}
+
 static void
 loop_tick(struct worker *w)
 {
@@ -44,8 +69,10 @@ loop_tick(struct worker *w)
 		(void)iobuf_idle(&w->io);
 	w->last_tick_ms = w->now_ms;
 	child_beat(&w->child);
+	loop_overload(w);
 	reader_tick(w->reader, w->now_ms);
 	chat_tick(w->chat);
+	ctl_tick(w);
 	publisher_expire(w->publisher, w->now_ms, worker_lost, w);
 	if (scribe_is_missing(w))
 		publisher_abandon(w->publisher, w->now_ms, worker_lost, w);

@@ -5,15 +5,21 @@
  * ops - what the chat asks for, done with rings, store, tables and sockets.
  */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "chat/count.h"
+#include "chat/steer.h"
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "proto/frame.h"
+#include "shm/burst.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
+
+/* entries of the list of bans that are read at a time */
+#define BANS_A_PAGE 1024
 
 static void
 ops_publish(void *ctx, struct chat_socket *from, uint32_t request,
@@ -127,18 +133,32 @@ static const enum counter event_counters[CHAT_RATE__MAX] = {
 };
 
 static uint64_t
-ops_rate(void *ctx, void *conn, enum chat_rate kind)
+ops_rate(void *ctx, void *conn, enum chat_rate kind, bool *busy_r)
 {
 	struct worker *w = ctx;
 	const struct sock *so = conn;
 	uint64_t wait;
 
 	counter_add(w->tables, w->slot, event_counters[kind], 1);
-	wait = user_rate(w->tables, &so->user, rate_kinds[kind],
-	    rate_limit(w->cfg, kind), clock_mono_ns());
-	if (wait > 0)
-		counter_add(w->tables, w->slot, rate_counters[kind], 1);
+	wait = user_rate_shed(w->tables, &so->user, rate_kinds[kind],
+	    rate_limit(w->cfg, kind), w->overload.level, clock_mono_ns(),
+	    busy_r);
+	if (*busy_r)
+		WORKER_COUNT(w, EVENTS_SHED, 1);
 	return wait;
+}
+
+static uint64_t
+ops_rate_refused(void *ctx, void *conn, enum chat_rate kind, uint64_t wait_ns,
+    bool *out_r)
+{
+	struct worker *w = ctx;
+	const struct sock *so = conn;
+
+	counter_add(w->tables, w->slot, rate_counters[kind], 1);
+	return user_refused(w->tables, &so->user, rate_kinds[kind],
+	    rate_limit(w->cfg, kind), wait_ns,
+	    w->cfg->limits_backoff_max * 1000000, clock_mono_ns(), out_r);
 }
 
 static void
@@ -149,6 +169,25 @@ ops_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
 
 	user_rate_give_back(w->tables, &so->user, rate_kinds[kind],
 	    rate_limit(w->cfg, kind));
+}
+
+static bool
+ops_burst(void *ctx, void *conn, uint64_t mark)
+{
+	struct worker *w = ctx;
+	const struct sock *so = conn;
+
+	return burst_charge(w->tables, so->user.key, mark,
+	    w->cfg->content_burst, clock_mono_ns());
+}
+
+static void
+ops_burst_give_back(void *ctx, void *conn, uint64_t mark)
+{
+	struct worker *w = ctx;
+	const struct sock *so = conn;
+
+	burst_give_back(w->tables, so->user.key, mark);
 }
 
 static void
@@ -206,13 +245,32 @@ chat_text(struct store_text t)
 	return (struct chat_str){ t.p, t.len };
 }
 
+/* The text of the question; false: there is no such socket. */
+static bool
+roster_text(const struct chat_roster_query *cq, char *text, size_t size,
+    size_t *len_r)
+{
+	int n = snprintf(text, size, READ_ROSTER_TEXT, (int)cq->self.len,
+	    cq->self.len == 0 ? "" : cq->self.p, (int)cq->after.len,
+	    cq->after.len == 0 ? "" : cq->after.p, (int)cq->after_user.len,
+	    cq->after_user.len == 0 ? "" : cq->after_user.p);
+
+	*len_r = (size_t)n;
+	return n >= 0 && *len_r < size;
+}
+
 static enum chat_read
-ops_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
-    uint64_t *pos_r)
+ops_roster(void *ctx, void *conn, const struct chat_roster_query *cq,
+    chat_member_fn fn, void *arg, struct chat_roster *roster_r)
 {
 	struct worker *w = ctx;
-	const struct read_query q = { .kind = READ_ROSTER,
-		.room = room,
+	char text[4 * STORE_MAX_NAME];
+	struct read_query q = { .kind = READ_ROSTER,
+		.room = cq->room,
+		.from = cq->self_user,
+		.offset = cq->count,
+		.count = cq->limit,
+		.text.p = text,
 		.notify = on_read };
 	const struct read_answer *a;
 	struct chat_member m;
@@ -220,6 +278,8 @@ ops_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
 	enum chat_read rc;
 	size_t at = 0;
 
+	if (!roster_text(cq, text, sizeof(text), &q.text.len))
+		return CHAT_READ_FAILED;
 	if (fn == NULL)
 		return ask_only(w, conn, &q);
 	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
@@ -236,7 +296,9 @@ ops_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
 		if (!fn(arg, &m))
 			break;
 	}
-	*pos_r = a->pos;
+	roster_r->pos = a->pos;
+	roster_r->more = a->more;
+	roster_r->count = a->seq;
 	reader_taken(w->reader, a);
 	return CHAT_READ_DONE;
 }
@@ -358,6 +420,63 @@ ops_recovery(void *ctx, void *conn, struct chat_str pid, chat_recovery_fn fn,
 	return CHAT_READ_DONE;
 }
 
+/* The last row is the place. */
+static enum chat_read
+bans_page(const struct read_answer *a, struct chat_place *place,
+    chat_steered_fn fn, void *arg)
+{
+	struct chat_steered e;
+	struct read_row row;
+	size_t at = 0;
+
+	while (reader_row(a, &at, &row) && row.n[0] != 0) {
+		e.kind = (enum steer_kind)row.n[0];
+		e.until_ms = row.n[1];
+		e.since_ms = row.n[2];
+		e.gseq = row.n[3];
+		e.id = chat_text(row.text[0]);
+		e.reason = chat_text(row.text[1]);
+		if (!fn(arg, &e))
+			break;
+	}
+	if (row.text[0].len > sizeof(place->key))
+		return CHAT_READ_FAILED;
+	memcpy(place->key, row.text[0].p, row.text[0].len);
+	place->len = row.text[0].len;
+	place->done = !a->more;
+	return CHAT_READ_DONE;
+}
+
+static void
+on_bans(void *chat)
+{
+	(void)steer_turn(chat);
+}
+
+static enum chat_read
+ops_bans(void *ctx, struct chat_place *place, uint64_t pos, chat_steered_fn fn,
+    void *arg)
+{
+	struct worker *w = ctx;
+	const struct read_query q = { .kind = READ_BANS,
+		.count = BANS_A_PAGE,
+		.text = { (const char *)place->key, place->len },
+		.notify = on_bans };
+	const struct read_answer *a;
+	enum chat_read rc;
+
+	if ((rc = ask(w, w->chat, &q, &a)) != CHAT_READ_DONE)
+		return rc;
+	/* something was decided since it was read */
+	if (a->pos < pos) {
+		reader_taken(w->reader, a);
+		return ops_bans(ctx, place, pos, fn, arg);
+	}
+	rc = bans_page(a, place, fn, arg);
+	reader_taken(w->reader, a);
+	return rc;
+}
+
 static void
 ops_new_ids(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
     char pid[CHAT_SID_SIZE])
@@ -423,12 +542,16 @@ const struct chat_ops worker_chat_ops = {
 	.ack = ops_ack,
 	.want_produce = ops_want_produce,
 	.rate = ops_rate,
+	.rate_refused = ops_rate_refused,
 	.rate_give_back = ops_rate_give_back,
+	.burst = ops_burst,
+	.burst_give_back = ops_burst_give_back,
 	.interest = ops_interest,
 	.roster = ops_roster,
 	.messages = ops_messages,
 	.seek = ops_seek,
 	.recovery = ops_recovery,
+	.bans = ops_bans,
 	.new_ids = ops_new_ids,
 	.connected = app_chat_connected,
 	.refused = app_chat_refused,

@@ -27,7 +27,11 @@
  *   deliver   events out of the rings
  *   rings     from the rings that we have to those that follow
  *   output    frames to clients
- *   inspect   what chatctl asks a worker
+ *   ctl       what chatctl asks a worker
+ *   inspect   messages of a session
+ *   steer     what operators decide
+ *   bans      what they have decided
+ *   events    security events
  */
 
 #ifndef WORKER_WORKER_H
@@ -49,6 +53,7 @@
 #include "worker/app.h"
 #include "worker/conn.h"
 #include "worker/output.h"
+#include "worker/overload.h"
 #include "worker/publish.h"
 #include "worker/session.h"
 #include "worker/wheel.h"
@@ -56,8 +61,8 @@
 struct assets;
 struct compressor;
 struct event;
+struct ctl;
 struct event_base;
-struct inspector;
 struct reader;
 
 /* Memory for what is under way for a moment, by who uses it. */
@@ -105,6 +110,7 @@ struct worker {
 	/* the store is its, and nobody else's */
 	struct reader *reader;
 	struct iobuf io;
+	struct overload overload;
 	struct output out;
 	struct publisher *publisher;
 	struct chat *chat;
@@ -160,7 +166,9 @@ struct worker {
 	/* there is more to do at once */
 	bool again;
 
-	TAILQ_HEAD(, inspector) inspectors;
+	/* chatctl's (ctl.h) */
+	TAILQ_HEAD(, ctl) ctls;
+	uint32_t last_ctl;
 
 	/* CLOCK_MONOTONIC, read once a turn */
 	uint64_t now_ms;
@@ -236,13 +244,5 @@ bool worker_may_pass(const struct worker *w);
 
 /* ops.c */
 extern const struct chat_ops worker_chat_ops;
-
-/* inspect.c */
-/* chatctl asks; takes 'fd' over. */
-void inspect_request(struct worker *w, int fd, const char *line, size_t len);
-/* Show a stored message to those who watch its room. */
-bool inspect_watches(const struct worker *w, uint64_t room);
-void inspect_deliver(struct worker *w, const struct chat_delivery *d);
-void inspect_free_all(struct worker *w);
 
 #endif /* WORKER_WORKER_H */

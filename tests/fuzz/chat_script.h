@@ -80,6 +80,7 @@ struct script {
 	int nmessages;
 	uint64_t last[ROOMS + 1], gseq, now;
 	bool fail, late, over;
+	unsigned refused;
 	/* of the store */
 	unsigned reads;
 	int interests;

@@ -130,13 +130,33 @@ op_want_produce(void *ctx, void *conn)
 }
 
 static uint64_t
-op_rate(void *ctx, void *conn, enum chat_rate kind)
+op_rate(void *ctx, void *conn, enum chat_rate kind, bool *busy_r)
 {
+	*busy_r = false;
 	return w.over ? 1500000000 : 0;
+}
+
+static uint64_t
+op_rate_refused(void *ctx, void *conn, enum chat_rate kind, uint64_t wait_ns,
+    bool *out_r)
+{
+	*out_r = ++w.refused % 7 == 0;
+	return wait_ns;
 }
 
 static void
 op_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
+{
+}
+
+static bool
+op_burst(void *ctx, void *conn, uint64_t mark)
+{
+	return mark % 5 != 0;
+}
+
+static void
+op_burst_give_back(void *ctx, void *conn, uint64_t mark)
 {
 }
 
@@ -164,8 +184,8 @@ read_store(void *conn, bool take)
 }
 
 static enum chat_read
-op_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
-    uint64_t *pos_r)
+op_roster(void *ctx, void *conn, const struct chat_roster_query *q,
+    chat_member_fn fn, void *arg, struct chat_roster *roster_r)
 {
 	struct chat_member m = { .joined_ms = 1, .active_ms = 2 };
 	enum chat_read rc = read_store(conn, fn != NULL);
@@ -173,9 +193,11 @@ op_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
 
 	if (rc != CHAT_READ_DONE || fn == NULL)
 		return rc;
-	*pos_r = w.gseq;
+	roster_r->pos = w.gseq;
+	roster_r->more = q->limit < CLIENTS || q->after.len > 0;
+	roster_r->count = CLIENTS;
 	m.status = m.user_id = m.user_name = (struct chat_str){ "idle", 4 };
-	for (i = 0; i < CLIENTS; i++) {
+	for (i = 0; i < CLIENTS && (uint64_t)i < q->limit; i++) {
 		m.socket_id =
 		    (struct chat_str){ w.person[i].id, strlen(w.person[i].id) };
 		if (!fn(arg, &m))
@@ -293,6 +315,14 @@ make_id(char id[CHAT_SID_SIZE], const char *kind)
 	CHECK(strlen(id) == CHAT_SID_LEN);
 }
 
+static enum chat_read
+op_bans(void *ctx, struct chat_place *place, uint64_t pos, chat_steered_fn fn,
+    void *arg)
+{
+	place->done = true;
+	return CHAT_READ_DONE;
+}
+
 static void
 op_new_ids(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
     char pid[CHAT_SID_SIZE])
@@ -328,7 +358,8 @@ op_refused(void *ctx, void *conn, enum chat_error err)
 {
 	struct client *c = conn;
 
-	CHECK(!c->connected && !c->closed && chat_error_retryable(err));
+	CHECK(!c->connected && !c->closed);
+	CHECK(chat_error_retryable(err) || err == CHAT_E_SESSION_INVALID);
 	c->s = NULL;
 }
 
@@ -341,7 +372,7 @@ op_close(void *ctx, void *conn)
 static void
 op_disconnect(void *ctx, void *conn, const char *reason)
 {
-	((struct client *)conn)->closed = true;
+	((struct client *)conn)->let_go = reason;
 }
 
 static uint64_t
@@ -363,12 +394,16 @@ static const struct chat_ops ops = {
 	.ack = op_ack,
 	.want_produce = op_want_produce,
 	.rate = op_rate,
+	.rate_refused = op_rate_refused,
 	.rate_give_back = op_rate_give_back,
+	.burst = op_burst,
+	.burst_give_back = op_burst_give_back,
 	.interest = op_interest,
 	.roster = op_roster,
 	.messages = op_messages,
 	.seek = op_seek,
 	.recovery = op_recovery,
+	.bans = op_bans,
 	.new_ids = op_new_ids,
 	.connected = op_connected,
 	.refused = op_refused,
@@ -442,6 +477,7 @@ begin(struct client *c)
 
 	c->acks = 0;
 	c->wants = c->connected = c->closed = false;
+	c->let_go = NULL;
 	c->serial = options.owner.serial = ++w.serials;
 	/* one of them takes no offsets */
 	options.offsets = c < &w.client[2 * (CLIENTS - 1)];
@@ -511,6 +547,8 @@ close_told(void)
 
 		if (c->s != NULL && c->closed)
 			chat_disconnect(w.chat, &c->s, "forced close");
+		else if (c->s != NULL && c->let_go != NULL)
+			chat_disconnect(w.chat, &c->s, c->let_go);
 		if (c->s == NULL && c == current(i / 2))
 			connect_client(i / 2);
 	}

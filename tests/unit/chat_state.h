@@ -33,6 +33,8 @@
 #define RECOVERIES 64
 #define RECOVERY_ROOMS 32
 #define READS 512
+#define BANS 64
+#define MARKS 64
 #define START_MS 1700000000000ULL
 
 struct world;
@@ -70,7 +72,7 @@ struct whose {
 
 struct presence_row {
 	bool used;
-	uint64_t room, joined_ms, active_ms, gseq;
+	uint64_t room, user, joined_ms, active_ms, gseq;
 	char user_id[256], user_name[256], socket_id[64], status[16];
 	char pid[40];
 	struct whose whose;
@@ -87,6 +89,13 @@ struct recovery_row {
 		bool has_after, present;
 		char agent[128];
 	} room[RECOVERY_ROOMS];
+};
+
+/* What an operator decided, as the store has it. */
+struct ban_row {
+	int kind;
+	char id[256], reason[512];
+	uint64_t until_ms, since_ms, gseq;
 };
 
 struct room_row {
@@ -146,6 +155,9 @@ struct world {
 	int nframes;
 	struct presence_row presence[ROWS];
 	struct recovery_row recovery[RECOVERIES];
+	struct ban_row ban[BANS];
+	int nbans, bans_asked, late_bans;
+	bool fail_bans;
 	struct room_row room[ROOMS];
 	int nrooms;
 	struct message_row message[ROWS];
@@ -155,7 +167,15 @@ struct world {
 	uint64_t gseq, mono_ms, real_ms;
 	/* ns; 0: allowed */
 	uint64_t wait_ns[CHAT_RATE__MAX];
+	/* there is too much to do; how often one was refused; which of these
+	 * is one too many; by how many bits that is made longer */
+	bool busy;
+	unsigned refused[CHAT_RATE__MAX], out_after, doubled;
 	int charged[CHAT_RATE__MAX], given_back[CHAT_RATE__MAX];
+	/* what was said, how often, and of that given back; all is too much */
+	uint64_t marks[MARKS];
+	int nmarks, marks_back;
+	bool bursting;
 	unsigned counts[CHAT_COUNT__MAX];
 	/* faults */
 	bool fail_roster, fail_messages, fail_seek;

@@ -63,7 +63,7 @@ op_publish(void *ctx, struct chat_socket *from, uint32_t request,
 	e->d.request = request;
 	e->worker = en->worker;
 	e->incarnation = en->incarnation;
-	if (ev->type == CHAT_TYPING)
+	if (chat_event_is_live(ev->type))
 		w->live[w->nlive++] = e;
 	else
 		w->published[w->npublished++] = e;
@@ -132,18 +132,47 @@ op_want_produce(void *ctx, void *conn)
 }
 
 static uint64_t
-op_rate(void *ctx, void *conn, enum chat_rate kind)
+op_rate(void *ctx, void *conn, enum chat_rate kind, bool *busy_r)
 {
 	struct world *w = ((struct engine *)ctx)->w;
 
+	*busy_r = w->busy;
+
 	w->charged[kind]++;
 	return w->wait_ns[kind];
+}
+
+static uint64_t
+op_rate_refused(void *ctx, void *conn, enum chat_rate kind, uint64_t wait_ns,
+    bool *out_r)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+
+	w->refused[kind]++;
+	*out_r = w->refused[kind] == w->out_after;
+	return wait_ns << w->doubled;
 }
 
 static void
 op_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
 {
 	((struct engine *)ctx)->w->given_back[kind]++;
+}
+
+static bool
+op_burst(void *ctx, void *conn, uint64_t mark)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+
+	assert_int_not_equal(mark, 0);
+	w->marks[w->nmarks++ % MARKS] = mark;
+	return !w->bursting;
+}
+
+static void
+op_burst_give_back(void *ctx, void *conn, uint64_t mark)
+{
+	((struct engine *)ctx)->w->marks_back++;
 }
 
 static void
@@ -245,12 +274,16 @@ static const struct chat_ops world_ops = {
 	.ack = op_ack,
 	.want_produce = op_want_produce,
 	.rate = op_rate,
+	.rate_refused = op_rate_refused,
 	.rate_give_back = op_rate_give_back,
+	.burst = op_burst,
+	.burst_give_back = op_burst_give_back,
 	.interest = op_interest,
 	.roster = op_roster,
 	.messages = op_messages,
 	.seek = op_seek,
 	.recovery = op_recovery,
+	.bans = op_bans,
 	.new_ids = op_new_ids,
 	.connected = op_connected,
 	.refused = op_refused,
@@ -299,9 +332,10 @@ deliver_to(struct world *w, struct stored *e, int worker)
 	if (!d.own)
 		d.request = 0;
 	if (d.own || chat_has_room(w->chat[worker], d.ev.room) ||
-	    d.ev.type == CHAT_RESUME)
+	    d.ev.type == CHAT_RESUME ||
+	    (d.ev.type == CHAT_STEER && d.outcome == CHAT_STORED))
 		chat_deliver(w->chat[worker], &d);
-	if (e->d.ev.type != CHAT_TYPING)
+	if (!chat_event_is_live(e->d.ev.type))
 		w->engine[worker].delivered = d.gseq + 1;
 }
 
