@@ -244,7 +244,7 @@ int stream_progress(const struct tables *t, const struct stream_ref *r,
  * Copy the bytes from 'from' up to 'to' (at most what stream_progress() has
  * told) into 'buf', while the owner goes on.  ERANGE: there are not so many.
  */
-int stream_read(const struct tables *t, const struct stream_ref *r,
+int stream_copy(const struct tables *t, const struct stream_ref *r,
     uint32_t from, uint32_t to, void *buf);
 
 /* Copy head or tail, at most 'size' bytes.  Its length, or -1; ERANGE. */

@@ -152,7 +152,7 @@ stream_progress(const struct tables *t, const struct stream_ref *r,
 }
 
 int
-stream_read(const struct tables *t, const struct stream_ref *r, uint32_t from,
+stream_copy(const struct tables *t, const struct stream_ref *r, uint32_t from,
     uint32_t to, void *buf)
 {
 	struct stream_row *s;
