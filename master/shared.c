@@ -128,6 +128,7 @@ shared_create(struct shared *sh, const struct config *cfg, unsigned workers,
 	sh->generation = 1;
 	make_geometry(&sh->geometry, cfg, workers);
 	tables_geometry_init(&g, clients, cfg->engine_max_payload);
+	g.stream_bytes = cfg->stream_memory;
 	if ((sh->tables = tables_create(&g, &why)) == NULL)
 		fatal("cannot make the tables for %u connections: %s",
 		    (unsigned)clients, why);
