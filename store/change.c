@@ -46,7 +46,10 @@ store_decode_change(struct store_txn *t, const MDB_val *key, const MDB_val *val,
 		c->seq = subject;
 	c->gseq = store_take_u64(&f);
 	c->time_ms = store_take_u64(&f);
-	return store_value_done(t, &f);
+	if (!store_value_done(t, &f))
+		return false;
+	/* of a snapshot that had to go on in a newer one */
+	return !t->moved || t->pos == 0 || c->gseq < t->pos;
 }
 
 int
@@ -66,6 +69,70 @@ store_change_each(struct store_txn *t, uint64_t room, uint64_t from,
 			break;
 	store_scan_end(&sc);
 	return rc == -1 ? -1 : 0;
+}
+
+static bool
+keep_change(const struct store_change *c, void *arg)
+{
+	*(struct store_change *)arg = *c;
+	return false;
+}
+
+/* The first row with a revision of at least 'from'; revision 0: none. */
+static int
+change_at(struct store_txn *t, uint64_t room, uint64_t from,
+    struct store_change *c_r)
+{
+	c_r->revision = 0;
+	return store_change_each(t, room, from, keep_change, c_r);
+}
+
+/*
+ * Revisions rise with positions, but most have no row (any more): a row
+ * tells about all numbers from the one that was asked for up to its own.
+ */
+int
+store_change_seek(struct store_txn *t, uint64_t room, uint64_t gseq,
+    uint64_t *revision_r)
+{
+	uint64_t lo = 1, hi, mid;
+	struct store_change c;
+
+	if (store_last_revision(t, room, &hi) == -1)
+		return -1;
+	hi++;
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (change_at(t, room, mid, &c) == -1)
+			return -1;
+		if (c.revision == 0 || c.gseq >= gseq)
+			hi = mid;
+		else
+			lo = c.revision + 1;
+	}
+	*revision_r = lo;
+	return 0;
+}
+
+int
+store_change_last(struct store_txn *t, uint64_t room, struct store_change *c_r)
+{
+	struct store_change c;
+	struct store_scan sc;
+	struct store_key k;
+	int rc;
+
+	store_room_key(&k, room, UINT64_MAX);
+	if (store_scan_begin(&sc, t, STORE_CHANGE, &k, 8, true) == -1)
+		return -1;
+	rc = store_scan_row(&sc, store_decode_change, &c);
+	store_scan_end(&sc);
+	if (rc == 0)
+		errno = ENOENT;
+	if (rc != 1)
+		return -1;
+	*c_r = c;
+	return 0;
 }
 
 /* As with seqs, none is given twice: what is damaged says nothing. */

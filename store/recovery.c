@@ -8,6 +8,7 @@
  *       run 8, incarnation 4, client 4, generation 4, lost 8, user 8,
  *       socket id, user id, and to the end rooms:
  *           room 8, gseq 8, after 8, flags 1, agent
+ *       version 2: behind the flags that say so a revision 8
  *
  * A row says 'lost' only about its own run.  When another has begun nobody
  * of the row's is there any more, and that is what is given out.
@@ -30,6 +31,7 @@ enum row_kind {
 enum {
 	ROOM_HAS_AFTER = 1 << 0,
 	ROOM_PRESENT = 1 << 1,
+	ROOM_HAS_REVISION = 1 << 2,
 };
 
 static bool
@@ -50,6 +52,8 @@ take_room(struct store_fields *f, struct store_recovery_room *room)
 	flags = store_take_raw(f, 1);
 	room->has_after = flags != NULL && (*flags & ROOM_HAS_AFTER) != 0;
 	room->present = flags != NULL && (*flags & ROOM_PRESENT) != 0;
+	room->has_revision = flags != NULL && (*flags & ROOM_HAS_REVISION) != 0;
+	room->after_revision = room->has_revision ? store_take_u64(f) : 0;
 	room->agent = store_take_text(f);
 }
 
@@ -157,7 +161,8 @@ row_bytes(const struct store_recovery *row)
 	unsigned i;
 
 	for (i = 0; i < row->nrooms; i++)
-		n += ROOM_FIXED + 2 + row->room[i].agent.len;
+		n += ROOM_FIXED + (row->room[i].has_revision ? 8 : 0) + 2 +
+		    row->room[i].agent.len;
 	return n;
 }
 
@@ -170,10 +175,14 @@ add_room(struct store_fields *f, const struct store_recovery_room *room)
 		flags |= ROOM_HAS_AFTER;
 	if (room->present)
 		flags |= ROOM_PRESENT;
+	if (room->has_revision)
+		flags |= ROOM_HAS_REVISION;
 	store_add_u64(f, room->room);
 	store_add_u64(f, room->gseq);
 	store_add_u64(f, room->after_seq);
 	store_add_raw(f, &flags, 1);
+	if (room->has_revision)
+		store_add_u64(f, room->after_revision);
 	store_add_text(f, room->agent);
 }
 
@@ -201,8 +210,11 @@ store_recovery_put(struct store_txn *t, struct store_text pid,
 	store_add_u64(&put.f, row->user);
 	store_add_text(&put.f, row->socket);
 	store_add_text(&put.f, row->user_id);
-	for (i = 0; i < row->nrooms; i++)
+	for (i = 0; i < row->nrooms; i++) {
 		add_room(&put.f, &row->room[i]);
+		if (row->room[i].has_revision)
+			put.version = 2;
+	}
 	store_put_end(&put);
 }
 

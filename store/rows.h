@@ -61,6 +61,14 @@ typedef bool store_change_fn(const struct store_change *c, void *arg);
 /* Those with a revision of at least 'from', ascending. */
 int store_change_each(struct store_txn *t, uint64_t room, uint64_t from,
     store_change_fn *fn, void *arg);
+/*
+ * From which revision on the changes are at or behind the position 'gseq'.
+ */
+int store_change_seek(struct store_txn *t, uint64_t room, uint64_t gseq,
+    uint64_t *revision_r);
+/* The newest change; ENOENT: there is none (any more). */
+int store_change_last(struct store_txn *t, uint64_t room,
+    struct store_change *c_r);
 /* The last revision that was given in a room; 0: none. */
 int store_last_revision(struct store_txn *t, uint64_t room,
     uint64_t *revision_r);

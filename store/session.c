@@ -8,6 +8,10 @@
  *   '#' room 8                  created 8, workspace, session
  *     version 2:                created 8, floor seq 8, floor ms 8,
  *                               floor revision 8, workspace, session
+ *     version 3:                the same, status gseq 8, status ms 8, status,
+ *                               reason
+ *
+ * A room whose status was never said is written as version 2.
  */
 
 #include <errno.h>
@@ -88,13 +92,19 @@ store_decode_room(struct store_txn *t, const MDB_val *key, const MDB_val *val,
 	memset(r, 0, sizeof(*r));
 	r->room = store_key_get(key, 1);
 	r->created_ms = store_take_u64(&f);
-	if (f.version == 2) {
+	if (f.version >= 2) {
 		r->floor.seq = store_take_u64(&f);
 		r->floor.ms = store_take_u64(&f);
 		r->floor.revision = store_take_u64(&f);
 	}
 	r->workspace = store_take_text(&f);
 	r->session = store_take_text(&f);
+	if (f.version >= 3) {
+		r->status_gseq = store_take_u64(&f);
+		r->status_ms = store_take_u64(&f);
+		r->status = store_take_text(&f);
+		r->status_reason = store_take_text(&f);
+	}
 	return store_value_done(t, &f);
 }
 
@@ -165,20 +175,28 @@ store_room_walk(struct store_txn *t, struct store_place *place, unsigned max,
 static void
 put_room(struct store_txn *t, const struct store_room *room, bool must_be_new)
 {
+	size_t len = 32 + 2 + room->workspace.len + 2 + room->session.len;
+	bool said = room->status.len > 0;
 	struct store_put put;
 	struct store_key k;
 
+	if (said)
+		len += 16 + 2 + room->status.len + 2 + room->status_reason.len;
 	number_key(&k, room->room);
-	store_put_begin(t, STORE_SESSION, &k, 0,
-	    32 + 2 + room->workspace.len + 2 + room->session.len, must_be_new,
-	    &put);
-	put.version = 2;
+	store_put_begin(t, STORE_SESSION, &k, 0, len, must_be_new, &put);
+	put.version = said ? 3 : 2;
 	store_add_u64(&put.f, room->created_ms);
 	store_add_u64(&put.f, room->floor.seq);
 	store_add_u64(&put.f, room->floor.ms);
 	store_add_u64(&put.f, room->floor.revision);
 	store_add_text(&put.f, room->workspace);
 	store_add_text(&put.f, room->session);
+	if (said) {
+		store_add_u64(&put.f, room->status_gseq);
+		store_add_u64(&put.f, room->status_ms);
+		store_add_text(&put.f, room->status);
+		store_add_text(&put.f, room->status_reason);
+	}
 	store_put_end(&put);
 }
 
@@ -209,27 +227,76 @@ store_floor_get(struct store_txn *t, uint64_t room, struct store_floor *floor_r)
 	return 0;
 }
 
-/* Both names are at most so long: see name_key(). */
+/* A room's row that is to be written back, with text of its own. */
+struct kept_room {
+	struct store_room r;
+	size_t len;
+	char text[2 * STORE_MAX_NAME + STORE_MAX_STATUS];
+};
+
+static void
+keep(struct kept_room *k, struct store_text *text)
+{
+	if (text->len > 0)
+		memcpy(k->text + k->len, text->p, text->len);
+	text->p = k->text + k->len;
+	k->len += text->len;
+}
+
+/* Text of the store moves with the put. */
+static int
+keep_room(struct store_txn *t, uint64_t room, struct kept_room *k)
+{
+	struct store_room *r = &k->r;
+
+	if (store_room_get(t, room, r) == -1)
+		return -1;
+	if (r->workspace.len + r->session.len + r->status.len +
+		r->status_reason.len >
+	    sizeof(k->text)) {
+		errno = EBADMSG;
+		return -1;
+	}
+	k->len = 0;
+	keep(k, &r->workspace);
+	keep(k, &r->session);
+	keep(k, &r->status);
+	keep(k, &r->status_reason);
+	return 0;
+}
+
 int
 store_floor_put(struct store_txn *t, uint64_t room,
     const struct store_floor *floor)
 {
-	char workspace[STORE_MAX_NAME], session[STORE_MAX_NAME];
-	struct store_room r;
+	struct kept_room k;
 
-	if (store_room_get(t, room, &r) == -1)
+	if (keep_room(t, room, &k) == -1)
 		return -1;
-	if (r.workspace.len > sizeof(workspace) ||
-	    r.session.len > sizeof(session)) {
-		errno = EBADMSG;
+	k.r.floor = *floor;
+	put_room(t, &k.r, false);
+	return 0;
+}
+
+int
+store_status_put(struct store_txn *t, uint64_t room, struct store_text status,
+    struct store_text reason, uint64_t time_ms, uint64_t gseq)
+{
+	struct kept_room k;
+
+	if (status.len == 0 || status.len + reason.len > STORE_MAX_STATUS) {
+		errno = EINVAL;
 		return -1;
 	}
-	/* text of the store moves with the put */
-	memcpy(workspace, r.workspace.p, r.workspace.len);
-	memcpy(session, r.session.p, r.session.len);
-	r.workspace.p = workspace;
-	r.session.p = session;
-	r.floor = *floor;
-	put_room(t, &r, false);
-	return 0;
+	if (keep_room(t, room, &k) == -1)
+		return -1;
+	k.r.status = status;
+	k.r.status_reason = reason;
+	k.r.status_ms = time_ms;
+	k.r.status_gseq = gseq;
+	put_room(t, &k.r, false);
+	if (t->err == 0)
+		return 0;
+	errno = t->err;
+	return -1;
 }

@@ -42,6 +42,8 @@
 #define STORE_MAX_READERS 256
 /* the longest id and name that a key holds */
 #define STORE_MAX_NAME 240
+/* a room's status and its reason together */
+#define STORE_MAX_STATUS 1024
 /* bytes of a pid, by which a client takes its socket up again */
 #define STORE_PID 20
 /* the most rooms that a recovery row holds */
@@ -145,6 +147,12 @@ struct store_room {
 	struct store_text session;
 	uint64_t created_ms;
 	struct store_floor floor;
+	/* what it was said to be last, at which position and when; empty:
+	 * nothing was said */
+	struct store_text status;
+	struct store_text status_reason;
+	uint64_t status_gseq;
+	uint64_t status_ms;
 };
 
 struct store_user {
@@ -246,6 +254,14 @@ int store_log_get(struct store_txn *t, uint64_t room, uint64_t gseq,
 int store_log_seek(struct store_txn *t, uint64_t room, uint64_t gseq,
     struct store_log *log_r);
 
+/*
+ * The room's stored events from the position 'gseq' back, newest first
+ * (UINT64_MAX: from the newest).
+ */
+typedef bool store_log_fn(const struct store_log *log, void *arg);
+int store_log_back(struct store_txn *t, uint64_t room, uint64_t gseq,
+    store_log_fn *fn, void *arg);
+
 /* --- presence ---------------------------------------------------------- */
 
 struct store_presence {
@@ -291,6 +307,9 @@ struct store_recovery_room {
 	/* the JOIN asked for the messages behind this seq */
 	bool has_after;
 	uint64_t after_seq;
+	/* ... and for what was changed behind this revision */
+	bool has_revision;
+	uint64_t after_revision;
 	/* the owner is in the room: there is a presence row */
 	bool present;
 	/* empty when the socket joined without one */

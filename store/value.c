@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "store/env.h"
 
-#define VALUE_NEWEST 2
+#define VALUE_NEWEST 3
 
 /* --- keys -------------------------------------------------------------- */
 

@@ -109,6 +109,11 @@ void store_next_put(struct store_txn *t, const struct store_next *next);
 /* A room or a user under its name and under its number; must be new. */
 void store_room_add(struct store_txn *t, const struct store_room *room);
 void store_user_add(struct store_txn *t, const struct store_user *user);
+/* What the room is now: 0, or -1 with ENOENT, EBADMSG or the error that
+ * sticks.  Neither text is the store's own. */
+int store_status_put(struct store_txn *t, uint64_t room,
+    struct store_text status, struct store_text reason, uint64_t time_ms,
+    uint64_t gseq);
 /* New name and time for a user that is there. */
 void store_user_update(struct store_txn *t, const struct store_user *user);
 
@@ -235,7 +240,6 @@ int store_recovery_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_recovery_fn *fn, void *arg);
 
 /* Called with each, newest first; returns whether to go on. */
-typedef bool store_log_fn(const struct store_log *log, void *arg);
 int store_log_newest(struct store_txn *t, uint64_t room, store_log_fn *fn,
     void *arg);
 
