@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "worker/ctl.h"
 #include "worker/worker.h"
 
 /* stored events in one turn */
@@ -59,22 +60,25 @@ waiting_socket(const struct worker *w, const struct publish_waiter *who)
 	return NULL;
 }
 
-/* Find who waits for a record of ours. */
-static void
+/* Find who waits for a record of ours; returns the id of a ctl, or 0. */
+static uint32_t
 deliver_own(struct worker *w, const struct record *rec, struct chat_delivery *d)
 {
 	struct publish_waiter who;
 
 	d->own = true;
 	if (rec->request == 0)
-		return;
+		return 0;
 	if (!publisher_settle(w->publisher, rec->request, &who))
-		return;
+		return 0;
+	if (who.number == PUBLISH_CTL)
+		return who.request;
 	FAULT(DELIVER_OWN);
 	hist_add(w->tables, w->slot, HIST_DURABLE,
 	    (clock_mono_ns() - rec->received_ns) / 1000);
 	if ((d->socket = waiting_socket(w, &who)) != NULL)
 		d->request = who.request;
+	return 0;
 }
 
 /* It asks the worker that a member belongs to, about a session of it. */
@@ -98,6 +102,7 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 	const struct record *rec = bytes;
 	struct record_field f[RECORD_MAX_FIELDS];
 	struct chat_delivery d = { .gseq = gseq };
+	uint32_t ctl = 0;
 	int n;
 
 	if ((n = record_parse(bytes, len, f)) < 0) {
@@ -107,7 +112,7 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 	if (rec->type == RECORD_ASK)
 		deliver_ask(w, rec, &d);
 	else if (own)
-		deliver_own(w, rec, &d);
+		ctl = deliver_own(w, rec, &d);
 	if (!publish_event(rec, f, n, &d.ev))
 		return;
 	if (ix != NULL) {
@@ -126,8 +131,10 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 	FAULT(DELIVER_HALF);
 	chat_deliver(w->chat, &d);
 	FAULT(DELIVERED);
-	if (inspect_watches(w, d.ev.room))
-		inspect_deliver(w, &d);
+	if (ctl != 0)
+		ctl_verdict(w, ctl, &d);
+	if (!TAILQ_EMPTY(&w->ctls))
+		ctl_deliver(w, &d);
 }
 
 /* Events of no room, that every worker has to know of. */
@@ -162,7 +169,7 @@ deliver_one(struct worker *w, uint64_t gseq)
 		return RING_OK;
 	}
 	if (!own && !is_for_all(&ix) && !chat_has_room(w->chat, ix.room) &&
-	    !inspect_watches(w, ix.room))
+	    !ctl_watches(w, ix.room))
 		return RING_OK;
 	r = ring_read(w->log, w->slot, gseq, w->record, w->record_size, &len);
 	if (r == RING_OK)
@@ -313,6 +320,10 @@ worker_lost(void *arg, const struct chat_event *ev,
 	struct chat_delivery d = { .ev = *ev, .own = true };
 
 	d.outcome = CHAT_STORE_UNAVAILABLE;
+	if (waiter->number == PUBLISH_CTL) {
+		ctl_verdict(w, waiter->request, &d);
+		return;
+	}
 	if ((d.socket = waiting_socket(w, waiter)) == NULL)
 		return;
 	d.request = waiter->request;

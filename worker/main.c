@@ -23,6 +23,7 @@
 #include "proto/ws.h"
 #include "store/store.h"
 #include "worker/core.h"
+#include "worker/ctl.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
 
@@ -69,7 +70,7 @@ start_events(struct worker *w)
 static void
 start_memory(struct worker *w)
 {
-	TAILQ_INIT(&w->inspectors);
+	TAILQ_INIT(&w->ctls);
 	w->app.ops = &app_chat;
 	w->app.ctx = w;
 	core_start(w);
@@ -208,7 +209,7 @@ worker_forget_sockets(struct worker *w)
 static void
 finish(struct worker *w)
 {
-	inspect_free_all(w);
+	ctl_free_all(w);
 	worker_forget_sockets(w);
 	event_free(w->tick_ev);
 	event_free(w->wake_ev);

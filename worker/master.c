@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/role.h"
 #include "worker/asset.h"
+#include "worker/ctl.h"
 #include "worker/worker.h"
 
 /* flags of a CLIENTS message */
@@ -96,7 +97,7 @@ on_ctl_request(struct worker *w)
 	if (line == NULL)
 		close(fd);
 	else
-		inspect_request(w, fd, line, len);
+		ctl_request(w, fd, line, len);
 }
 
 void

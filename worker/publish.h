@@ -25,9 +25,12 @@
 
 struct publisher;
 
+#define PUBLISH_CTL UINT32_MAX
+
 /* Who waits for an event: a session by number and serial, and chat's own
  * number of the request. */
 struct publish_waiter {
+	/* PUBLISH_CTL: no session's but chatctl's, with the id 'request' */
 	uint32_t number;
 	uint32_t serial;
 	uint32_t request;
