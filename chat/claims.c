@@ -13,6 +13,7 @@
 #define USER_ID_MAX 128
 #define USER_NAME_MAX 128
 #define ID_MAX 100
+#define TOKEN_ID_MAX 256
 
 static void *
 must(void *p)
@@ -41,16 +42,29 @@ read_text(struct json_value v)
 	return p;
 }
 
+/* The same of at most 'max' bytes. */
 static char *
-read_user_id(struct json_value v)
+read_short(struct json_value v, size_t max)
 {
 	char *p = read_text(v);
 
-	if (p != NULL && strlen(p) > USER_ID_MAX) {
+	if (p != NULL && strlen(p) > max) {
 		free(p);
 		p = NULL;
 	}
 	return p;
+}
+
+static char *
+read_user_id(struct json_value v)
+{
+	return read_short(v, USER_ID_MAX);
+}
+
+static char *
+read_token_id(struct json_value v)
+{
+	return read_short(v, TOKEN_ID_MAX);
 }
 
 static char *
@@ -178,6 +192,7 @@ identity_clear(struct identity *id)
 	free(id->workspaces);
 	free(id->user_id);
 	free(id->user_name);
+	free(id->token_id);
 }
 
 /* --- one allocation for all of it: there are as many as connections --------- */
@@ -191,6 +206,8 @@ packed_size(const struct identity *id)
 	       i, k;
 	const struct identity_workspace *w;
 
+	if (id->token_id != NULL)
+		size += strlen(id->token_id) + 1;
 	for (i = 0; i < id->nworkspaces; i++) {
 		w = &id->workspaces[i];
 		size += sizeof(*w) + strlen(w->id) + 1;
@@ -227,6 +244,8 @@ pack(const struct identity *from)
 	to = (char *)(sessions + n);
 	id->user_id = pack_text(&to, from->user_id);
 	id->user_name = pack_text(&to, from->user_name);
+	if (from->token_id != NULL)
+		id->token_id = pack_text(&to, from->token_id);
 	for (i = 0; i < id->nworkspaces; i++) {
 		w = &id->workspaces[i];
 		*w = from->workspaces[i];
@@ -239,19 +258,46 @@ pack(const struct identity *from)
 	return id;
 }
 
+/* Piece by piece; what is wrong, or NULL. */
+static const char *
+read_claims(const struct claims *c, struct identity *id)
+{
+	if ((id->user_id = read_user_id(c->user_id)) == NULL)
+		return "sub is missing or no user id";
+	id->user_name = c->user_name.kind == JSON_KIND_NONE
+	    ? must(strdup(id->user_id))
+	    : read_user_name(c->user_name);
+	if (id->user_name == NULL)
+		return "name is no user name";
+	if (!read_role(c->role, &id->role))
+		return "role is unknown";
+	if (!read_workspaces(c->workspaces, id))
+		return "workspaces is no list of workspaces";
+	if (c->token_id.kind != JSON_KIND_NONE &&
+	    (id->token_id = read_token_id(c->token_id)) == NULL)
+		return "jti is no id";
+	return NULL;
+}
+
+struct identity *
+claims_identity_why(const struct claims *c, const char **why_r)
+{
+	struct identity id = { .user_id = NULL };
+	struct identity *packed = NULL;
+	const char *why = read_claims(c, &id);
+
+	if (why == NULL)
+		packed = pack(&id);
+	else
+		*why_r = why;
+	identity_clear(&id);
+	return packed;
+}
+
 struct identity *
 claims_identity(const struct claims *c)
 {
-	struct identity id = { .user_id = read_user_id(c->user_id) };
-	struct identity *packed = NULL;
+	const char *why;
 
-	if (id.user_id != NULL)
-		id.user_name = c->user_name.kind == JSON_KIND_NONE
-		    ? must(strdup(id.user_id))
-		    : read_user_name(c->user_name);
-	if (id.user_name != NULL && read_role(c->role, &id.role) &&
-	    read_workspaces(c->workspaces, &id))
-		packed = pack(&id);
-	identity_clear(&id);
-	return packed;
+	return claims_identity_why(c, &why);
 }

@@ -21,9 +21,16 @@ struct claims {
 	struct json_value role;
 	/* a list of ids or of {id, role?, sessions?} */
 	struct json_value workspaces;
+	/* a name of the token */
+	struct json_value token_id;
 };
 
-/* NULL if anything that is there makes no sense, or there is no user_id. */
+/*
+ * NULL if anything that is there makes no sense, or there is no user_id;
+ * then *why_r tells which, by the names of a token's claims.
+ */
+struct identity *claims_identity_why(const struct claims *c,
+    const char **why_r);
 struct identity *claims_identity(const struct claims *c);
 
 #endif /* CHAT_CLAIMS_H */

@@ -91,34 +91,53 @@ is_absent(struct json_value v)
 }
 
 static struct identity *
+verify(const struct config *cfg, const char *token, size_t len, uint64_t now_ms,
+    enum chat_error *err_r)
+{
+	const char *why;
+	struct identity *id;
+
+	id = token_verify(cfg, token, len, now_ms, err_r, &why);
+	if (id == NULL)
+		log_debug("token refused why=%s", log_text(why, strlen(why)));
+	return id;
+}
+
+struct identity *
+identity_of_token(const struct config *cfg, struct json_value token,
+    uint64_t now_ms, enum chat_error *err_r)
+{
+	struct identity *id;
+	size_t size;
+	char *copy;
+	ssize_t len;
+
+	*err_r = CHAT_E_TOKEN_INVALID;
+	if (token.kind != JSON_KIND_STRING)
+		return NULL;
+	size = json_inside(token).len + 1;
+	if ((copy = malloc(size)) == NULL)
+		fatalx("out of memory for a token");
+	len = json_decode(token, copy, size);
+	CHECK(len >= 0);
+	id = verify(cfg, copy, (size_t)len, now_ms, err_r);
+	free(copy);
+	return id;
+}
+
+static struct identity *
 authenticate_jwt(const struct config *cfg, struct json_value auth,
     const char *bearer, size_t bearer_len, uint64_t now_ms,
     enum chat_error *err_r)
 {
 	struct json_value token = json_member(auth, "token");
-	struct json_span text;
-	struct identity *id;
-	char *copy;
-	ssize_t len;
 
-	if (is_absent(token)) {
-		if (bearer_len == 0) {
-			*err_r = CHAT_E_AUTHENTICATION_REQUIRED;
-			return NULL;
-		}
-		return token_verify(cfg, bearer, bearer_len, now_ms, err_r);
-	}
-	*err_r = CHAT_E_TOKEN_INVALID;
-	if (token.kind != JSON_KIND_STRING)
-		return NULL;
-	text = json_inside(token);
-	if ((copy = malloc(text.len + 1)) == NULL)
-		fatalx("out of memory for a token");
-	len = json_decode(token, copy, text.len + 1);
-	CHECK(len >= 0);
-	id = token_verify(cfg, copy, (size_t)len, now_ms, err_r);
-	free(copy);
-	return id;
+	if (!is_absent(token))
+		return identity_of_token(cfg, token, now_ms, err_r);
+	if (bearer_len > 0)
+		return verify(cfg, bearer, bearer_len, now_ms, err_r);
+	*err_r = CHAT_E_AUTHENTICATION_REQUIRED;
+	return NULL;
 }
 
 struct identity *

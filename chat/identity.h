@@ -15,6 +15,7 @@
 
 #include "chat/error.h"
 #include "common/config.h"
+#include "common/json.h"
 
 enum identity_role {
 	IDENTITY_USER,
@@ -52,11 +53,14 @@ struct identity {
  * Authenticate a CONNECT: 'auth' is its JSON payload (length 0: none),
  * 'bearer' the handshake's Authorization token (length 0: none), used when
  * auth holds no token.  Returns the identity, owned by the caller; or NULL
- * with *err_r the reason (and nothing logged).
+ * with *err_r the reason; what is wrong with a token is logged (debug).
  */
 struct identity *identity_authenticate(const struct config *cfg,
     const char *auth, size_t auth_len, const char *bearer, size_t bearer_len,
     uint64_t now_ms, enum chat_error *err_r);
+/* The same of a token alone, as mode jwt has it; 'token' is scanned JSON. */
+struct identity *identity_of_token(const struct config *cfg,
+    struct json_value token, uint64_t now_ms, enum chat_error *err_r);
 void identity_free(struct identity **id);
 
 /* May it reach this session, and in which role?  role_r may be NULL. */

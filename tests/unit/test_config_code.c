@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "common/config.h"
+#include "common/keys.h"
 
 struct fixture {
 	struct config *cfg;
@@ -30,6 +31,11 @@ struct fixture {
 static int
 setup(void **state)
 {
+	static const char secret[] = "a secret of 36 bytes, one of them a \0";
+	static const char jwks[] =
+	    "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"k1\","
+	    "\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlh"
+	    "YmNkZWY\"}]}";
 	static const char *const overrides[] = { "workers=7",
 		"listen=127.0.0.1:1,unix:/tmp/a b, [::1]:3",
 		"auth.issuer=\"quo\\\"te, # \\\\\"", "log.format=json",
@@ -48,8 +54,13 @@ setup(void **state)
 	f->cfg = config_load(&src, &errors);
 	if (f->cfg == NULL)
 		return -1;
-	f->cfg->auth_secret = (uint8_t *)strdup("secret of 4\0 bytes");
-	f->cfg->auth_secret_len = 11;
+	f->cfg->auth_secret = malloc(sizeof(secret) - 1);
+	if (f->cfg->auth_secret == NULL)
+		return -1;
+	memcpy(f->cfg->auth_secret, secret, sizeof(secret) - 1);
+	f->cfg->auth_secret_len = sizeof(secret) - 1;
+	f->cfg->blob[CONFIG_BLOB_JWKS].p = (uint8_t *)strdup(jwks);
+	f->cfg->blob[CONFIG_BLOB_JWKS].len = sizeof(jwks) - 1;
 	sb_init(&f->bytes);
 	config_encode(f->cfg, &f->bytes);
 	*state = f;
@@ -87,6 +98,10 @@ same(const struct config *a, const struct config *b)
 	assert_string_equal(a->cookie_attributes, b->cookie_attributes);
 	assert_int_equal(a->auth_secret_len, b->auth_secret_len);
 	assert_memory_equal(a->auth_secret, b->auth_secret, a->auth_secret_len);
+	/* and both kinds of keys are read */
+	assert_int_equal(b->keys->n, 2);
+	assert_null(b->keys->v[0].kid);
+	assert_string_equal(b->keys->v[1].kid, "k1");
 }
 
 static void
