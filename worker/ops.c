@@ -344,7 +344,8 @@ ops_messages(void *ctx, void *conn, const struct chat_query *cq, chat_row_fn fn,
 }
 
 static enum chat_read
-ops_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq, uint64_t *seq_r)
+ops_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq,
+    struct chat_seek *seek_r)
 {
 	struct worker *w = ctx;
 	const struct read_query q = { .kind = READ_SEEK,
@@ -356,7 +357,10 @@ ops_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq, uint64_t *seq_r)
 
 	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
 		return rc;
-	*seq_r = a->seq;
+	seek_r->seq = a->seq;
+	seek_r->pos = a->pos;
+	/* what there is, is found when it is asked for */
+	seek_r->changes = true;
 	reader_taken(w->reader, a);
 	return CHAT_READ_DONE;
 }
