@@ -198,18 +198,17 @@ int
 stream_back_rows(struct tables *t, uint32_t than)
 {
 	const struct stream_layout *l = t->stream_at;
-	const size_t columns[] = { l->state_at, l->key_at, l->room_at };
 	const size_t n = STREAM_ROWS * sizeof(a_u64);
+	const size_t at = than * sizeof(a_u64);
 	uint64_t was = than;
-	size_t i;
 
 	errno = ENOSPC;
-	if (t->streams == NULL || than >= l->rows)
+	if (l == NULL || than >= l->rows)
 		return -1;
-	for (i = 0; i < 3; i++)
-		if (back(t, columns[i] + than * sizeof(a_u64), n) == -1)
-			return -1;
-	if (back(t, l->row_at + than * sizeof(struct stream_row),
+	if (back(t, l->state_at + at, n) == -1 ||
+	    back(t, l->key_at + at, n) == -1 ||
+	    back(t, l->room_at + at, n) == -1 ||
+	    back(t, l->row_at + than * sizeof(struct stream_row),
 		STREAM_ROWS * sizeof(struct stream_row)) == -1)
 		return -1;
 	/* who comes second finds it done */

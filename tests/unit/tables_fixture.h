@@ -28,6 +28,7 @@ small_geometry(void)
 		.read_bytes = 8192,
 		.encode_bytes = 8192,
 		.chunk_bytes = 2 * IOBUF_SLAB,
+		.stream_bytes = 4 << 20,
 	};
 }
 
