@@ -165,12 +165,15 @@ take_done(const struct answer *a, struct json_value line)
 {
 	struct json_value error = json_member(line, "error");
 	struct json_span span;
-	bool ok;
+	bool ok, usage;
+	int status = EXIT_FAILED;
 
 	if (json_to_bool(json_member(line, "ok"), &ok) && ok)
 		return EXIT_DONE;
+	if (json_to_bool(json_member(line, "usage"), &usage) && usage)
+		status = EXIT_USAGE;
 	if (a->client->quiet)
-		return EXIT_FAILED;
+		return status;
 	(void)fprintf(stderr, "chatctl: ");
 	span = json_inside(error);
 	if (span.len == 0)
@@ -178,7 +181,7 @@ take_done(const struct answer *a, struct json_value line)
 	else
 		show_string(error, stderr);
 	(void)fputc('\n', stderr);
-	return EXIT_FAILED;
+	return status;
 }
 
 /* -1: there is more to come. */

@@ -23,6 +23,7 @@ enum {
 enum command_how {
 	HOW_TABLE,
 	HOW_LIST,
+	HOW_LINE,
 	HOW_STREAM,
 	HOW_END,
 	HOW_CLERK,

@@ -40,6 +40,8 @@ on_document(const char *json, size_t len, void *arg)
 		(void)printf("%.*s\n", (int)len, json);
 	else if (p->how == HOW_TABLE)
 		show_document(json, len, stdout);
+	else if (p->how == HOW_LINE)
+		show_result(json, len, stdout);
 	else
 		show_message(json, len, stdout);
 	/* whoever reads along wants it now */

@@ -373,7 +373,47 @@ show_document(const char *json, size_t len, FILE *fp)
 }
 
 /* ------------------------------------------------------------------ */
-/* Messages. */
+/* Messages, and other lines. */
+
+void
+show_result(const char *json, size_t len, FILE *fp)
+{
+	struct json_value result = json_member(json_value(json, len), "result");
+
+	if (result.kind != JSON_KIND_STRING)
+		return;
+	show_string(result, fp);
+	(void)fputc('\n', fp);
+}
+
+/* "2026-01-01 12:00:00  message_blocked  userId=eve ..." */
+static void
+show_event(struct json_value event, FILE *fp)
+{
+	struct json_iter it = json_iter(event);
+	struct strbuf sb = STRBUF_INIT;
+	struct json_value key, v;
+	struct json_span name;
+	int64_t n;
+
+	if (json_to_int(json_member(event, "timestamp"), 0, (int64_t)1 << 53,
+		&n))
+		add_time(&sb, n);
+	sb_adds(&sb, "  ");
+	add_string(&sb, json_member(event, "event"));
+	while (json_next_member(&it, &key, &v)) {
+		if (json_is(key, "timestamp") || json_is(key, "event"))
+			continue;
+		name = json_inside(key);
+		sb_addf(&sb, "  %.*s=", (int)name.len, name.p);
+		if (v.kind == JSON_KIND_STRING)
+			add_string(&sb, v);
+		else
+			sb_add(&sb, v.text.p, v.text.len);
+	}
+	(void)fprintf(fp, "%s\n", sb.data);
+	sb_clear(&sb);
+}
 
 void
 show_message(const char *json, size_t len, FILE *fp)
@@ -388,12 +428,19 @@ show_message(const char *json, size_t len, FILE *fp)
 		(void)fprintf(fp, "... %" PRId64 " missed\n", n);
 		return;
 	}
+	if (json_member(m, "event").kind == JSON_KIND_STRING) {
+		show_event(m, fp);
+		return;
+	}
 	if (json_to_int(json_member(m, "timestamp"), 0, (int64_t)1 << 53, &n))
 		add_time(&sb, n);
 	if (json_to_int(json_member(m, "seq"), 0, (int64_t)1 << 53, &n))
 		sb_addf(&sb, "  %" PRId64 "  ", n);
 	if (who.kind != JSON_KIND_STRING)
 		who = json_member(m, "agentId");
+	/* nobody: the server said it */
+	if (who.kind != JSON_KIND_STRING)
+		who = json_member(json_member(m, "metadata"), "senderName");
 	if (who.kind == JSON_KIND_STRING)
 		add_string(&sb, who);
 	sb_adds(&sb, ": ");

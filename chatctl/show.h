@@ -23,7 +23,10 @@ void show_string(struct json_value string, FILE *fp);
 
 void show_document(const char *json, size_t len, FILE *fp);
 
-/* A chat message on one line (more, if it has more). */
+/* Only what it says of itself: its member "result". */
+void show_result(const char *json, size_t len, FILE *fp);
+
+/* A chat message on one line (more, if it has more), or a security event. */
 void show_message(const char *json, size_t len, FILE *fp);
 
 #endif /* CHATCTL_SHOW_H */

@@ -8,6 +8,7 @@
  * how: TABLE the daemon answers with one document, shown as a table
  *      LIST it answers with messages, a line each
  *      STREAM the same, until one of us ends
+ *      LINE it answers with one document, of which people see the result
  *      END it answers, and is gone
  *      CLERK it takes its time, and tells how far it is
  *      LOCAL done here
@@ -36,6 +37,38 @@ COMMAND("history", "chat", "workspace/session [limit]", 1, 2, LIST,
     "The newest messages of a session (50, or as many as limit says).")
 COMMAND("tail", "chat", "workspace/session", 1, 1, STREAM,
     "The messages of a session as they come, until interrupted.")
+COMMAND("say", "chat", "[--name name] workspace/session text", 2, 5, LINE,
+    "Say something in a session, as a message of type system: it is stored "
+    "and numbered like any other.  Nobody is its author; its sender's name "
+    "is chatd, or the name that is given.")
+COMMAND("kick", "steer", "user|--conn id [reason]", 1, 4, LINE,
+    "Disconnect a user, or one connection by its socket id.  Its client stays "
+    "away unless its user connects again.")
+COMMAND("ban", "steer", "[--for 1h] user [reason]", 1, 6, LINE,
+    "Disconnect a user and let them in no more, for ever or for so long.")
+COMMAND("unban", "steer", "user", 1, 2, LINE,
+    "Let a user in again.")
+COMMAND("bans", "steer", "", 0, 0, TABLE,
+    "Who is banned or muted, and which tokens are revoked; without an until "
+    "it is for ever.")
+COMMAND("mute", "steer", "[--for 1h] user [reason]", 1, 6, LINE,
+    "Let a user read, but not send, edit, stream or be seen typing, for ever "
+    "or for so long.")
+COMMAND("unmute", "steer", "user", 1, 2, LINE,
+    "Let a user send again.")
+COMMAND("revoke", "steer", "[--for 1h] user|--token id [reason]", 1, 6, LINE,
+    "Let in no more who has this token (its jti), or any token of a user "
+    "that was issued until now, and disconnect those who came with one.  "
+    "With --for it is forgotten then: not before the tokens have expired.")
+COMMAND("broadcast", "steer", "[--workspace id|--session workspace/session] "
+    "[--name name] text", 1, 6, LINE,
+    "Tell something to everybody who is connected now, or is in that "
+    "workspace or session: a message of type system that is not stored.")
+COMMAND("session", "steer", "status workspace/session "
+    "active|paused|completed|abandoned|error [reason]", 3, 6, LINE,
+    "Change the status of a session and tell its members.")
+COMMAND("message", "steer", "delete workspace/session id", 3, 4, LINE,
+    "Delete a message, whoever wrote it.")
 COMMAND("token", "steer", "--user id [--name name] [--role role] "
     "[--workspace id [--session id]...]... [--expires 1h] "
     "[--secret-file file]", 0, 64, LOCAL,
@@ -58,6 +91,9 @@ COMMAND("export", "store", "workspace/session [file]", 1, 2, CLERK,
     "standard output.")
 COMMAND("retention", "store", "run", 1, 1, CLERK,
     "Remove now what the options of retention do not keep.")
+COMMAND("events", "debug", "", 0, 0, STREAM,
+    "Security events of all workers as they come, until interrupted: what "
+    "was blocked, refused or flagged; never what was said.")
 COMMAND("reload", "run", "", 0, 0, TABLE,
     "Read the configuration again; prints what changed, or why nothing "
     "did.")
