@@ -242,6 +242,8 @@ presence_join(struct sequence *q, const struct sequence_event *ev)
 	ev->ix->room = room->room;
 	ev->ix->user = user;
 	ev->ix->seq = room->now.last_seq;
+	if (room->now.last_revision != ROOM_UNKNOWN)
+		ev->ix->revision = room->now.last_revision;
 	return verdict;
 }
 

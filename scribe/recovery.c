@@ -134,23 +134,38 @@ row_put(struct sequence *q, struct store_text pid, uint64_t now_ms)
 
 /* --- joins ------------------------------------------------------------- */
 
-/* Decimal, to the end; nothing else is written by a worker. */
+/* Decimal, up to 'end'; *has_r if there is something. */
+static bool
+take_number(const char *p, const char *end, bool *has_r, uint64_t *n_r)
+{
+	*has_r = p < end;
+	for (*n_r = 0; p < end; p++) {
+		unsigned d = (unsigned char)*p - '0';
+
+		if (d > 9 || *n_r > (UINT64_MAX - d) / 10)
+			return false;
+		*n_r = *n_r * 10 + d;
+	}
+	return true;
+}
+
+/* "seq", "seq:revision", ":revision"; a worker writes nothing else. */
 static bool
 take_after(struct store_text text, struct store_recovery_room *room)
 {
-	uint64_t n = 0;
-	size_t i;
+	const char *end = text.p + text.len, *colon = NULL;
 
-	for (i = 0; i < text.len; i++) {
-		unsigned d = (unsigned char)text.p[i] - '0';
-
-		if (d > 9 || n > (UINT64_MAX - d) / 10)
-			return false;
-		n = n * 10 + d;
-	}
-	room->has_after = text.len > 0;
-	room->after_seq = n;
-	return true;
+	if (text.len > 0)
+		colon = memchr(text.p, ':', text.len);
+	if (!take_number(text.p, colon == NULL ? end : colon, &room->has_after,
+		&room->after_seq))
+		return false;
+	room->has_revision = false;
+	room->after_revision = 0;
+	return colon == NULL ||
+	    (take_number(colon + 1, end, &room->has_revision,
+		 &room->after_revision) &&
+		room->has_revision);
 }
 
 bool

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "store/rows.h"
 
 struct added_id {
 	struct room *room;
@@ -203,28 +204,60 @@ last_time(struct store_txn *t, uint64_t number, const struct store_floor *floor,
 	return 0;
 }
 
+/*
+ * The room's last revision, and the time of its change.  If that is damaged
+ * nothing can be changed, but all else goes on.
+ */
+static int
+last_change(struct store_txn *t, uint64_t number, uint64_t *revision_r,
+    uint64_t *ms_r)
+{
+	struct store_change c;
+
+	*ms_r = 0;
+	if (store_last_revision(t, number, revision_r) == -1) {
+		*revision_r = ROOM_UNKNOWN;
+		return errno == EBADMSG ? 0 : -1;
+	}
+	if (*revision_r == 0)
+		return 0;
+	if (store_change_last(t, number, &c) == 0)
+		*ms_r = c.time_ms;
+	else if (errno != ENOENT)
+		return -1;
+	return 0;
+}
+
+static uint64_t
+latest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 struct room *
 rooms_get(struct rooms *rs, struct store_txn *t, uint64_t number)
 {
 	struct store_room row;
 	struct room *room;
-	uint64_t seq, ms;
+	uint64_t seq, ms, revision, changed_ms;
 
 	HASH_FIND(hh, rs->by_number, &number, sizeof(number), room);
 	if (room != NULL)
 		return touch(rs, room);
-	memset(&row.floor, 0, sizeof(row.floor));
+	memset(&row, 0, sizeof(row));
 	/* a name that is damaged does not make its room unusable... */
 	if (store_room_get(t, number, &row) == -1 && errno != EBADMSG)
 		return NULL;
 	/* ...but a floor that nobody knows does: a seq might be given twice */
 	if (store_last_seq(t, number, &seq) == -1 ||
-	    last_time(t, number, &row.floor, &ms) == -1)
+	    last_time(t, number, &row.floor, &ms) == -1 ||
+	    last_change(t, number, &revision, &changed_ms) == -1)
 		return NULL;
 	if ((room = insert(rs, number)) == NULL)
 		return NULL;
 	room->now.last_seq = seq;
-	room->now.last_ms = ms;
+	room->now.last_ms = latest(ms, latest(changed_ms, row.status_ms));
+	room->now.last_revision = revision;
 	return touch(rs, room);
 }
 

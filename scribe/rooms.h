@@ -29,11 +29,15 @@
 
 /* members: not counted yet */
 #define ROOM_UNCOUNTED UINT64_MAX
+/* last_revision: what would tell it is damaged */
+#define ROOM_UNKNOWN UINT64_MAX
 
 struct room_state {
 	uint64_t last_seq;
 	/* the last time that was given to an event */
 	uint64_t last_ms;
+	/* of what was changed; or ROOM_UNKNOWN */
+	uint64_t last_revision;
 	/* presence rows, or ROOM_UNCOUNTED */
 	uint64_t members;
 };

@@ -448,8 +448,11 @@ decide(struct sequence *q, const struct sequence_event *ev)
 		return steer_decide(q, ev);
 	case RECORD_EDIT:
 	case RECORD_DELETE:
+		return edit_decide(q, ev);
 	case RECORD_RECEIPT:
+		return receipt_decide(q, ev);
 	case RECORD_STATUS:
+		return status_decide(q, ev);
 	case RECORD_NONE:
 	case RECORD_TYPING:
 	case RECORD_CHUNK:

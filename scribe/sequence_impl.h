@@ -104,6 +104,16 @@ enum ring_verdict presence_leave(struct sequence *q,
 enum ring_verdict presence_update(struct sequence *q,
     const struct sequence_event *ev);
 
+/* edit.c */
+enum ring_verdict edit_decide(struct sequence *q,
+    const struct sequence_event *ev);
+enum ring_verdict receipt_decide(struct sequence *q,
+    const struct sequence_event *ev);
+
+/* status.c */
+enum ring_verdict status_decide(struct sequence *q,
+    const struct sequence_event *ev);
+
 /* recovery.c */
 
 /* Are the fields of a JOIN that are about recovery well-formed? */
