@@ -364,6 +364,14 @@ struct chat_ops {
 	 */
 	void (*verify)(void *ctx, void *conn, uint32_t request,
 	    struct chat_str token);
+	/*
+	 * The connection is lost, with which it was in this session; and: was
+	 * that so, not long ago, with one of this user?  Once for each time.
+	 */
+	void (*lost)(void *ctx, void *conn, const char *workspace,
+	    const char *session);
+	bool (*was_lost)(void *ctx, void *conn, const char *workspace,
+	    const char *session);
 	/* The event charged last turned out to be free. */
 	void (*rate_give_back)(void *ctx, void *conn, enum chat_rate kind);
 	/*
@@ -453,8 +461,11 @@ struct chat_ops {
 	/* 'fn' is called with it; false: it has ended. */
 	bool (*stream_look)(void *ctx, uint64_t handle, chat_stream_fn fn,
 	    void *arg);
-	/* All of a room; and, some ten times a second, those that are
-	 * nobody's and have to be closed. */
+	/* How far it is, at little cost; false: it has ended. */
+	bool (*stream_progress)(void *ctx, uint64_t handle,
+	    uint64_t *nchunks_r, uint64_t *len_r);
+	/* All of a room, or of all (0); and, some ten times a second, those
+	 * that are nobody's and have to be closed. */
 	void (*streams)(void *ctx, uint64_t room, chat_stream_fn fn, void *arg);
 	void (*streams_lost)(void *ctx, chat_stream_fn fn, void *arg);
 	/*
@@ -493,6 +504,9 @@ struct chat_ops {
 	 * socket_disconnect() only.
 	 */
 	void (*disconnect)(void *ctx, void *conn, const char *reason);
+
+	/* Where it comes from, as text. */
+	void (*address)(void *ctx, void *conn, char *buf, size_t size);
 
 	uint64_t (*mono_ms)(void *ctx);
 	uint64_t (*real_ms)(void *ctx);

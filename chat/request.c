@@ -13,11 +13,20 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
+/* A session that was lost with its connection is joined again. */
+static bool
+join_is_free(struct request *r)
+{
+	return r->chat->ops->was_lost(r->chat->ctx, r->s->conn,
+	    r->workspace.text, r->session.text);
+}
+
 static const struct command commands[] = {
 	{
 	    .name = "chat:join-session",
 	    .rate = CHAT_RATE_JOIN,
 	    .parse = join_parse,
+	    .free = join_is_free,
 	    .invalid = CHAT_E_INVALID_REQUEST,
 	    .handle = join_handle,
 	    .tells_agent = true,
@@ -405,7 +414,8 @@ request_run(struct request *r, bool sane)
 {
 	enum chat_error err = CHAT_OK;
 
-	if (!r->cmd->unrated)
+	if (!r->cmd->unrated &&
+	    (!sane || r->cmd->free == NULL || !r->cmd->free(r)))
 		r->wait_ns = r->chat->ops->rate(r->chat->ctx, r->s->conn,
 		    r->cmd->rate, &r->busy);
 	if (r->busy)

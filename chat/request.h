@@ -89,6 +89,8 @@ struct command {
 	bool needs_join;
 	/* the handler does the limiting */
 	bool unrated;
+	/* this one does not count; or NULL */
+	bool (*free)(struct request *r);
 	/* CHAT_OK: it is answered, or will be */
 	enum chat_error (*handle)(struct request *r);
 	/* what can be done although its rate is exceeded; or NULL */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "chat/identity.h"
+#include "chat/idle.h"
 #include "chat/replay.h"
 #include "chat/request.h"
 #include "chat/resume.h"
@@ -34,6 +35,7 @@ socket_new(struct chat *chat, void *conn, struct identity **identity,
 	s->offsets = options->offsets && chat->cfg->recovery_window > 0;
 	LIST_INSERT_HEAD(&chat->sockets, s, entry);
 	chat->nsockets++;
+	idle_begin(chat, s);
 	return s;
 }
 
@@ -199,6 +201,9 @@ leave_all(struct chat *chat, struct chat_socket *s, const char *reason)
 			leave = leave_of(s, room, reason);
 			if (!leave_is_pending(s, room))
 				leave_publish(chat, &leave);
+			if (leave.flags & CHAT_F_LOST)
+				chat->ops->lost(chat->ctx, s->conn,
+				    room->workspace, room->session);
 			chat_count(chat, CHAT_COUNT_LEAVES);
 		}
 		replay_stop(chat, room_member(room, s));
@@ -262,6 +267,7 @@ socket_free(struct chat *chat, struct chat_socket *s, const char *reason)
 	socket_unname(chat, s);
 	if (chat->calling == s)
 		chat->calling = NULL;
+	idle_forget(chat, s);
 	LIST_REMOVE(s, entry);
 	chat->nsockets--;
 	identity_free(&s->identity);

@@ -21,6 +21,7 @@
 #include "shm/client.h"
 #include "shm/counter.h"
 #include "shm/iobuf.h"
+#include "shm/lost.h"
 #include "shm/stream.h"
 #include "shm/user.h"
 #include "shm/wake.h"
@@ -60,6 +61,7 @@ struct layout {
 	size_t counters;
 	size_t addresses;
 	size_t bursts;
+	size_t lost;
 	size_t clients;
 	size_t users;
 	/* end of what is backed at once */
@@ -93,6 +95,8 @@ lay_out(const struct tables_geometry *g, struct layout *l)
 	at += pages(g->addresses * sizeof(uint64_t));
 	l->bursts = at;
 	at += pages(bursts_size());
+	l->lost = at;
+	at += pages(lost_size());
 	l->clients = at;
 	at += pages((size_t)g->max_clients * sizeof(struct client));
 	l->users = at;
@@ -173,8 +177,8 @@ tables_abi(void)
 		CLIENT_AT(user_row), CLIENT_AT(user), CLIENT_AT(nrooms),
 		CLIENT_AT(recovery_pid), CLIENT_AT(identity), CLIENT_AT(rooms),
 		sizeof(struct client_room), sizeof(struct chain), IOBUF_CHUNK,
-		IOBUF_SLAB, ADDRESS_WAYS, BURST_WAYS, bursts_size(),
-		USER_RATE__MAX, users_size(1 << 20), HIST_BUCKETS,
+		IOBUF_SLAB, ADDRESS_WAYS, BURST_WAYS, bursts_size(), LOST_WAYS,
+		lost_size(), USER_RATE__MAX, users_size(1 << 20), HIST_BUCKETS,
 		sizeof(struct counter_row), streams_abi() };
 	static const char rows[] =
 #define COUNTER(NAME, name, help) name ","
@@ -207,6 +211,7 @@ settle(struct tables *t, const char **why_r)
 	t->counters = (void *)(mem + l.counters);
 	t->addresses = (void *)(mem + l.addresses);
 	t->bursts = (void *)(mem + l.bursts);
+	t->lost = (void *)(mem + l.lost);
 	t->clients = (void *)(mem + l.clients);
 	t->users = (void *)(mem + l.users);
 	t->clients_used = &head->clients_used;

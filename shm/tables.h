@@ -7,7 +7,7 @@
  * One segment (shm/segment.h), made by the master before the first child:
  *
  *   head | wake area | state | closed bitmap | counters | addresses
- *   | bursts | client table | users || users' columns | I/O area 0 | 1 | ... | 63
+ *   | bursts | lost | client table | users || users' columns | I/O area 0 | 1 | ... | 63
  *   | streams
  *
  * What is before the double line is backed by memory at once; what is behind
@@ -184,6 +184,8 @@ struct tables {
 	struct users *users;
 	_Atomic uint64_t *addresses;
 	struct burst *bursts;
+	/* see lost.h */
+	_Atomic uint64_t *lost;
 	struct counter_row *counters;
 	/* offset of worker 0's I/O area, and the bytes of each */
 	size_t io_at;

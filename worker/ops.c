@@ -14,6 +14,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "proto/frame.h"
+#include "shm/lost.h"
 #include "shm/burst.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
@@ -159,6 +160,26 @@ ops_rate_refused(void *ctx, void *conn, enum chat_rate kind, uint64_t wait_ns,
 	return user_refused(w->tables, &so->user, rate_kinds[kind],
 	    rate_limit(w->cfg, kind), wait_ns,
 	    w->cfg->limits_backoff_max * 1000000, clock_mono_ns(), out_r);
+}
+
+static void
+ops_lost(void *ctx, void *conn, const char *workspace, const char *session)
+{
+	struct worker *w = ctx;
+	const struct sock *so = conn;
+
+	lost_put(w->tables, so->user.key, workspace, session,
+	    w->now_ms + w->cfg->recovery_window);
+}
+
+static bool
+ops_was_lost(void *ctx, void *conn, const char *workspace, const char *session)
+{
+	struct worker *w = ctx;
+	const struct sock *so = conn;
+
+	return lost_take(w->tables, so->user.key, workspace, session,
+	    w->now_ms);
 }
 
 static void
@@ -489,6 +510,18 @@ ops_new_ids(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
 	sid_new(ctx, pid);
 }
 
+static void
+ops_address(void *ctx, void *conn, char *buf, size_t size)
+{
+	const struct sock *so = conn;
+	struct net_address peer = session_peer(so->session);
+	char text[NET_ADDRESS_TEXT];
+
+	peer.port = 0;
+	net_address_print(&peer, text);
+	(void)snprintf(buf, size, "%s", text);
+}
+
 static uint64_t
 ops_mono_ms(void *ctx)
 {
@@ -547,6 +580,8 @@ const struct chat_ops worker_chat_ops = {
 	.want_produce = ops_want_produce,
 	.rate = ops_rate,
 	.rate_refused = ops_rate_refused,
+	.lost = ops_lost,
+	.was_lost = ops_was_lost,
 	.rate_give_back = ops_rate_give_back,
 	.burst = ops_burst,
 	.burst_give_back = ops_burst_give_back,
@@ -561,6 +596,7 @@ const struct chat_ops worker_chat_ops = {
 	.refused = app_chat_refused,
 	.close = app_chat_close,
 	.disconnect = app_chat_disconnect,
+	.address = ops_address,
 	.mono_ms = ops_mono_ms,
 	.real_ms = ops_real_ms,
 	.count = ops_count,

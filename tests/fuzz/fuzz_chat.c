@@ -145,6 +145,17 @@ op_rate_refused(void *ctx, void *conn, enum chat_rate kind, uint64_t wait_ns,
 }
 
 static void
+op_lost(void *ctx, void *conn, const char *workspace, const char *session)
+{
+}
+
+static bool
+op_was_lost(void *ctx, void *conn, const char *workspace, const char *session)
+{
+	return w.over;
+}
+
+static void
 op_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
 {
 }
@@ -375,6 +386,12 @@ op_disconnect(void *ctx, void *conn, const char *reason)
 	((struct client *)conn)->let_go = reason;
 }
 
+static void
+op_address(void *ctx, void *conn, char *buf, size_t size)
+{
+	snprintf(buf, size, "192.0.2.1");
+}
+
 static uint64_t
 op_time(void *ctx)
 {
@@ -395,6 +412,8 @@ static const struct chat_ops ops = {
 	.want_produce = op_want_produce,
 	.rate = op_rate,
 	.rate_refused = op_rate_refused,
+	.lost = op_lost,
+	.was_lost = op_was_lost,
 	.rate_give_back = op_rate_give_back,
 	.burst = op_burst,
 	.burst_give_back = op_burst_give_back,
@@ -409,6 +428,7 @@ static const struct chat_ops ops = {
 	.refused = op_refused,
 	.close = op_close,
 	.disconnect = op_disconnect,
+	.address = op_address,
 	.mono_ms = op_time,
 	.real_ms = op_time,
 	.count = op_count,

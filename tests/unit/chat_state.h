@@ -171,6 +171,8 @@ struct world {
 	 * is one too many; by how many bits that is made longer */
 	bool busy;
 	unsigned refused[CHAT_RATE__MAX], out_after, doubled;
+	/* workspace/session that was lost last */
+	char lost[256];
 	int charged[CHAT_RATE__MAX], given_back[CHAT_RATE__MAX];
 	/* what was said, how often, and of that given back; all is too much */
 	uint64_t marks[MARKS];

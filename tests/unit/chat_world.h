@@ -154,6 +154,27 @@ op_rate_refused(void *ctx, void *conn, enum chat_rate kind, uint64_t wait_ns,
 }
 
 static void
+op_lost(void *ctx, void *conn, const char *workspace, const char *session)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+
+	snprintf(w->lost, sizeof(w->lost), "%s/%s", workspace, session);
+}
+
+static bool
+op_was_lost(void *ctx, void *conn, const char *workspace, const char *session)
+{
+	struct world *w = ((struct engine *)ctx)->w;
+	char name[sizeof(w->lost)];
+
+	snprintf(name, sizeof(name), "%s/%s", workspace, session);
+	if (strcmp(name, w->lost) != 0)
+		return false;
+	w->lost[0] = '\0';
+	return true;
+}
+
+static void
 op_rate_give_back(void *ctx, void *conn, enum chat_rate kind)
 {
 	((struct engine *)ctx)->w->given_back[kind]++;
@@ -248,6 +269,12 @@ op_disconnect(void *ctx, void *conn, const char *reason)
 	c->let_go = reason;
 }
 
+static void
+op_address(void *ctx, void *conn, char *buf, size_t size)
+{
+	snprintf(buf, size, "192.0.2.1");
+}
+
 static uint64_t
 op_mono_ms(void *ctx)
 {
@@ -275,6 +302,8 @@ static const struct chat_ops world_ops = {
 	.want_produce = op_want_produce,
 	.rate = op_rate,
 	.rate_refused = op_rate_refused,
+	.lost = op_lost,
+	.was_lost = op_was_lost,
 	.rate_give_back = op_rate_give_back,
 	.burst = op_burst,
 	.burst_give_back = op_burst_give_back,
@@ -289,6 +318,7 @@ static const struct chat_ops world_ops = {
 	.refused = op_refused,
 	.close = op_close,
 	.disconnect = op_disconnect,
+	.address = op_address,
 	.mono_ms = op_mono_ms,
 	.real_ms = op_real_ms,
 	.count = op_count,
