@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "chat/security.h"
 #include "common/log.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -272,28 +273,37 @@ static void
 count_error(struct chat *chat, const struct chat_socket *s, enum chat_error err,
     const struct error_context *ctx)
 {
-	const char *session = ctx->session == NULL ? NULL : ctx->session->text;
+	struct security sec = { .s = s,
+		.workspace = ctx->workspace == NULL || ctx->workspace->len == 0
+		    ? NULL
+		    : ctx->workspace->text,
+		.session = ctx->session == NULL ? NULL : ctx->session->text,
+		.details = ctx->name };
 
 	chat_count(chat, ctx->errors);
 	switch (err) {
 	case CHAT_E_INVALID_MESSAGE:
 	case CHAT_E_INVALID_REQUEST:
 		chat_count(chat, CHAT_COUNT_INVALID_PAYLOADS);
+		if (!ctx->bad_name)
+			break;
+		sec.what = CHAT_COUNT_SESSION_VALIDATION_FAILED;
+		security_report(chat, &sec);
 		break;
 	case CHAT_E_STORE_UNAVAILABLE:
 		chat_count(chat, CHAT_COUNT_STORE_ERRORS);
 		break;
 	case CHAT_E_RATE_LIMITED:
-		security_event(chat, s, CHAT_COUNT_RATE_LIMIT_EXCEEDED,
-		    session);
+		sec.what = CHAT_COUNT_RATE_LIMIT_EXCEEDED;
+		security_report(chat, &sec);
 		break;
 	case CHAT_E_NOT_JOINED:
-		security_event(chat, s, CHAT_COUNT_SESSION_VALIDATION_FAILED,
-		    session);
+		sec.what = CHAT_COUNT_SESSION_VALIDATION_FAILED;
+		security_report(chat, &sec);
 		break;
 	case CHAT_E_ACCESS_DENIED:
-		security_event(chat, s, CHAT_COUNT_UNAUTHORIZED_ACCESS,
-		    session);
+		sec.what = CHAT_COUNT_UNAUTHORIZED_ACCESS;
+		security_report(chat, &sec);
 		break;
 	default:
 		break;
@@ -375,11 +385,25 @@ request_limited(struct chat *chat, struct chat_socket *s, enum chat_rate kind,
 	return wait_ns;
 }
 
+/* Does it name a session by what cannot be a session's name? */
+static bool
+names_badly(const struct request *r)
+{
+	struct json_value v = json_member(r->payload, "sessionId");
+	struct chat_id id;
+
+	if (v.kind == JSON_KIND_NONE)
+		v = json_member(json_member(r->payload, "message"),
+		    "sessionId");
+	return v.kind == JSON_KIND_STRING && !read_id(v, &id);
+}
+
 static void
 request_fail(struct request *r, enum chat_error err)
 {
 	struct error_context ctx = {
 		.event = r->cmd->error_event,
+		.name = r->cmd->name,
 		.errors = r->cmd->errors,
 		.has_ack = r->has_ack,
 		.ack = r->ack,
@@ -394,6 +418,8 @@ request_fail(struct request *r, enum chat_error err)
 	if (err == CHAT_E_RATE_LIMITED && !r->cmd->unrated)
 		ctx.wait_ns =
 		    request_limited(r->chat, r->s, r->cmd->rate, r->wait_ns);
+	if (err == r->cmd->invalid)
+		ctx.bad_name = names_badly(r);
 	reply_error(r->chat, r->s, err, &ctx);
 }
 

@@ -139,6 +139,10 @@ void reply_end_stored(struct chat *chat, struct chat_socket *s,
 /* What an error tells besides itself. */
 struct error_context {
 	const char *event;
+	/* of the client's event, for who looks after security; may be NULL */
+	const char *name;
+	/* the session is named by what is no name */
+	bool bad_name;
 	enum chat_count errors;
 	bool has_ack;
 	uint64_t ack;
