@@ -38,7 +38,7 @@ endif
 O := $(O)$(if $(filter clang,$(CC)),-clang)
 
 PKGS := libevent_core libcjson libbsd-overlay lmdb libxxhash libseccomp \
-	libcrypto jose jansson zlib libpcre2-8 gumbo
+	libcrypto libssl libcurl jose jansson zlib libpcre2-8 gumbo
 # found later than the packages are installed: only what compiles needs it
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS = $(shell pkg-config --libs $(PKGS))
@@ -55,7 +55,7 @@ LDLIBS = $(LDSAN) $(PKG_LIBS) -lm -pthread
 LIB_DIRS := common shm proto store chat
 LIB_SRC := $(foreach d,$(LIB_DIRS),$(sort $(wildcard $(d)/*.c)))
 CHATD_SRC := $(sort $(wildcard master/*.c worker/*.c scribe/*.c \
-	clerk/*.c))
+	clerk/*.c bridge/*.c))
 CTL_SRC := $(sort $(wildcard chatctl/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 
@@ -104,7 +104,8 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/libchatd.a
 unit: $(UNIT_BIN)
 	@for t in $(UNIT_BIN); do $$t || exit 1; done
 
--include worker/worker.mk scribe/scribe.mk master/master.mk clerk/clerk.mk
+-include worker/worker.mk scribe/scribe.mk master/master.mk clerk/clerk.mk \
+	bridge/bridge.mk
 -include tests/tests.mk tests/bench/bench.mk tests/stress/stress.mk \
 	tests/conformance/conformance.mk tests/clients/clients.mk \
 	tests/model/model.mk tests/fuzz/fuzz.mk

@@ -12,5 +12,6 @@ $(O)/unit/test_chatctl_sink: $(O)/obj/chatctl/sink.o
 $(O)/unit/test_chatctl_local: $(call obj,$(addprefix chatctl/,local.c \
 	client.c command.c show.c table.c))
 $(O)/unit/test_master_clerk: $(call obj,master/clerk.c master/spawn.c)
-$(O)/unit/test_health: $(O)/obj/master/health.o
+$(O)/unit/test_health: $(call obj,master/health.c master/bridge.c \
+	master/inbox.c)
 $(O)/unit/test_retention_run: $(O)/obj/master/retention.o

@@ -111,7 +111,7 @@ static uint32_t
 role_bit(const char *name)
 {
 	static const char *const names[] = { "master", "worker", "scribe",
-		"clerk" };
+		"clerk", "bridge" };
 
 	for (size_t i = 1; i < sizeof(names) / sizeof(names[0]); i++)
 		if (name != NULL && strcmp(name, names[i]) == 0)

@@ -94,7 +94,7 @@ void fault_hit(enum fault_point point);
 bool fault_error(enum fault_point point);
 
 /* "BEFORE_CAS"; who comes there, letters: m(aster), w(orker), s(cribe),
- * (cler)k, and e if it may fail; a text. */
+ * (cler)k, b(ridge), and e if it may fail; a text. */
 const char *fault_point_name(enum fault_point point);
 const char *fault_point_who(enum fault_point point);
 const char *fault_point_text(enum fault_point point);

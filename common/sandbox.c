@@ -7,6 +7,9 @@
  * A child holds everything that it will ever need when it enters: nothing in
  * these lists opens, connects, makes a socket, a process or executable
  * memory.  Arguments are looked at where a harmless call has a harmful form.
+ * The bridge is the exception: it connects to others and looks up names, for
+ * which the C library reads files at any time.  It gets no more than that,
+ * and holds less than the others.
  */
 
 #include "common/sandbox.h"
@@ -35,6 +38,7 @@ sandbox_enter(enum role role)
 
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -186,6 +190,35 @@ static const int clerk_calls[] = {
 	SCMP_SYS(unlinkat),
 };
 
+/* The bridge goes out. */
+static const int bridge_calls[] = {
+	SCMP_SYS(connect),
+	/* of the socket that asks which addresses there are */
+	SCMP_SYS(bind),
+	SCMP_SYS(sendto),
+	SCMP_SYS(sendmmsg),
+	SCMP_SYS(recvmmsg),
+	/* how libcurl's threads tell that a name is found */
+	SCMP_SYS(socketpair),
+	SCMP_SYS(pipe2),
+	SCMP_SYS(access),
+	SCMP_SYS(faccessat2),
+	SCMP_SYS(readlink),
+};
+
+#define OPEN_CHANGES \
+	(O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
+
+static const struct rule bridge_rules[] = {
+	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_INET },
+	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_INET6 },
+	/* name services of this machine; which addresses it has */
+	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_UNIX },
+	{ SCMP_SYS(socket), 0, UINT32_MAX, AF_NETLINK },
+	/* to read */
+	{ SCMP_SYS(openat), 2, OPEN_CHANGES, O_RDONLY },
+};
+
 /* 0 or a negative errno, as libseccomp has it. */
 static int
 add_calls(scmp_filter_ctx ctx, const int *calls, size_t n)
@@ -225,23 +258,46 @@ add_rules(scmp_filter_ctx ctx)
 	return rc;
 }
 
+/* A thread, never a process. */
 static int
-add_clerk(scmp_filter_ctx ctx)
+add_threads(scmp_filter_ctx ctx)
 {
 	const struct rule thread = { SCMP_SYS(clone), 0, CLONE_THREAD,
 		CLONE_THREAD };
-	int rc;
+	int rc = add_rule(ctx, &thread);
 
-	rc = add_calls(ctx, clerk_calls,
-	    sizeof(clerk_calls) / sizeof(clerk_calls[0]));
-	/* a thread, never a process */
-	if (rc == 0)
-		rc = add_rule(ctx, &thread);
 	/* its arguments cannot be looked at; libc then takes clone() */
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
 		    SCMP_SYS(clone3), 0);
 	return rc;
+}
+
+static int
+add_clerk(scmp_filter_ctx ctx)
+{
+	int rc = add_calls(ctx, clerk_calls,
+	    sizeof(clerk_calls) / sizeof(clerk_calls[0]));
+
+	return rc == 0 ? add_threads(ctx) : rc;
+}
+
+static int
+add_bridge(scmp_filter_ctx ctx)
+{
+	int rc = add_calls(ctx, bridge_calls,
+	    sizeof(bridge_calls) / sizeof(bridge_calls[0]));
+
+	for (size_t i = 0;
+	     rc == 0 && i < sizeof(bridge_rules) / sizeof(bridge_rules[0]); i++)
+		rc = add_rule(ctx, &bridge_rules[i]);
+	/* a name service that was not loaded before is left out, which is no
+	 * reason to die */
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES),
+		    SCMP_SYS(mmap), 1,
+		    SCMP_CMP(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+	return rc == 0 ? add_threads(ctx) : rc;
 }
 
 static int
@@ -267,6 +323,8 @@ fill(scmp_filter_ctx ctx, enum role role)
 		    sizeof(scribe_calls) / sizeof(scribe_calls[0]));
 	if (rc == 0 && role == ROLE_CLERK)
 		rc = add_clerk(ctx);
+	if (rc == 0 && role == ROLE_BRIDGE)
+		rc = add_bridge(ctx);
 	return rc;
 }
 

@@ -6,7 +6,9 @@
  *
  * An allow-list a role.  Everything else, above all open, connect, socket,
  * execve and the like, kills the process (SIGSYS, with an audit record that
- * names the call).  There is no way out of a sandbox.
+ * names the call).  There is no way out of a sandbox.  The bridge may make
+ * sockets, connect, and open files to read them: it goes out, and looks up
+ * names.
  */
 
 #ifndef COMMON_SANDBOX_H

@@ -14,8 +14,11 @@
  * how many workers have an inbox (0 for the scribe), u8 there is a bundle;
  * descriptors: configuration, tables, log ring, live ring, data directory,
  * log target, one eventfd a consumer (WAKE_CONSUMERS), then, if there are
- * inboxes, the end that reads from the own one and those that write to each,
- * then the bundle (common/bundle.h) if there is one.
+ * inboxes, the end that reads from the own one, those that write to each, and
+ * the own end of the pair with the bridge (shm/ask.h), then the bundle
+ * (common/bundle.h) if there is one.
+ * To the bridge: u8 role, u32 incarnation, u32 n; descriptors: configuration,
+ * tables, log target, its ends of n pairs with workers, by slot.
  * Incarnations are given out in ascending order, to workers and scribes
  * alike: one above the receiver's own belongs to somebody started later. */
 IPC(HELLO,		"hello",		IPC_FROM_MASTER)

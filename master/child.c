@@ -34,6 +34,8 @@ child_name(const struct child *c)
 
 	if (c->role == ROLE_SCRIBE)
 		return "scribe";
+	if (c->role == ROLE_BRIDGE)
+		return "bridge";
 	(void)snprintf(name, sizeof(name), "worker %u", c->slot);
 	return name;
 }
@@ -209,6 +211,10 @@ send_hello(struct child *c, bool daemon_just_started)
 	const bool both = c->generation != sh->generation;
 
 	ipc_put_u8(msg, (uint8_t)c->role);
+	if (c->role == ROLE_BRIDGE) {
+		bridge_put_hello(c, msg);
+		return child_send(c, msg);
+	}
 	ipc_put_u32(msg, worker ? c->slot : 0);
 	ipc_put_u32(msg, c->incarnation);
 	ipc_put_u32(msg, c->log_arena);
@@ -229,6 +235,7 @@ send_hello(struct child *c, bool daemon_just_started)
 		ipc_put_fd(msg, in->receive[c->slot]);
 		for (unsigned i = 0; i < in->n; i++)
 			ipc_put_fd(msg, in->send[i]);
+		ipc_put_fd(msg, m->pairs.worker[c->slot]);
 	}
 	if (bundle)
 		ipc_put_fd(msg, m->bundle_fd);

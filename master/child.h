@@ -41,7 +41,7 @@ enum child_rings {
 struct child {
 	struct master *master;
 	enum role role;
-	/* a worker's slot; TABLES_SCRIBE for the scribe */
+	/* a worker's slot; TABLES_SCRIBE, TABLES_BRIDGE */
 	unsigned slot;
 	enum tables_child_state state;
 	/* 0: no process */

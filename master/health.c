@@ -89,7 +89,7 @@ take(const struct master *m, struct sample *s)
 	static const enum counter limited[] = { COUNTER_RATE_EXCEEDED,
 		COUNTER_CONNECT_LIMITED, COUNTER_USER_LIMITED };
 	static const enum counter restarts[] = { COUNTER_WORKER_RESTARTS,
-		COUNTER_SCRIBE_RESTARTS };
+		COUNTER_SCRIBE_RESTARTS, COUNTER_BRIDGE_RESTARTS };
 	static const enum counter damaged[] = { COUNTER_DAMAGED,
 		COUNTER_DAMAGE_REFUSED };
 	const struct tables *t = m->shared.tables;
@@ -98,7 +98,7 @@ take(const struct master *m, struct sample *s)
 	s->connection_errors = sum_of(t, connection, 5);
 	s->message_errors = sum_of(t, message, 2);
 	s->limited = sum_of(t, limited, 3);
-	s->restarts = sum_of(t, restarts, 2);
+	s->restarts = sum_of(t, restarts, 3);
 	s->commits_failed = counter_sum(t, COUNTER_COMMITS_FAILED);
 	s->evictions = counter_sum(t, COUNTER_EVICTIONS);
 	s->damaged = sum_of(t, damaged, 2);
@@ -276,6 +276,13 @@ judge_processes(struct master *m, struct verdict *v, const struct sample *s)
 		issue(v, 50, "The daemon is %s", master_state_name(m->state));
 	if (load32(&st->child[TABLES_SCRIBE].state) != TABLES_CHILD_READY)
 		issue(v, 45, "The scribe is not there: nothing is stored");
+	if (bridge_is_wanted(m) &&
+	    load32(&st->child[TABLES_BRIDGE].state) != TABLES_CHILD_READY)
+		issue(v, 40, "The bridge is not there: nobody can connect");
+	else if (bridge_is_wanted(m) &&
+	    gauge_get(m->shared.tables, COUNTER_BRIDGE, GAUGE_BRIDGE_DOWN) > 0)
+		issue(v, 40,
+		    "The web application does not answer: nobody can connect");
 	if (ready == 0)
 		issue(v, 100, "No worker is ready: nobody is served");
 	else if (ready < m->workers)

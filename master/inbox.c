@@ -16,8 +16,8 @@
 /* What may wait; a message is a request head as a rule, at most 96 KiB. */
 #define BUFFER (4 * 1024 * 1024)
 
-static void
-enlarge(int fd)
+void
+inbox_enlarge(int fd)
 {
 	const int size = BUFFER;
 
@@ -40,7 +40,7 @@ inboxes_open(struct inboxes *in, unsigned n)
 			fatal("socketpair");
 		in->receive[in->n] = sv[0];
 		in->send[in->n] = sv[1];
-		enlarge(sv[1]);
+		inbox_enlarge(sv[1]);
 	}
 }
 

@@ -28,4 +28,7 @@ struct inboxes {
 void inboxes_open(struct inboxes *in, unsigned n);
 void inboxes_close(struct inboxes *in);
 
+/* Let some MiB wait in this socket, if the system allows it. */
+void inbox_enlarge(int fd);
+
 #endif /* MASTER_INBOX_H */

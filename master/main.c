@@ -41,6 +41,7 @@ role_main(const char *role)
 		{ "worker", "chatd-worker", worker_main },
 		{ "scribe", "chatd-scribe", scribe_main },
 		{ "clerk", "chatd-clerk", clerk_main },
+		{ "bridge", "chatd-bridge", bridge_main },
 	};
 
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {

@@ -51,9 +51,9 @@
 /* Descriptors of the master that are not clients': eventfds, memfds,
  * chatctls, listeners and what happens to be open */
 #define FILES_OWN 256
-/* ... and for each worker: its channel, its inbox, and one message that
- * waits */
-#define FILES_WORKER (3 + DEAL_BATCH)
+/* ... and for each worker: its channel, its inbox, its pair with the bridge,
+ * and one message that waits */
+#define FILES_WORKER (5 + DEAL_BATCH)
 #define CLIENTS_MIN 16
 
 static const int signals[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1,
@@ -305,6 +305,7 @@ start_privileged(struct master *m)
 	m->listeners = listeners_open(m);
 	m->control = control_open(m);
 	inboxes_open(&m->inboxes, m->workers);
+	bridge_pairs_open(&m->pairs, m->workers);
 	rights_drop(&m->rights);
 	if (sandbox_enter(ROLE_MASTER) == -1)
 		fatal("sandbox");
@@ -392,6 +393,7 @@ finish(struct master *m)
 	event_free(housekeeping);
 	event_base_free(m->base);
 	inboxes_close(&m->inboxes);
+	bridge_pairs_close(&m->pairs);
 	shared_free(&m->shared);
 	config_free(&m->cfg);
 	(void)close(m->cfg_fd);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "master/bridge.h"
 #include "master/inbox.h"
 #include "master/options.h"
 #include "master/place.h"
@@ -57,6 +58,7 @@ struct master {
 	struct place place;
 	struct shared shared;
 	struct inboxes inboxes;
+	struct bridge_pairs pairs;
 	/* worker processes, and connections that may be open */
 	unsigned workers;
 	uint32_t max_clients;

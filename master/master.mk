@@ -16,9 +16,9 @@ $(O)/unit/test_reload: $(call obj,$(addprefix master/,reload.c options.c \
 	logs.c notify.c bundle.c resize.c shared.c))
 $(O)/unit/test_resize: $(O)/obj/master/resize.o $(O)/obj/master/shared.o
 $(O)/unit/test_notify: $(O)/obj/master/notify.o
-$(O)/unit/test_supervise: $(call obj,$(addprefix master/,supervise.c child.c \
+$(O)/unit/test_supervise: $(call obj,$(addprefix master/,bridge.c supervise.c child.c \
 	backoff.c inbox.c resize.c shared.c spawn.c))
-$(O)/unit/test_child: $(call obj,master/inbox.c master/shared.c)
+$(O)/unit/test_child: $(call obj,master/bridge.c master/inbox.c master/shared.c)
 $(O)/unit/test_inbox: $(O)/obj/master/inbox.o
 $(O)/unit/test_bundle: $(O)/obj/master/bundle.o
 $(O)/unit/test_table: $(O)/obj/chatctl/table.o

@@ -261,11 +261,13 @@ missing(const struct reload *r)
 {
 	struct supervisor *s = r->master->supervisor;
 
-	for (unsigned i = 0; i < TABLES_CHILDREN; i++)
+	if (r->waiting[TABLES_SCRIBE])
+		return child_name(supervise_scribe(s));
+	if (r->waiting[TABLES_BRIDGE])
+		return child_name(supervise_bridge(s));
+	for (unsigned i = 0; i < TABLES_WORKERS; i++)
 		if (r->waiting[i])
-			return child_name(i == TABLES_SCRIBE
-				? supervise_scribe(s)
-				: supervise_worker(s, i));
+			return child_name(supervise_worker(s, i));
 	if (!r->resizing)
 		return NULL;
 	return r->phase == SWITCHING ? resize_staying(r->master)
@@ -375,6 +377,7 @@ switch_over(struct reload *r)
 	if (log_changes)
 		supervise_log_target(m->supervisor);
 	logs_use(m->log_fd, m->cfg);
+	supervise_bridge_follow(m->supervisor);
 	counter_add(m->shared.tables, COUNTER_MASTER, COUNTER_RELOADS, 1);
 	log_notice("configuration reloaded");
 	r->phase = SWITCHING;

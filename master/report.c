@@ -130,12 +130,30 @@ put_worker(struct master *m, struct json_out *o, unsigned slot)
 	json_out_object_end(o);
 }
 
+static void
+put_bridge(struct master *m, struct json_out *o)
+{
+	const struct tables *t = m->shared.tables;
+
+	json_out_object(o);
+	put_text(o, "role", "bridge");
+	put_process(o, &t->state->child[TABLES_BRIDGE]);
+	put_gauge(o, t, COUNTER_BRIDGE, "asking", GAUGE_BRIDGE_ASKING);
+	put_gauge(o, t, COUNTER_BRIDGE, "waiting", GAUGE_BRIDGE_WAITING);
+	put_text(o, "application",
+	    gauge_get(t, COUNTER_BRIDGE, GAUGE_BRIDGE_DOWN) > 0 ? "down"
+								: "up");
+	json_out_object_end(o);
+}
+
 void
 report_workers(struct master *m, const struct request *r, struct json_out *o)
 {
 	json_out_array(o);
 	for (unsigned i = 0; i < m->workers; i++)
 		put_worker(m, o, i);
+	if (bridge_is_wanted(m))
+		put_bridge(m, o);
 	json_out_array_end(o);
 }
 
@@ -217,12 +235,16 @@ report_status(struct master *m, const struct request *r, struct json_out *o)
 	put_u64(o, "workers_ready", supervise_ready(m->supervisor));
 	put_text(o, "scribe",
 	    child_state_name(load32(&st->child[TABLES_SCRIBE].state)));
+	put_text(o, "bridge",
+	    child_state_name(load32(&st->child[TABLES_BRIDGE].state)));
 	put_text(o, "store", store_state_name(load32(&st->store.state)));
 	put_load(m, o);
 	put_u64(o, "worker_restarts",
 	    counter_sum(m->shared.tables, COUNTER_WORKER_RESTARTS));
 	put_u64(o, "scribe_restarts",
 	    counter_sum(m->shared.tables, COUNTER_SCRIBE_RESTARTS));
+	put_u64(o, "bridge_restarts",
+	    counter_sum(m->shared.tables, COUNTER_BRIDGE_RESTARTS));
 	put_u64(o, "reloads", counter_sum(m->shared.tables, COUNTER_RELOADS));
 	put_text(o, "run_dir", m->cfg->run_dir);
 	put_text(o, "data_dir", m->cfg->data_dir);

@@ -22,6 +22,13 @@
 
 static char reason[256];
 
+/* The bridge is in no ring. */
+static bool
+has_rings(const struct child *c)
+{
+	return c->role != ROLE_BRIDGE && child_serves(c);
+}
+
 bool
 resize_wanted(const struct master *m, const struct config *next)
 {
@@ -38,7 +45,7 @@ resize_staying(const struct master *m)
 	struct child *c;
 
 	for (c = NULL; (c = supervise_next(m->supervisor, c)) != NULL;)
-		if (child_serves(c) && c->generation != m->shared.generation)
+		if (has_rings(c) && c->generation != m->shared.generation)
 			return child_name(c);
 	return NULL;
 }
@@ -51,7 +58,7 @@ resize_missing(const struct master *m)
 	if (m->shared.next_log == NULL)
 		return NULL;
 	for (c = NULL; (c = supervise_next(m->supervisor, c)) != NULL;)
-		if (child_serves(c) && c->rings != CHILD_RINGS_MAPPED)
+		if (has_rings(c) && c->rings != CHILD_RINGS_MAPPED)
 			return child_name(c);
 	return NULL;
 }
@@ -156,7 +163,7 @@ resize_begin(struct master *m, const struct config *next, const char **why_r)
 		return -1;
 	}
 	for (c = NULL; (c = supervise_next(m->supervisor, c)) != NULL;)
-		if (child_serves(c))
+		if (has_rings(c))
 			offer(c);
 	return 0;
 }
@@ -166,6 +173,8 @@ resize_child_started(struct child *c)
 {
 	struct shared *sh = &c->master->shared;
 
+	if (c->role == ROLE_BRIDGE)
+		return;
 	if (sh->next_log != NULL)
 		offer(c);
 	else if (c->generation != sh->generation)

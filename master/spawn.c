@@ -43,6 +43,7 @@ static const char *const role_env[] = {
 	[ROLE_WORKER] = ROLE_ENV "=worker",
 	[ROLE_SCRIBE] = ROLE_ENV "=scribe",
 	[ROLE_CLERK] = ROLE_ENV "=clerk",
+	[ROLE_BRIDGE] = ROLE_ENV "=bridge",
 };
 
 /* /dev/null; what stands in the places that we keep for the children */
@@ -196,9 +197,11 @@ spawn_role(enum role role, unsigned slot, int ipc_fd, int lock_fd)
 {
 	char title[32];
 
-	CHECK(role == ROLE_WORKER || role == ROLE_SCRIBE);
-	if (role == ROLE_SCRIBE)
-		return spawn(role, "scribe", ipc_fd, lock_fd);
+	CHECK(
+	    role == ROLE_WORKER || role == ROLE_SCRIBE || role == ROLE_BRIDGE);
+	if (role != ROLE_WORKER)
+		return spawn(role, role == ROLE_SCRIBE ? "scribe" : "bridge",
+		    ipc_fd, lock_fd);
 	(void)snprintf(title, sizeof(title), "worker %u", slot);
 	return spawn(role, title, ipc_fd, lock_fd);
 }

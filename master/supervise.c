@@ -47,6 +47,8 @@
 #define STOP_MS 5000
 /* ... and how much later a straggler is killed */
 #define STOP_GRACE_MS 500
+/* What a bridge may take to end while the daemon goes on. */
+#define BRIDGE_STOP_S 2
 /* A ring has no arena left: those of the dead are drained in a moment. */
 #define ARENA_WAIT_MS 10
 
@@ -85,6 +87,12 @@ struct child *
 supervise_scribe(struct supervisor *s)
 {
 	return &s->child[TABLES_SCRIBE];
+}
+
+struct child *
+supervise_bridge(struct supervisor *s)
+{
+	return &s->child[TABLES_BRIDGE];
 }
 
 struct child *
@@ -130,7 +138,13 @@ supervise_any_worker(struct supervisor *s)
 static void
 on_again(evutil_socket_t fd, short what, void *arg)
 {
-	start(arg);
+	struct child *c = arg;
+
+	/* a bridge that was told to stop, and nobody else */
+	if (c->pid != 0)
+		child_kill(c, "did not end in time");
+	else
+		start(c);
 }
 
 static void
@@ -180,9 +194,17 @@ count_restart(struct child *c)
 		return;
 	atomic_fetch_add_explicit(restarts, 1, memory_order_relaxed);
 	counter_add(t, COUNTER_MASTER,
-	    c->role == ROLE_SCRIBE ? COUNTER_SCRIBE_RESTARTS
-				   : COUNTER_WORKER_RESTARTS,
+	    c->role == ROLE_SCRIBE	 ? COUNTER_SCRIBE_RESTARTS
+		: c->role == ROLE_BRIDGE ? COUNTER_BRIDGE_RESTARTS
+					 : COUNTER_WORKER_RESTARTS,
 	    1);
+}
+
+/* Is it tried again whatever happens? */
+static bool
+has_worked(const struct supervisor *s, const struct child *c)
+{
+	return s->worked || c->role == ROLE_BRIDGE;
 }
 
 /* Start the child of this place, now or as soon as it is possible. */
@@ -214,7 +236,7 @@ start(struct child *c)
 		(void)ring_worker_dead(sh->log, c->slot, c->log_arena);
 		(void)ring_worker_dead(sh->live, c->slot, c->live_arena);
 	}
-	if (!s->worked)
+	if (!has_worked(s, c))
 		master_give_up(c->master, "cannot start the %s: %s",
 		    child_name(c), strerror(errno));
 	else
@@ -225,6 +247,32 @@ void
 supervise_start(struct supervisor *s)
 {
 	start(supervise_scribe(s));
+	supervise_bridge_follow(s);
+}
+
+/* One that is told to stop is started again when it has ended. */
+void
+supervise_bridge_follow(struct supervisor *s)
+{
+	const struct timeval tv = { .tv_sec = BRIDGE_STOP_S };
+	const bool wanted = bridge_is_wanted(s->master);
+	struct child *c = supervise_bridge(s);
+	struct ipc_msg *msg;
+
+	if (s->step != STOP_NOT)
+		return;
+	if (wanted && c->pid == 0 && !evtimer_pending(c->again, NULL)) {
+		start(c);
+	} else if (!wanted && c->pid == 0) {
+		(void)evtimer_del(c->again);
+		child_set_state(c, TABLES_CHILD_NONE);
+	} else if (!wanted && c->state != TABLES_CHILD_STOPPING) {
+		msg = child_message(IPC_STOP);
+		ipc_put_u32(msg, BRIDGE_STOP_S * 1000);
+		child_set_state(c, TABLES_CHILD_STOPPING);
+		(void)child_send(c, msg);
+		(void)evtimer_add(c->again, &tv);
+	}
 }
 
 static void
@@ -306,6 +354,14 @@ bury_scribe(struct supervisor *s)
 		  "alive");
 }
 
+/* The same of the bridge while the daemon goes on. */
+static void
+bury_bridge(struct child *c)
+{
+	counter_row_dead(c->master->shared.tables, COUNTER_BRIDGE);
+	(void)evtimer_del(c->again);
+}
+
 static void
 log_death(const struct child *c, int status)
 {
@@ -368,10 +424,14 @@ replace(struct supervisor *s, struct child *c, int status)
 		step_done(s);
 		return;
 	}
+	if (c->role == ROLE_BRIDGE && c->state == TABLES_CHILD_NONE) {
+		supervise_bridge_follow(s);
+		return;
+	}
 	if (c->ready_ms != 0)
 		ready_for = clock_mono_ms() - c->ready_ms;
-	delay = backoff_died(&c->backoff, ready_for, s->worked);
-	if (!s->worked && !first_start_goes_on(s, c, status))
+	delay = backoff_died(&c->backoff, ready_for, has_worked(s, c));
+	if (!has_worked(s, c) && !first_start_goes_on(s, c, status))
 		return;
 	if (delay > 0)
 		log_warn("child will be started again child=\"%s\" ms=%llu",
@@ -385,15 +445,22 @@ replace(struct supervisor *s, struct child *c, int status)
 static void
 child_died(struct supervisor *s, struct child *c, int status)
 {
+	/* a bridge that nobody wants any more */
+	const bool dismissed = c->role == ROLE_BRIDGE &&
+	    (c->state == TABLES_CHILD_STOPPING || !bridge_is_wanted(s->master));
+
 	log_death(c, status);
 	if (c->role == ROLE_WORKER)
 		bury_worker(s, c);
-	else
+	else if (c->role == ROLE_SCRIBE)
 		bury_scribe(s);
+	else
+		bury_bridge(c);
 	child_gone(c);
 	child_set_state(c,
-	    s->step == STOP_NOT || still_needed(s, c) ? TABLES_CHILD_DEAD
-						      : TABLES_CHILD_NONE);
+	    !dismissed && (s->step == STOP_NOT || still_needed(s, c))
+		? TABLES_CHILD_DEAD
+		: TABLES_CHILD_NONE);
 	FAULT(BURY_KICK);
 	/* it may have taken somebody's wake-up with it */
 	wake_kick_all(s->master->shared.wake);
@@ -426,7 +493,7 @@ supervise_reap(struct supervisor *s)
 static bool
 step_covers(const struct supervisor *s, const struct child *c)
 {
-	return c->role == (s->step == STOP_WORKERS ? ROLE_WORKER : ROLE_SCRIBE);
+	return (c->role == ROLE_SCRIBE) == (s->step == STOP_SCRIBE);
 }
 
 static void
@@ -605,7 +672,9 @@ supervisor_new(struct master *m)
 
 		c->master = m;
 		c->slot = i;
-		c->role = i == TABLES_SCRIBE ? ROLE_SCRIBE : ROLE_WORKER;
+		c->role = i == TABLES_SCRIBE ? ROLE_SCRIBE
+		    : i == TABLES_BRIDGE     ? ROLE_BRIDGE
+					     : ROLE_WORKER;
 		c->again = evtimer_new(m->base, on_again, c);
 		if (c->again == NULL)
 			fatalx("out of memory");

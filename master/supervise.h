@@ -33,6 +33,9 @@ void supervise_reap(struct supervisor *s);
 
 struct child *supervise_worker(struct supervisor *s, unsigned slot);
 struct child *supervise_scribe(struct supervisor *s);
+struct child *supervise_bridge(struct supervisor *s);
+/* The configuration may ask for a bridge, or for none, from now on. */
+void supervise_bridge_follow(struct supervisor *s);
 /* How many workers are READY. */
 unsigned supervise_ready(struct supervisor *s);
 /* A worker that takes a request, another one each time; NULL: none. */

@@ -51,6 +51,7 @@ version_each(role_version_fn fn, void *arg)
 	fn("libevent", event_get_version(), arg);
 	fn("openssl", OpenSSL_version(OPENSSL_VERSION), arg);
 	scribe_version(fn, arg);
+	bridge_version(fn, arg);
 	put_abi(fn, arg, "ring_abi", ring_abi());
 	put_abi(fn, arg, "tables_abi", tables_abi());
 	(void)snprintf(number, sizeof(number), "%d", IPC_VERSION);

@@ -94,6 +94,8 @@ hello_inboxes(struct child *c, unsigned n)
 	c->inbox = ipc_get_fd(&hello);
 	for (c->noutbox = 0; c->noutbox < n; c->noutbox++)
 		c->outbox[c->noutbox] = ipc_get_fd(&hello);
+	c->ask[0] = ipc_get_fd(&hello);
+	c->nask = 1;
 }
 
 static void
@@ -102,7 +104,7 @@ hello_clear(struct child *c)
 	c->inbox = c->bundle = c->next_bundle = -1;
 	c->next_log_seg.fd = c->next_live_seg.fd = -1;
 	for (size_t i = 0; i < TABLES_WORKERS; i++)
-		c->outbox[i] = -1;
+		c->outbox[i] = c->ask[i] = -1;
 }
 
 /* Attach to a ring; a stray write shall hit us and nobody else. */
@@ -278,6 +280,37 @@ hello_next(struct child *c)
 		fatalx("the next rings cannot be used");
 }
 
+/*
+ * The bridge's is another: it talks to the outside, so it gets no rings, no
+ * store, and of the tables nothing that a client wrote.
+ */
+static void
+hello_bridge(struct child *c)
+{
+	const char *why;
+	int fd;
+
+	c->slot = TABLES_BRIDGE;
+	c->incarnation = ipc_get_u32(&hello);
+	c->nask = ipc_get_u32(&hello);
+	log_init("chatd", ROLE_BRIDGE, -1);
+	fd = ipc_get_fd(&hello);
+	if ((c->cfg = config_from_fd(fd)) == NULL)
+		fatal("configuration from the master");
+	close(fd);
+	if ((c->tables = tables_attach(ipc_get_fd(&hello), &why)) == NULL)
+		fatalx("tables: %s", why);
+	if (tables_narrow(c->tables) == -1)
+		fatal("protect the tables");
+	if ((fd = ipc_get_fd(&hello)) == -1 || c->nask > TABLES_WORKERS)
+		fatalx("hello from the master makes no sense");
+	log_set(fd, log_kind_of(fd), c->cfg->log_format, c->cfg->log_level);
+	for (unsigned i = 0; i < c->nask; i++)
+		c->ask[i] = ipc_get_fd(&hello);
+	if (ipc_end(&hello) == -1)
+		fatalx("hello from the master makes no sense");
+}
+
 void
 child_hello(struct child *c, enum role role)
 {
@@ -288,6 +321,10 @@ child_hello(struct child *c, enum role role)
 	hello_clear(c);
 	hello_receive(c, role);
 	FAULT(CHILD_HELLO);
+	if (role == ROLE_BRIDGE) {
+		hello_bridge(c);
+		return;
+	}
 	next = hello_numbers(c, arenas);
 	/* its place among the children, in the tables */
 	if (role == ROLE_SCRIBE)
@@ -465,6 +502,8 @@ child_free(struct child *c)
 	close_fd(&c->inbox);
 	for (size_t i = 0; i < TABLES_WORKERS; i++)
 		close_fd(&c->outbox[i]);
+	for (size_t i = 0; i < c->nask; i++)
+		close_fd(&c->ask[i]);
 	close_fd(&c->bundle);
 	close_fd(&c->next_bundle);
 	next_clear(c);

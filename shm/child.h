@@ -50,6 +50,10 @@ struct child {
 	int inbox;
 	int outbox[TABLES_WORKERS];
 	unsigned noutbox;
+	/* ends of the pairs between workers and bridge (shm/ask.h): a worker
+	 * has its own, the bridge all of them, by slot */
+	int ask[TABLES_WORKERS];
+	unsigned nask;
 	/* the browser's bundle (common/bundle.h) and the prepared one, -1:
 	 * there is none; it changes before configure() is called */
 	int bundle, next_bundle;

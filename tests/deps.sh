@@ -24,6 +24,7 @@ pkg-config: pkg-config
 /usr/include/seccomp.h: libseccomp-dev
 /usr/include/openssl/evp.h: libssl-dev
 /usr/include/zlib.h: zlib1g-dev
+curl-config: libcurl4-openssl-dev
 /usr/include/pcre2.h: libpcre2-dev
 /usr/include/gumbo.h: libgumbo-dev
 /usr/include/stdio.h: libc6-dev

@@ -26,7 +26,7 @@ MAGIC, HEAD, ROW = 0x746C6661, 64, 64
 NONE, KILL, STOP, ABORT, DELAY, FAIL = range(6)
 ACTIONS = {"kill": KILL, "stop": STOP, "abort": ABORT, "delay": DELAY,
            "error": FAIL}
-ROLES = {"m": 1, "w": 2, "s": 4, "k": 8}
+ROLES = {"m": 1, "w": 2, "s": 4, "k": 8, "b": 16}
 # fields of a row, by index of 32 bits
 (ACTION, LEFT, TIMES, ROLE_BITS, SLOT, VALUE, HITS, FIRED, PID,
  STOPPED) = range(10)

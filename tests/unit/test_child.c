@@ -26,6 +26,7 @@
 
 #include "common/config.h"
 #include "common/log.h"
+#include "master/bridge.h"
 #include "master/inbox.h"
 #include "master/shared.h"
 #include "shm/child.h"
@@ -37,6 +38,7 @@
 static struct {
 	struct shared shared;
 	struct inboxes inboxes;
+	struct bridge_pairs pairs;
 	struct config *cfg;
 	struct ipc *ipc;
 	pid_t pid;
@@ -86,6 +88,10 @@ check_worker(struct child *c)
 	for (unsigned i = WORKERS; i < TABLES_WORKERS; i++)
 		if (c->outbox[i] != -1)
 			return 14;
+	/* its own end of the pair, and no other's */
+	if (c->nask != 1 || c->ask[1] != -1 ||
+	    send(c->ask[0], "q", 1, MSG_DONTWAIT) != 1)
+		return 16;
 	return c->next_bundle == -1 ? 0 : 15;
 }
 
@@ -174,6 +180,7 @@ setup(void **state)
 		return -1;
 	shared_create(&f.shared, f.cfg, WORKERS, 16);
 	inboxes_open(&f.inboxes, WORKERS);
+	bridge_pairs_open(&f.pairs, WORKERS);
 	return tables_open_slot(f.shared.tables, SLOT);
 }
 
@@ -182,6 +189,7 @@ teardown(void **state)
 {
 	ipc_free(&f.ipc);
 	inboxes_close(&f.inboxes);
+	bridge_pairs_close(&f.pairs);
 	shared_free(&f.shared);
 	config_free(&f.cfg);
 	return 0;
@@ -255,6 +263,8 @@ hello(unsigned ninboxes, char bundle)
 		put_fd(&m, f.inboxes.receive[SLOT]);
 	for (unsigned i = 0; i < ninboxes; i++)
 		put_fd(&m, f.inboxes.send[i]);
+	if (ninboxes > 0)
+		put_fd(&m, f.pairs.worker[SLOT]);
 	put_bundle(&m, bundle);
 	assert_int_equal(ipc_send(f.ipc, &m), 0);
 }

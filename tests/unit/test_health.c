@@ -19,6 +19,7 @@
 
 #include <event2/event.h>
 
+#include "common/config.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "master/child.h"
@@ -58,6 +59,7 @@ master_state_name(enum master_state state)
 
 /* Rings are as full as the test says. */
 static struct ring_info rings[2];
+static struct config cfg;
 
 void
 ring_info(struct ring *r, struct ring_info *info)
@@ -93,6 +95,8 @@ setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	memset(rings, 0, sizeof(rings));
+	cfg.auth_mode = AUTH_MODE_JWT;
+	f.m.cfg = &cfg;
 	rings[0].slots = rings[1].slots = 1024;
 	f.ring_mem[0] = calloc(1, 8);
 	f.ring_mem[1] = calloc(1, 8);
@@ -215,6 +219,22 @@ missing_processes_weigh_by_their_share(void **state)
 }
 
 static void
+who_cannot_connect_is_told_why(void **state)
+{
+	const struct tables *t = f.m.shared.tables;
+
+	/* nobody asks for one */
+	gauge_set(t, COUNTER_BRIDGE, GAUGE_BRIDGE_DOWN, 1);
+	expect("healthy", 100, NULL);
+	cfg.auth_mode = AUTH_MODE_WEBHOOK;
+	expect("degraded", 60, "The bridge is not there");
+	set32(&t->state->child[TABLES_BRIDGE].state, TABLES_CHILD_READY);
+	expect("degraded", 60, "The web application does not answer");
+	gauge_set(t, COUNTER_BRIDGE, GAUGE_BRIDGE_DOWN, 0);
+	expect("healthy", 100, NULL);
+}
+
+static void
 restarts_count_for_a_minute(void **state)
 {
 	add(COUNTER_WORKER_RESTARTS, 1);
@@ -307,6 +327,7 @@ main(void)
 		T(a_store_that_takes_nothing_is_named_with_its_reason),
 		T(little_space_is_told_before_there_is_none),
 		T(missing_processes_weigh_by_their_share),
+		T(who_cannot_connect_is_told_why),
 		T(restarts_count_for_a_minute),
 		T(what_is_old_does_not_count),
 		T(full_rings_and_evictions_are_told),

@@ -42,6 +42,8 @@ static struct {
 	bool bundle[NCHILDREN];
 	struct config *cfg[NCHILDREN];
 	unsigned log_targets;
+	/* how often the bridge was asked about, by the new configuration */
+	unsigned followed;
 	/* what the asker was told */
 	char data[1024], failed[512];
 	unsigned done;
@@ -123,6 +125,18 @@ struct child *
 supervise_scribe(struct supervisor *s)
 {
 	return &f.child[SCRIBE];
+}
+
+struct child *
+supervise_bridge(struct supervisor *s)
+{
+	return &f.child[SCRIBE];
+}
+
+void
+supervise_bridge_follow(struct supervisor *s)
+{
+	f.followed++;
 }
 
 void

@@ -96,6 +96,35 @@ check_inboxes(struct ipc_msg *m, uint32_t slot)
 	return 0;
 }
 
+/* A worker's own end: what goes in there is for the bridge. */
+static int
+check_pair(struct ipc_msg *m, uint32_t slot)
+{
+	int fd = ipc_get_fd(m);
+
+	if (fd == -1 || send(fd, &slot, sizeof(slot), MSG_DONTWAIT) == -1)
+		return 23;
+	(void)close(fd);
+	return 0;
+}
+
+/* The bridge's is short: nothing of a client comes to it. */
+static int
+check_bridge_hello(struct ipc_msg *m)
+{
+	int fd;
+
+	if (m->type != IPC_HELLO || ipc_get_u8(m) != ROLE_BRIDGE ||
+	    ipc_get_u32(m) == 0 || ipc_get_u32(m) != WORKERS)
+		return 10;
+	for (unsigned i = 0; i < 3 + WORKERS; i++) {
+		if ((fd = ipc_get_fd(m)) == -1)
+			return 11;
+		(void)close(fd);
+	}
+	return ipc_end(m) == 0 ? 0 : 12;
+}
+
 /* 0 if everything that a child must get is there. */
 static int
 check_hello(struct ipc_msg *m, bool worker)
@@ -139,7 +168,9 @@ check_hello(struct ipc_msg *m, bool worker)
 			return 15;
 		(void)close(fd);
 	}
-	if (worker && (rc = check_inboxes(m, slot)) != 0)
+	if (worker &&
+	    ((rc = check_inboxes(m, slot)) != 0 ||
+		(rc = check_pair(m, slot)) != 0))
 		return rc;
 	if (bundle) {
 		if ((fd = ipc_get_fd(m)) == -1)
@@ -166,9 +197,13 @@ child_main(const char *role)
 	}
 	if (behaves("early") && worker)
 		(void)raise(SIGKILL);
+	if (behaves("bridgeless") && strcmp(role, "bridge") == 0)
+		return 1;
 	if (receive(ipc, &msg) != 1)
 		return 30;
-	if ((rc = check_hello(&msg, worker)) != 0)
+	rc = strcmp(role, "bridge") == 0 ? check_bridge_hello(&msg)
+					 : check_hello(&msg, worker);
+	if (rc != 0)
 		return rc;
 	ipc_begin(&msg, IPC_READY);
 	if (behaves("nonsense") && worker)
@@ -177,7 +212,8 @@ child_main(const char *role)
 	while (receive(ipc, &msg) == 1) {
 		if (msg.type != IPC_STOP)
 			continue;
-		if (behaves("hangs"))
+		if (behaves("hangs") ||
+		    (behaves("stays") && strcmp(role, "bridge") == 0))
 			(void)pause();
 		break;
 	}
@@ -316,6 +352,7 @@ setup(void **state)
 	f.m.place.lock_fd = -1;
 	f.m.bundle_fd = -1;
 	inboxes_open(&f.m.inboxes, WORKERS);
+	bridge_pairs_open(&f.m.pairs, WORKERS);
 	shared_create(&f.m.shared, f.m.cfg, WORKERS, 16);
 	f.m.supervisor = supervisor_new(&f.m);
 	f.sigchld = evsignal_new(f.m.base, SIGCHLD, on_sigchld, NULL);
@@ -353,6 +390,7 @@ teardown(void **state)
 	event_free(f.sigchld);
 	event_base_free(f.m.base);
 	inboxes_close(&f.m.inboxes);
+	bridge_pairs_close(&f.m.pairs);
 	if (f.m.bundle_fd != -1)
 		(void)close(f.m.bundle_fd);
 	shared_free(&f.m.shared);
@@ -680,6 +718,115 @@ a_straggler_is_killed_in_the_end_and_at_once_in_a_hurry(void **state)
 	assert_true(clock_mono_ms() - began < 8000);
 }
 
+/* --- the bridge ------------------------------------------------------------ */
+
+static struct child *
+bridge(void)
+{
+	return supervise_bridge(f.m.supervisor);
+}
+
+/* Until it is in this state. */
+static void
+wait_for_bridge(enum tables_child_state state)
+{
+	uint64_t end = clock_mono_ms() + 20000;
+
+	while (bridge()->state != state && clock_mono_ms() < end)
+		loop(5);
+	assert_int_equal(bridge()->state, state);
+	assert_int_equal(f.m.shared.tables->state->child[TABLES_BRIDGE].state,
+	    state);
+}
+
+static void
+follow(enum auth_mode mode)
+{
+	f.m.cfg->auth_mode = mode;
+	supervise_bridge_follow(f.m.supervisor);
+}
+
+static void
+there_is_a_bridge_only_when_the_mode_is_webhook(void **state)
+{
+	start_all();
+	assert_null(supervise_next(f.m.supervisor, bridge() - 1));
+	follow(AUTH_MODE_WEBHOOK);
+	wait_for_bridge(TABLES_CHILD_READY);
+	assert_int_equal(f.m.shared.tables->state->child[TABLES_BRIDGE].pid,
+	    bridge()->pid);
+	follow(AUTH_MODE_JWT);
+	assert_int_equal(bridge()->state, TABLES_CHILD_STOPPING);
+	wait_for_bridge(TABLES_CHILD_NONE);
+	assert_int_equal(bridge()->pid, 0);
+	assert_int_equal(counter_sum(f.m.shared.tables,
+			     COUNTER_BRIDGE_RESTARTS),
+	    0);
+	follow(AUTH_MODE_WEBHOOK);
+	wait_for_bridge(TABLES_CHILD_READY);
+}
+
+static void
+a_dead_bridge_is_replaced(void **state)
+{
+	const struct tables *t;
+
+	f.m.cfg->auth_mode = AUTH_MODE_WEBHOOK;
+	start_all();
+	wait_for_bridge(TABLES_CHILD_READY);
+	t = f.m.shared.tables;
+	gauge_set(t, COUNTER_BRIDGE, GAUGE_BRIDGE_ASKING, 5);
+	(void)replace(bridge());
+	assert_int_equal(gauge_get(t, COUNTER_BRIDGE, GAUGE_BRIDGE_ASKING), 0);
+	assert_int_equal(counter_sum(t, COUNTER_BRIDGE_RESTARTS), 1);
+	assert_int_equal(counter_sum(t, COUNTER_WORKER_RESTARTS), 0);
+	assert_int_equal(f.workers_dead, 0);
+}
+
+static void
+the_daemon_works_without_a_bridge_and_goes_on_trying(void **state)
+{
+	uint32_t incarnation;
+	uint64_t end;
+
+	f.m.cfg->auth_mode = AUTH_MODE_WEBHOOK;
+	assert_int_equal(setenv(ENV, "bridgeless", 1), 0);
+	start_all();
+	incarnation = bridge()->incarnation;
+	end = clock_mono_ms() + 20000;
+	while (bridge()->incarnation < incarnation + 2 && clock_mono_ms() < end)
+		loop(5);
+	assert_true(bridge()->incarnation >= incarnation + 2);
+	assert_string_equal(f.gave_up, "");
+	/* nor is one started that nobody wants any more */
+	while (bridge()->pid != 0 && clock_mono_ms() < end)
+		loop(5);
+	follow(AUTH_MODE_NONE);
+	wait_for_bridge(TABLES_CHILD_NONE);
+	incarnation = bridge()->incarnation;
+	loop(1500);
+	assert_int_equal(bridge()->incarnation, incarnation);
+}
+
+static void
+a_bridge_that_does_not_end_is_killed(void **state)
+{
+	uint64_t began;
+
+	f.m.cfg->auth_mode = AUTH_MODE_WEBHOOK;
+	assert_int_equal(setenv(ENV, "stays", 1), 0);
+	start_all();
+	wait_for_bridge(TABLES_CHILD_READY);
+	began = clock_mono_ms();
+	follow(AUTH_MODE_JWT);
+	/* back again, before it has ended */
+	follow(AUTH_MODE_WEBHOOK);
+	assert_int_equal(bridge()->state, TABLES_CHILD_STOPPING);
+	wait_for_bridge(TABLES_CHILD_READY);
+	assert_true(clock_mono_ms() - began >= 1900);
+	(void)unsetenv(ENV);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -701,6 +848,10 @@ main(void)
 		T(the_end_is_workers_first_and_then_the_scribe),
 		T(a_scribe_that_dies_while_the_workers_end_is_replaced),
 		T(a_straggler_is_killed_in_the_end_and_at_once_in_a_hurry),
+		T(there_is_a_bridge_only_when_the_mode_is_webhook),
+		T(a_dead_bridge_is_replaced),
+		T(the_daemon_works_without_a_bridge_and_goes_on_trying),
+		T(a_bridge_that_does_not_end_is_killed),
 	};
 	const char *role = getenv("CHATD_ROLE");
 
