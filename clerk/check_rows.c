@@ -206,7 +206,9 @@ look_at_message(struct check *ck, const struct store_row *row)
 		    "it");
 	if (m->time_ms < (behind ? before.time_ms : ck->room.floor.ms))
 		check_fail(ck, row, "its time is before the one before it");
-	(void)check_has_user(ck, row, m->user);
+	/* 0: the server said it */
+	if (m->user != 0)
+		(void)check_has_user(ck, row, m->user);
 	look_for_log(ck, row);
 	look_for_change(ck, row);
 	before.time_ms = m->time_ms;

@@ -395,7 +395,9 @@ decide_message(struct sequence *q, const struct sequence_event *ev)
 	struct room *room;
 	int rc;
 
-	if (id.len == 0 || id.len > STORE_MAX_NAME || ev->h->user == 0)
+	/* what nobody says, the server does */
+	if (id.len == 0 || id.len > STORE_MAX_NAME ||
+	    (ev->h->user == 0 && (ev->h->flags & RECORD_F_SERVICE) == 0))
 		return RING_REJECTED;
 	if ((room = rooms_get(q->rooms, q->t, ev->h->room)) == NULL)
 		return errno == ENOENT ? RING_REJECTED : sequence_failed(q);
