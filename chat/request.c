@@ -413,7 +413,7 @@ request_fail(struct request *r, enum chat_error err)
 		.message = &r->message,
 	};
 
-	if (err == CHAT_E_RATE_LIMITED || r->busy)
+	if (err == CHAT_E_RATE_LIMITED || err == CHAT_E_MUTED || r->busy)
 		ctx.wait_ns = r->wait_ns;
 	if (err == CHAT_E_RATE_LIMITED && !r->cmd->unrated)
 		ctx.wait_ns =
