@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/expiry.h"
+#include "chat/refresh.h"
 #include "chat/replay.h"
 #include "chat/resume.h"
 #include "chat/typing.h"
@@ -123,6 +125,7 @@ chat_free(struct chat **chatp)
 	while ((s = LIST_FIRST(&chat->sockets)) != NULL)
 		chat_forget(chat, &s);
 	leave_free_all(chat);
+	expiry_free(chat);
 	steer_free(chat);
 	CHECK(chat->rooms == NULL);
 	json_out_clear(&chat->reply);
@@ -222,6 +225,8 @@ chat_tick(struct chat *chat)
 	typing_tick(chat, now);
 	leave_tick(chat, now);
 	resume_tick(chat);
+	expiry_tick(chat);
+	refresh_tick(chat);
 	steer_tick(chat, now);
 	sync_tick(chat);
 	if (!chat->stalled)

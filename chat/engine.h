@@ -38,6 +38,7 @@
 #define CHAT_SOCKET_ID_MAX 23
 #define MS_PER_S 1000
 
+struct expiry;
 struct room;
 struct steer;
 struct typist;
@@ -98,6 +99,10 @@ struct chat {
 	/* scratch: one answer to a client; one event to a room; an offset */
 	struct json_out reply, event;
 	char offset[OFFSET_TEXT_SIZE];
+	/* whose tokens end, and when (expiry.h); NULL: nobody's so far */
+	struct expiry *expiry;
+	/* who may be in what his token does not cover (refresh.c) */
+	LIST_HEAD(, uncovered) uncovered;
 	/* what operators decided (steer.h) */
 	struct steer *steer;
 	/* security lines in this second, and how many were left out */

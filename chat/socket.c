@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/expiry.h"
 #include "chat/identity.h"
 #include "chat/idle.h"
+#include "chat/refresh.h"
 #include "chat/replay.h"
 #include "chat/request.h"
 #include "chat/resume.h"
@@ -81,8 +83,10 @@ chat_connect(struct chat *chat, void *conn, struct identity **identity,
 {
 	struct chat_socket *s;
 
-	if ((s = socket_new(chat, conn, identity, options)) != NULL)
-		socket_name(chat, s, socket_id, options->pid);
+	if ((s = socket_new(chat, conn, identity, options)) == NULL)
+		return NULL;
+	socket_name(chat, s, socket_id, options->pid);
+	expiry_set(chat, s);
 	return s;
 }
 
@@ -95,6 +99,7 @@ chat_socket_pid(const struct chat_socket *s)
 void
 socket_connected(struct chat *chat, struct chat_socket *s, bool recovered)
 {
+	expiry_set(chat, s);
 	chat->calling = s;
 	chat->ops->connected(chat->ctx, s->conn, s->id, chat_socket_pid(s),
 	    recovered);
@@ -265,6 +270,8 @@ socket_free(struct chat *chat, struct chat_socket *s, const char *reason)
 	if (s->resume != NULL)
 		resume_free(s);
 	socket_unname(chat, s);
+	expiry_clear(chat, s);
+	refresh_forget(chat, s);
 	if (chat->calling == s)
 		chat->calling = NULL;
 	idle_forget(chat, s);
@@ -295,6 +302,7 @@ socket_take(struct chat *chat, struct chat_socket *s)
 	if (s->resume != NULL)
 		resume_free(s);
 	socket_unname(chat, s);
+	expiry_clear(chat, s);
 	s->taken = true;
 	chat_count(chat, CHAT_COUNT_TAKEN_OVER);
 }
@@ -327,6 +335,7 @@ socket_disconnect(struct chat *chat, struct chat_socket *s, const char *code,
 	if (s->taken || s->end != SOCKET_STAYS)
 		return;
 	s->end = (uint8_t)end_of(code);
+	expiry_clear(chat, s);
 	if (s->resume != NULL) {
 		chat->ops->want_produce(chat->ctx, s->conn);
 		return;
@@ -657,6 +666,8 @@ socket_do_deferred(struct chat *chat, struct chat_socket *s)
 	struct deferred_list list = STAILQ_HEAD_INITIALIZER(list);
 	struct deferred *d;
 
+	if (s->uncovered)
+		refresh_cover(chat, s);
 	if (s->work == NULL || STAILQ_EMPTY(&s->work->deferreds))
 		return;
 	/* some of them may be deferred again, behind the others */

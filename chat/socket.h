@@ -41,6 +41,8 @@ enum pending_kind {
 	/* over its rate: tell whether it is a retry */
 	PENDING_RETRY,
 	PENDING_RESUME,
+	/* the application is asked about its new token */
+	PENDING_REFRESH,
 	/* an edit or a deletion */
 	PENDING_EDIT,
 	PENDING_RECEIPT,
@@ -115,6 +117,8 @@ struct chat_socket {
 	uint32_t nreplays;
 	/* retries over the rate in this second (of the engine's clock) */
 	uint32_t nretries, retry_second;
+	/* where it stands in the heap of expiry.c; 0: nowhere */
+	uint32_t expiry_at;
 	/* when an event came last (idle.c) */
 	uint32_t heard;
 	/* it may be idle or away in some session because of its silence */
@@ -129,6 +133,10 @@ struct chat_socket {
 	bool joins_doubtful;
 	/* another connection has taken it over: it is in nothing any more */
 	bool taken;
+	/* its token has ended, and the client has been told */
+	bool expired;
+	/* it may be in sessions that its token does not cover (refresh.c) */
+	bool uncovered;
 	/* enum socket_end: nothing of it is taken any more */
 	uint8_t end;
 	char id[CHAT_SOCKET_ID_MAX + 1];
