@@ -45,6 +45,18 @@ struct check_room {
 	uint64_t last_revision;
 };
 
+/* The stream whose pieces come. */
+struct check_text {
+	/* its row has been seen, and all before it was sound */
+	bool known;
+	uint64_t room;
+	char id[STORE_MAX_NAME];
+	size_t id_len;
+	/* of the next piece */
+	uint32_t no;
+	uint64_t start;
+};
+
 struct check {
 	struct clerk *clerk;
 	struct store_txn *txn;
@@ -53,6 +65,7 @@ struct check {
 	uint64_t pos;
 	struct store_next next;
 	struct check_room room;
+	struct check_text stream;
 	/* a page of this table could not be read before this row */
 	bool lost;
 	/* users that were found, by their number's low bits */

@@ -6,6 +6,7 @@
  * rest: what they name is there.
  */
 
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -242,11 +243,74 @@ check_change(struct check *ck, const struct store_row *row)
 	look_for_item(ck, row);
 }
 
+/* --- streams ----------------------------------------------------------- */
+
+static void
+begin_text(struct check_text *text, const struct store_stream *st)
+{
+	text->known = st->id.len <= sizeof(text->id);
+	if (!text->known)
+		return;
+	text->room = st->room;
+	memcpy(text->id, st->id.p, st->id.len);
+	text->id_len = st->id.len;
+	text->no = 1;
+	text->start = st->text.len;
+}
+
+/* The key is the stream's, a 0, and the number. */
+static bool
+belongs_to(const struct store_row *row, const struct check_text *text)
+{
+	const char *key = row->key;
+	uint64_t room;
+
+	memcpy(&room, key, sizeof(room));
+	return be64toh(room) == text->room &&
+	    row->key_len == sizeof(room) + text->id_len + 5 &&
+	    memcmp(key + sizeof(room), text->id, text->id_len) == 0;
+}
+
+static void
+check_piece(struct check *ck, const struct store_row *row)
+{
+	const struct store_piece *p = &row->u.piece;
+	struct check_text *text = &ck->stream;
+
+	if (!text->known && ck->lost)
+		return;
+	if (!text->known || !belongs_to(row, text)) {
+		check_fail(ck, row, "there is no stream that it belongs to");
+		return;
+	}
+	if (p->no != text->no || p->start != text->start) {
+		check_fail(ck, row,
+		    "piece %" PRIu32 " begins at %" PRIu64
+		    " and not at %" PRIu64,
+		    p->no, p->start, text->start);
+		text->known = false;
+		ck->lost = true;
+		return;
+	}
+	text->no++;
+	text->start += p->text.len;
+}
+
 void
 check_stream(struct check *ck, const struct store_row *row)
 {
-	if (row == NULL || row->fault != STORE_SOUND)
+	if (row == NULL || row->fault != STORE_SOUND) {
+		/* what comes next is not its fault */
+		ck->stream.known = false;
+		ck->lost = ck->lost || row != NULL;
 		return;
+	}
+	if (row->kind == STORE_ROW_PIECE) {
+		check_piece(ck, row);
+		return;
+	}
+	ck->lost = false;
+	begin_text(&ck->stream, &row->u.stream);
 	(void)check_has_room(ck, row, row->u.stream.room);
 	(void)check_has_user(ck, row, row->u.stream.user);
 }

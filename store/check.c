@@ -74,7 +74,9 @@ kind_of(enum store_table table, const MDB_val *key)
 	case STORE_RECEIPT:
 		return len == 16 ? STORE_ROW_RECEIPT : -1;
 	case STORE_STREAM:
-		return len > 8 ? STORE_ROW_STREAM : -1;
+		if (len > 8 && memchr(p + 8, '\0', len - 8) == NULL)
+			return STORE_ROW_STREAM;
+		return store_stream_is_piece(key) ? STORE_ROW_PIECE : -1;
 	case STORE_BAN:
 		return STORE_ROW_BAN;
 	default:
@@ -122,6 +124,7 @@ static store_decode_fn *const decoder[] = {
 	[STORE_ROW_CHANGE] = store_decode_change,
 	[STORE_ROW_RECEIPT] = store_decode_receipt,
 	[STORE_ROW_STREAM] = store_decode_stream,
+	[STORE_ROW_PIECE] = store_decode_piece,
 	[STORE_ROW_BAN] = store_decode_ban,
 };
 

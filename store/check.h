@@ -55,6 +55,8 @@ enum store_row_kind {
 	STORE_ROW_CHANGE,
 	STORE_ROW_RECEIPT,
 	STORE_ROW_STREAM,
+	/* a part of the text of the stream before it */
+	STORE_ROW_PIECE,
 	STORE_ROW_BAN,
 };
 
@@ -86,6 +88,7 @@ struct store_row {
 		struct store_change change;
 		struct store_receipt receipt;
 		struct store_stream stream;
+		struct store_piece piece;
 		struct store_ban ban;
 	} u;
 };

@@ -343,7 +343,11 @@ store_decode_fn store_decode_member;
 store_decode_fn store_decode_change;
 store_decode_fn store_decode_receipt;
 store_decode_fn store_decode_stream;
+store_decode_fn store_decode_piece;
 store_decode_fn store_decode_ban;
+
+/* Of the table 'stream'. */
+bool store_stream_is_piece(const MDB_val *key);
 
 /* A key of a room and a number. */
 void store_room_key(struct store_key *k, uint64_t room, uint64_t number);

@@ -143,27 +143,58 @@ int store_merged_get(struct store_txn *t, uint64_t room,
 
 /* --- streams and bans -------------------------------------------------- */
 
-/* The text so far of a message that is still being written. */
+/*
+ * A message that is still being written: how it began, and its text so far,
+ * which goes on in pieces.
+ */
 struct store_stream {
 	uint64_t room;
-	/* the message's, at most STORE_MAX_NAME bytes */
+	/* the message's, at most STORE_MAX_NAME bytes, none of them 0 */
 	struct store_text id;
 	/* the agent's */
 	uint64_t user;
-	/* of the chunk that comes next */
+	/* of the chunk that comes next; and when: as in struct store_piece,
+	 * which tells better */
+	uint64_t next;
+	uint64_t time_ms;
+	struct store_text text;
+	/* which run of the daemon it belongs to, as in struct store_recovery */
+	uint64_t run;
+	uint64_t begun_ms;
+	struct store_text user_id;
+	struct store_text user_name;
+	struct store_text agent;
+	/* what stands around the text in the message's body (shm/stream.h) */
+	struct store_text head;
+	struct store_text tail;
+};
+
+/* A part of the text behind what the stream's own row has. */
+struct store_piece {
+	/* from 1, without holes */
+	uint32_t no;
+	/* with which byte of the whole text it begins */
+	uint64_t start;
+	/* of the chunk behind it, and when it was written */
 	uint64_t next;
 	uint64_t time_ms;
 	struct store_text text;
 };
 
 typedef bool store_stream_fn(const struct store_stream *st, void *arg);
+typedef bool store_piece_fn(const struct store_piece *p, void *arg);
 int store_stream_get(struct store_txn *t, uint64_t room, struct store_text id,
     struct store_stream *st_r);
 /* As store_room_walk(), by room and id. */
 int store_stream_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_stream_fn *fn, void *arg);
+/*
+ * The pieces of a stream, as far as the text has no hole; 'fn' returns
+ * whether to go on.
+ */
+int store_piece_each(struct store_txn *t, const struct store_stream *st,
+    store_piece_fn *fn, void *arg);
 
-/* What was decided about somebody, or about a token. */
 struct store_ban {
 	/* what it means is the chat's; from 1 to 255 */
 	unsigned kind;

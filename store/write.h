@@ -155,8 +155,13 @@ bool store_ban_del(struct store_txn *t, unsigned kind, struct store_text id);
 #define STORE_BAN_SWEEP 128
 int store_ban_sweep(struct store_txn *t, struct store_place *place,
     uint64_t now_ms, unsigned *removed_r);
+/* Pieces that there are stay: a stream that begins anew is deleted first. */
 void store_stream_put(struct store_txn *t, const struct store_stream *st);
-void store_stream_del(struct store_txn *t, uint64_t room, struct store_text id);
+/* With its pieces; was there one? */
+bool store_stream_del(struct store_txn *t, uint64_t room, struct store_text id);
+/* Put or replace. */
+void store_piece_put(struct store_txn *t, uint64_t room, struct store_text id,
+    const struct store_piece *p);
 
 /* --- retention --------------------------------------------------------- */
 
@@ -201,10 +206,6 @@ void store_presence_del(struct store_txn *t, uint64_t room, uint64_t user,
     struct store_text socket);
 /* Nobody is anywhere. */
 void store_presence_clear(struct store_txn *t);
-
-/* Sockets of one user in the room; of everybody (user 0). */
-int store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
-    uint64_t *n_r);
 
 /*
  * Go on from *place with at most 'max' rows; sets place->done behind the

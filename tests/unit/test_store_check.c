@@ -37,7 +37,13 @@ fill(struct store *s)
 	struct store_dedupe d = { 1, 2, 3, 4, 5, text("id") };
 	struct store_merged merged = { 1, 2, 3, 4 };
 	struct store_member member = { 1, 2, 3, 4, 5 };
-	struct store_stream st = { 1, text("m"), 2, 3, 4, text("t") };
+	struct store_stream st = { .room = 1,
+		.id = text("m"),
+		.user = 2,
+		.next = 3,
+		.time_ms = 4,
+		.text = text("t") };
+	struct store_piece piece = { 1, 1, 4, 5, text("more") };
 	struct store_ban ban = { 1, text("e"), 2, 3, 4, text("r"), text("b") };
 	struct store_ring ring = { .base = 64, .pos = 9999 };
 	uint64_t hash[2] = { 1, 2 }, seq, rev;
@@ -54,6 +60,7 @@ fill(struct store *s)
 	store_merged_put(t, &merged);
 	store_member_put(t, &member);
 	store_stream_put(t, &st);
+	store_piece_put(t, 1, st.id, &piece);
 	store_ban_put(t, &ban);
 	for (seq = 1; seq <= MESSAGES; seq++) {
 		struct store_message m = { .room = 1,
@@ -168,7 +175,7 @@ each_fault_is_called_by_its_name(void **state)
 	store_room_key(&k, 8, 2);
 	put_raw(f->s, STORE_MEMBER, k.b, k.len, "1234567890", 10);
 	store_room_key(&k, 8, 3);
-	seal_raw(f->s, STORE_MEMBER, &k, 3, 16);
+	seal_raw(f->s, STORE_MEMBER, &k, 4, 16);
 	store_room_key(&k, 8, 4);
 	seal_raw(f->s, STORE_MEMBER, &k, 1, 15);
 	count_all(f->s, &c);

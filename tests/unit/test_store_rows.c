@@ -292,7 +292,12 @@ static void
 a_stream_keeps_its_text_so_far(void **state)
 {
 	struct store_fixture *f = *state;
-	struct store_stream in = { ROOM, text("m1"), 6, 3, 99, text("so far") };
+	struct store_stream in = { .room = ROOM,
+		.id = text("m1"),
+		.user = 6,
+		.next = 3,
+		.time_ms = 99,
+		.text = text("so far") };
 	struct store_place place = { .len = 0 };
 	struct store_stream out;
 	struct store_txn *t;
@@ -322,6 +327,99 @@ a_stream_keeps_its_text_so_far(void **state)
 	assert_int_equal(errno, ENOENT);
 	in.id = text("");
 	store_stream_put(t, &in);
+	assert_int_equal(store_error(t), EINVAL);
+	store_abort(&t);
+}
+
+struct joined {
+	char text[64];
+	size_t len;
+	uint64_t next;
+	unsigned n;
+};
+
+static bool
+join_piece(const struct store_piece *p, void *arg)
+{
+	struct joined *j = arg;
+
+	memcpy(j->text + j->len, p->text.p, p->text.len);
+	j->len += p->text.len;
+	j->next = p->next;
+	return ++j->n < 3;
+}
+
+static void
+a_stream_goes_on_in_pieces(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_stream in = { .room = ROOM,
+		.id = text("m1"),
+		.user = 6,
+		.next = 1,
+		.time_ms = 99,
+		.text = text("so"),
+		.run = 77,
+		.begun_ms = 55,
+		.user_id = text("bot"),
+		.user_name = text("The Bot"),
+		.agent = text("agent"),
+		.head = text("\"id\":\"m1\",\"content\":\""),
+		.tail = text("\",\"type\":\"assistant\"") };
+	struct store_piece p = { 1, 2, 2, 100, text(" far") };
+	struct store_place place = { .len = 0 };
+	struct joined j = { .len = 0 };
+	struct store_stream out;
+	struct store_txn *t;
+	unsigned n = 0;
+
+	assert_non_null(t = store_begin(f->s));
+	store_stream_put(t, &in);
+	store_piece_put(t, ROOM, in.id, &p);
+	p = (struct store_piece){ 2, 6, 3, 101, text(" and") };
+	store_piece_put(t, ROOM, in.id, &p);
+	p.text = text(" and further");
+	p.next = 4;
+	store_piece_put(t, ROOM, in.id, &p);
+	/* there is a hole before this one */
+	p = (struct store_piece){ 3, 20, 9, 101, text("lost") };
+	store_piece_put(t, ROOM, in.id, &p);
+	in.id = text("m10");
+	store_stream_put(t, &in);
+	in.id = text("m");
+	store_stream_put(t, &in);
+	assert_int_equal(store_commit(&t), 0);
+
+	assert_non_null(t = store_begin(f->s));
+	assert_int_equal(store_stream_get(t, ROOM, text("m1"), &out), 0);
+	assert_int_equal(out.run, 77);
+	assert_int_equal(out.begun_ms, 55);
+	assert_true(equal(out.user_id, "bot"));
+	assert_true(equal(out.user_name, "The Bot"));
+	assert_true(equal(out.agent, "agent"));
+	assert_true(equal(out.head, "\"id\":\"m1\",\"content\":\""));
+	assert_true(equal(out.tail, "\",\"type\":\"assistant\""));
+	assert_true(equal(out.text, "so"));
+	assert_int_equal(store_piece_each(t, &out, join_piece, &j), 0);
+	assert_int_equal(j.n, 2);
+	assert_int_equal(j.next, 4);
+	assert_int_equal(j.len, 16);
+	assert_memory_equal(j.text, " far and further", 16);
+	/* the walk is by streams, however many at a time */
+	while (!place.done)
+		assert_int_equal(store_stream_walk(t, &place, 1, count_stream,
+				     &n),
+		    0);
+	assert_int_equal(n, 3);
+	assert_true(store_stream_del(t, ROOM, text("m1")));
+	assert_false(store_stream_del(t, ROOM, text("m1")));
+	assert_int_equal(store_stream_get(t, ROOM, text("m"), &out), 0);
+	assert_int_equal(store_stream_get(t, ROOM, text("m10"), &out), 0);
+	j.n = 0;
+	assert_int_equal(store_piece_each(t, &out, join_piece, &j), 0);
+	assert_int_equal(j.n, 0);
+	p.no = 0;
+	store_piece_put(t, ROOM, text("m"), &p);
 	assert_int_equal(store_error(t), EINVAL);
 	store_abort(&t);
 }
@@ -578,6 +676,7 @@ main(void)
 		T(a_receipt_only_goes_up),
 		T(members_are_put_found_and_deleted),
 		T(a_stream_keeps_its_text_so_far),
+		T(a_stream_goes_on_in_pieces),
 		T(bans_are_put_found_and_deleted),
 		T(bans_that_have_ended_are_swept),
 		T(what_is_no_key_is_no_ban),
