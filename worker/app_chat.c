@@ -11,6 +11,8 @@
 
 #include "chat/error.h"
 #include "chat/identity.h"
+#include "chat/security.h"
+#include "chat/steer.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -21,6 +23,7 @@
 #define RETRY_CONNECTIONS 5
 /* the longest event name that is looked at */
 #define NAME_MAX_LEN 100
+#define NS_PER_S UINT64_C(1000000000)
 
 /* Refuse a CONNECT with an error of the contract; the client may retry. */
 static void
@@ -91,6 +94,39 @@ refuse_crowd(struct sock *so, int error)
 	}
 }
 
+/* For those who look after security: a CONNECT was refused. */
+static void
+tell_refused(const struct sock *so, const char *user_id, enum chat_error err)
+{
+	struct net_address peer = session_peer(so->session);
+	char address[NET_ADDRESS_TEXT];
+
+	peer.port = 0;
+	net_address_print(&peer, address);
+	security_refused(so->session->worker->chat, user_id, address, err);
+}
+
+/* Somebody who is banned, or whose token was revoked. */
+static bool
+refuse_steered(struct sock *so, const struct identity *id)
+{
+	struct worker *w = so->session->worker;
+	const struct steer_who who = { .user_id = id->user_id,
+		.has_token = w->cfg->auth_mode == AUTH_MODE_JWT,
+		.token_id = id->token_id,
+		.issued_ms = id->issued_ms };
+	uint64_t wait_ns = 0;
+	enum chat_error err = steer_admit(w->chat, &who, &wait_ns);
+
+	if (err == CHAT_OK)
+		return false;
+	WORKER_COUNT(w, AUTH_FAILED, 1);
+	tell_refused(so, id->user_id, err);
+	refuse(so, err,
+	    wait_ns == 0 ? 0 : (unsigned)((wait_ns - 1) / NS_PER_S + 1));
+	return true;
+}
+
 /* Authenticated: a socket that its client had, or a new one. */
 static void
 admit(struct sock *so, struct identity **id, const struct app_connect *req)
@@ -105,6 +141,8 @@ admit(struct sock *so, struct identity **id, const struct app_connect *req)
 	char pid[SID_SIZE];
 	int error = 0;
 
+	if (refuse_steered(so, *id))
+		return;
 	if (count_user(so, *id, w->cfg->limits_connections_per_user) == -1)
 		error = errno;
 	if (s->offsets &&
@@ -150,6 +188,7 @@ app_connect(void *ctx, struct sock *so, const struct app_connect *req)
 		  &err);
 	if (id == NULL) {
 		WORKER_COUNT(w, AUTH_FAILED, 1);
+		tell_refused(so, NULL, err);
 		refuse(so, err, 0);
 		return;
 	}
