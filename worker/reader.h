@@ -29,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/rows.h"
 #include "store/store.h"
 
 /* reads that the thread is given at a time */
@@ -46,7 +47,9 @@ enum read_kind {
 	/* messages of a room: 'from' (backward: the last; from UINT64_MAX:
 	 * without the 'offset' newest), 'count', 'bytes', 'extra' */
 	READ_MESSAGES,
-	/* who is in a room */
+	/* who is in a room (READ_ROSTER_TEXT): 'count' at most; among them,
+	 * unless 0, a socket of the user 'from'; 'offset' 1: and how many
+	 * there are */
 	READ_ROSTER,
 	/* the seq of a room's first message at or behind the position 'from';
 	 * or the next that will be given */
@@ -55,7 +58,31 @@ enum read_kind {
 	READ_RECOVERY,
 	/* 'text' is workspace/session: its room, and its messages as above */
 	READ_SESSION,
+	/* what operators decided: 'count' entries from the place 'text' on
+	 * (empty: from the first) */
+	READ_BANS,
+	/* what was changed in a room: from the revision 'offset' on, or (0)
+	 * from the position 'from' on; the status if it was decided at 'from'
+	 * or behind it; 'count', 'bytes' */
+	READ_CHANGES,
+	/* how far the users of a room have read, the user 'from' first;
+	 * 'count' at most */
+	READ_RECEIPTS,
+	/* the newest message with the id 'text', from the position 'from' back
+	 * (0: from the newest), through 'count' messages */
+	READ_FIND,
+	/* streams that were running when a former run of the daemon ended:
+	 * those of another run than 'from' (ring_run()), from the place 'text'
+	 * on (empty: the first); 'count', 'bytes' of text.  One worker, that
+	 * in slot 0, reads them when it starts and stores each as an
+	 * interrupted message, RECORD_F_STREAM; the row is gone with that
+	 * message's verdict.  So whoever begins again, because a worker was
+	 * killed over it, finds what is still to be done */
+	READ_STREAMS,
 };
+
+/* Of a row of CHANGES, besides enum store_change_kind. */
+#define READ_CHANGE_STATUS 0
 
 struct read_query {
 	enum read_kind kind;
@@ -72,14 +99,23 @@ struct read_query {
 	void (*notify)(void *asker);
 };
 
+/*
+ * The text of a ROSTER: the socket that is to be among them, the one behind
+ * which they begin (or none), and its user (none: it is looked for).
+ */
+#define READ_ROSTER_TEXT "%.*s\n%.*s\n%.*s"
+
 struct read_answer {
 	/* 0, or why it cannot be read; of a SESSION ENOENT: there is none */
 	int error;
 	/* everything below this position is included; at least 'decided' */
 	uint64_t pos;
-	/* MESSAGES: there are others in that direction */
+	/* MESSAGES, ROSTER, BANS, CHANGES, STREAMS: there are others in that
+	 * direction;
+	 * FIND: it may be older than 'seq'; SEEK: something was changed there */
 	bool more;
-	/* MESSAGES: the newest of the room; SEEK: the answer */
+	/* MESSAGES: the newest of the room; SEEK: the answer; ROSTER: how many
+	 * there are; FIND: the position where to go on */
 	uint64_t seq;
 	/* SESSION */
 	uint64_t room;
@@ -95,11 +131,21 @@ struct read_answer {
 
 /*
  * A row.
- * MESSAGES, ascending: seq, gseq, ms; id, body.
+ * MESSAGES, ascending, and FIND: seq, gseq, ms, revision, edited ms, deleted;
+ * id, body.
  * ROSTER: user, joined ms, activity ms, gseq; user id, name, socket, status.
  * RECOVERY: user, lost ms, run, incarnation, client << 32 | generation,
  * partial; user id, socket.  Then its rooms: room, gseq, has after, after
- * seq; agent, workspace, session.  No row: there is none for that pid.
+ * seq, has revision, after revision; agent, workspace, session.  No row: there
+ * is none for that pid.
+ * CHANGES, ascending: kind, seq, gseq, revision, changed ms, ms; id and body,
+ * user id, or status and reason.
+ * RECEIPTS: seq; user id.
+ * BANS: kind, until ms, since ms, gseq; id, reason, by.  Then one of kind 0:
+ * the place where it goes on, if there are 'more'.
+ * STREAMS, two each: room, user, next index, ms of the last chunk, ms when it
+ * began; id, user id, user name, agent.  And: head, text, tail.  Then one of
+ * room 0, as in BANS.
  */
 struct read_row {
 	uint64_t n[READ_NUMBERS];
@@ -150,6 +196,27 @@ bool reader_row(const struct read_answer *a, size_t *at, struct read_row *row);
 
 /* Answer 'q' in a snapshot of its own; a->error tells how it went. */
 void reader_read(struct store_reader *sr, const struct read_query *q,
+    struct read_answer *a);
+/* One more row: 0, or -1 with errno. */
+int reader_put_row(struct store_txn *t, struct read_answer *a,
+    const struct read_row *row);
+/* reader_roster.c */
+int reader_roster(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+struct read_row reader_message_row(const struct store_message *m);
+/* reader_changes.c */
+int reader_changes(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+int reader_receipts(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+int reader_find(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+bool reader_changed_since(struct store_txn *t, uint64_t room, uint64_t gseq);
+/* reader_bans.c */
+int reader_bans(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+/* reader_streams.c */
+int reader_streams(struct store_txn *t, const struct read_query *q,
     struct read_answer *a);
 
 #endif /* WORKER_READER_H */

@@ -99,9 +99,8 @@ reserve(struct read_answer *a, size_t size)
 	return 0;
 }
 
-/* 0, or -1 with errno. */
-static int
-put_row(struct store_txn *t, struct read_answer *a, const struct read_row *row)
+int
+reader_put_row(struct store_txn *t, struct read_answer *a, const struct read_row *row)
 {
 	struct copy c = { a, row, sizeof(struct row_head) };
 	size_t i;
@@ -126,27 +125,31 @@ struct page {
 	size_t bytes;
 };
 
+struct read_row
+reader_message_row(const struct store_message *m)
+{
+	return (struct read_row){
+		.n = { m->seq, m->gseq, m->time_ms, m->revision, m->edited_ms,
+		    m->deleted },
+		.text = { m->id, m->body },
+	};
+}
+
 /* 1: it is in; 0: the page is full; -1. */
 static int
 page_add(struct page *p, const struct store_message *m)
 {
 	const struct read_query *q = p->q;
-	const struct read_row row = {
-		.n = { m->seq, m->gseq, m->time_ms },
-		.text = { m->id, m->body },
-	};
+	const struct read_row row = reader_message_row(m);
 	size_t bytes = m->body.len + q->extra;
 
-	/* what was deleted has nothing to show */
-	if (m->deleted)
-		return 1;
 	if (p->a->nrows == q->count ||
 	    (p->a->nrows > 0 && p->bytes + bytes > q->bytes)) {
 		p->a->more = true;
 		return 0;
 	}
 	p->bytes += bytes;
-	return put_row(p->t, p->a, &row) == -1 ? -1 : 1;
+	return reader_put_row(p->t, p->a, &row) == -1 ? -1 : 1;
 }
 
 static int
@@ -203,43 +206,13 @@ read_session(struct store_txn *t, const struct read_query *q,
 
 /* --- the others ------------------------------------------------------------- */
 
-struct roster {
-	struct store_txn *t;
-	struct read_answer *a;
-	int error;
-};
-
-static bool
-roster_add(const struct store_presence *p, void *arg)
-{
-	struct roster *r = arg;
-	const struct read_row row = {
-		.n = { p->user, p->joined_ms, p->activity_ms, p->gseq },
-		.text = { p->user_id, p->user_name, p->socket, p->status },
-	};
-
-	if (put_row(r->t, r->a, &row) == -1)
-		r->error = errno;
-	return r->error == 0;
-}
-
-static int
-read_roster(struct store_txn *t, uint64_t room, struct read_answer *a)
-{
-	struct roster r = { .t = t, .a = a };
-
-	if (store_roster(t, room, roster_add, &r) == -1)
-		return -1;
-	errno = r.error;
-	return r.error == 0 ? 0 : -1;
-}
-
 static int
 read_seek(struct store_txn *t, const struct read_query *q,
     struct read_answer *a)
 {
 	struct store_log log;
 
+	a->more = reader_changed_since(t, q->room, q->from);
 	if (store_log_seek(t, q->room, q->from, &log) == 0) {
 		a->seq = log.seq;
 		return 0;
@@ -264,7 +237,7 @@ put_recovery(struct store_txn *t, const struct store_recovery *from,
 	struct store_room names;
 	unsigned i;
 
-	if (put_row(t, a, &row) == -1)
+	if (reader_put_row(t, a, &row) == -1)
 		return -1;
 	for (i = 0; i < from->nrooms; i++) {
 		r = &from->room[i];
@@ -273,6 +246,8 @@ put_recovery(struct store_txn *t, const struct store_recovery *from,
 		row.n[1] = r->gseq;
 		row.n[2] = r->has_after;
 		row.n[3] = r->after_seq;
+		row.n[4] = r->has_revision;
+		row.n[5] = r->after_revision;
 		row.text[0] = r->agent;
 		/* a room whose names are lost has none here */
 		if (store_room_get(t, r->room, &names) == 0) {
@@ -281,7 +256,7 @@ put_recovery(struct store_txn *t, const struct store_recovery *from,
 		} else if (errno != ENOENT && errno != EBADMSG) {
 			return -1;
 		}
-		if (put_row(t, a, &row) == -1)
+		if (reader_put_row(t, a, &row) == -1)
 			return -1;
 	}
 	return 0;
@@ -307,11 +282,21 @@ read_kind(struct store_txn *t, const struct read_query *q,
 	case READ_MESSAGES:
 		return read_messages(t, q->room, q, a);
 	case READ_ROSTER:
-		return read_roster(t, q->room, a);
+		return reader_roster(t, q, a);
 	case READ_SEEK:
 		return read_seek(t, q, a);
 	case READ_RECOVERY:
 		return read_recovery(t, q, a);
+	case READ_BANS:
+		return reader_bans(t, q, a);
+	case READ_CHANGES:
+		return reader_changes(t, q, a);
+	case READ_RECEIPTS:
+		return reader_receipts(t, q, a);
+	case READ_FIND:
+		return reader_find(t, q, a);
+	case READ_STREAMS:
+		return reader_streams(t, q, a);
 	case READ_SESSION:
 		break;
 	}
