@@ -33,6 +33,8 @@
 /* reports that came before the verdict */
 #define EARLY_MAX 256
 #define SENDER "chatd"
+/* messages that are looked through at a time */
+#define FIND_ROWS 20000
 
 struct report {
 	uint64_t gseq, sockets;
@@ -407,6 +409,43 @@ publish(struct ctl *c)
 	}
 }
 
+/* Piece by piece, from the newest message on. */
+static void
+find_message(void *arg)
+{
+	struct ctl *c = arg;
+	struct steering *st = c->state;
+	struct worker *w = c->worker;
+	const struct read_query q = { .kind = READ_FIND,
+		.room = st->room,
+		.from = st->from,
+		.count = FIND_ROWS,
+		.text = { st->id, strlen(st->id) },
+		.notify = find_message };
+	const struct read_answer *a;
+	struct read_row row;
+	size_t at = 0;
+	bool more;
+	int error;
+
+	if ((a = reader_ask(w->reader, c, &q, w->now_ms)) == NULL)
+		return;
+	error = a->error;
+	more = a->more;
+	st->from = a->seq;
+	if (error == 0 && reader_row(a, &at, &row))
+		st->found = row.n[0];
+	reader_taken(w->reader, a);
+	if (error != 0)
+		fail(c, "", "the store cannot be read");
+	else if (st->found != 0)
+		publish(c);
+	else if (more)
+		find_message(c);
+	else
+		fail(c, st->id, st->cmd->none);
+}
+
 static void
 find_session(void *arg)
 {
@@ -428,6 +467,8 @@ find_session(void *arg)
 		fail(c, st->whom, ": there is no such session");
 	else if (error != 0)
 		fail(c, "", "the store cannot be read");
+	else if (st->cmd->effect == STEER_DOES_DELETE)
+		find_message(c);
 	else
 		publish(c);
 }

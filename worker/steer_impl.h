@@ -71,8 +71,8 @@ struct steering {
 	/* of a message; made, or told */
 	char id[104];
 	struct json_out body;
-	/* what was looked up */
-	uint64_t room, found;
+	/* what was looked up, and where that goes on */
+	uint64_t room, found, from;
 
 	/* it has its verdict, and this is where it stands */
 	bool decided;
