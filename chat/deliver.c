@@ -12,6 +12,7 @@
 #include "chat/render.h"
 #include "chat/replay.h"
 #include "chat/request.h"
+#include "chat/stream.h"
 #include "chat/typing.h"
 
 /* The hot path: rendered once, encoded once (or twice: with an offset and
@@ -149,10 +150,14 @@ message_deliver(struct chat *chat, const struct chat_delivery *d)
 
 	/* it is the sender only if it waits for this: a connection may have
 	 * another socket by now */
-	if (s != NULL && (p = pending_take(s, d->request)) == NULL)
+	if ((d->ev.flags & CHAT_F_STREAM) != 0)
+		s = stream_comes(chat, room, d);
+	else if (s != NULL && (p = pending_take(s, d->request)) == NULL)
 		s = NULL;
 	if (d->outcome == CHAT_STORED && room != NULL)
-		message_show(chat, room, d, s, p != NULL);
+		message_show(chat, room, d, s, s != NULL);
+	if ((d->ev.flags & CHAT_F_STREAM) != 0)
+		stream_verdict(chat, d);
 	if (p != NULL) {
 		message_verdict(chat, s, p, d);
 		pending_free(chat, &p);

@@ -8,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/delta.h"
+#include "chat/idle.h"
+#include "chat/content.h"
 #include "chat/expiry.h"
 #include "chat/refresh.h"
 #include "chat/replay.h"
 #include "chat/resume.h"
+#include "chat/stream.h"
 #include "chat/typing.h"
 #include "common/log.h"
 
@@ -33,6 +37,17 @@ chat_realloc(void *p, size_t n, size_t size)
 	if ((q = reallocarray(p, n, size)) == NULL)
 		fatalx("out of memory");
 	return q;
+}
+
+uint64_t
+chat_number(struct chat_str s)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < s.len && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+		n = n * 10 + (uint64_t)(s.p[i] - '0');
+	return n;
 }
 
 void
@@ -108,9 +123,13 @@ chat_new(const struct config *cfg, const struct chat_ops *ops, void *ctx)
 	chat->ctx = ctx;
 	LIST_INIT(&chat->sockets);
 	TAILQ_INIT(&chat->typists);
+	TAILQ_INIT(&chat->typings);
 	TAILQ_INIT(&chat->laters);
 	TAILQ_INIT(&chat->finals);
+	TAILQ_INIT(&chat->deltas);
 	steer_new(chat);
+	streams_new(chat);
+	chat->content = content_new(cfg);
 	return chat;
 }
 
@@ -127,6 +146,8 @@ chat_free(struct chat **chatp)
 	leave_free_all(chat);
 	expiry_free(chat);
 	steer_free(chat);
+	streams_free(chat);
+	content_free(&chat->content);
 	CHECK(chat->rooms == NULL);
 	json_out_clear(&chat->reply);
 	json_out_clear(&chat->event);
@@ -137,6 +158,8 @@ chat_free(struct chat **chatp)
 void
 chat_configure(struct chat *chat, const struct config *cfg)
 {
+	content_free(&chat->content);
+	chat->content = content_new(cfg);
 	chat->cfg = cfg;
 }
 
@@ -228,7 +251,11 @@ chat_tick(struct chat *chat)
 	expiry_tick(chat);
 	refresh_tick(chat);
 	steer_tick(chat, now);
+	security_tick(chat);
 	sync_tick(chat);
+	streams_tick(chat, now);
+	delta_tick(chat, now);
+	idle_tick(chat, now);
 	if (!chat->stalled)
 		return;
 	chat->stalled = false;

@@ -122,6 +122,9 @@ chat_cstr(const char *s)
 	return (struct chat_str){ s, strlen(s) };
 }
 
+/* A number in a field of an event: in decimal. */
+uint64_t chat_number(struct chat_str s);
+
 /* calloc() and the like that end the worker when there is no memory. */
 void *chat_alloc(size_t size);
 void *chat_realloc(void *p, size_t n, size_t size);

@@ -17,6 +17,10 @@ struct change {
 	uint64_t gseq;
 	/* a constant; NULL: a message */
 	const char *event;
+	/* of presence: for who waits for a roster; else for replays */
+	bool presence;
+	/* how many more are in the room by it */
+	int net;
 	uint64_t seq, time_ms;
 	size_t id_len;
 	/* not a pointer: it may be gone, and another be in its place */
@@ -99,7 +103,7 @@ change_keep(struct chat *chat, struct held *h, struct change *c)
 
 void
 held_add(struct chat *chat, struct room *room, uint64_t gseq, const char *event,
-    const struct json_out *o, const struct chat_socket *except)
+    int net, const struct json_out *o, const struct chat_socket *except)
 {
 	struct change *c;
 
@@ -107,8 +111,24 @@ held_add(struct chat *chat, struct room *room, uint64_t gseq, const char *event,
 		return;
 	c = change_new(gseq, o->len);
 	c->event = event;
+	c->presence = true;
+	c->net = net;
 	if (except != NULL)
 		memcpy(c->except, except->id, sizeof(c->except));
+	memcpy(c->text, o->p, o->len);
+	change_keep(chat, room->held, c);
+}
+
+void
+held_change(struct chat *chat, struct room *room, uint64_t gseq,
+    const char *event, const struct json_out *o)
+{
+	struct change *c;
+
+	if (room->held == NULL)
+		return;
+	c = change_new(gseq, o->len);
+	c->event = event;
 	memcpy(c->text, o->p, o->len);
 	change_keep(chat, room->held, c);
 }
@@ -145,6 +165,13 @@ held_gap(struct chat *chat, struct room *room, uint64_t pos)
 	h->from = pos;
 }
 
+void
+held_forget(struct room *room, uint64_t pos)
+{
+	if (room->held != NULL && room->held->from < pos)
+		room->held->from = pos;
+}
+
 bool
 held_covers(const struct room *room, uint64_t pos)
 {
@@ -173,6 +200,36 @@ held_rows(const struct room *room, uint64_t pos, chat_row_fn fn, void *arg)
 	return true;
 }
 
+int64_t
+held_net(const struct room *room, uint64_t pos)
+{
+	const struct change *c;
+	int64_t net = 0;
+
+	if (room->held == NULL)
+		return 0;
+	STAILQ_FOREACH(c, &room->held->changes, entry) {
+		if (c->gseq >= pos)
+			net += c->net;
+	}
+	return net;
+}
+
+bool
+held_changes(const struct room *room, uint64_t pos, held_change_fn fn,
+    void *arg)
+{
+	const struct change *c;
+
+	if (room->held == NULL || pos < room->held->from)
+		return false;
+	STAILQ_FOREACH(c, &room->held->changes, entry) {
+		if (c->event != NULL && !c->presence && c->gseq >= pos)
+			fn(arg, c->gseq, c->event, chat_str(c->text, c->len));
+	}
+	return true;
+}
+
 void
 held_send(struct chat *chat, const struct room *room,
     const struct chat_socket *s, uint64_t pos)
@@ -183,7 +240,7 @@ held_send(struct chat *chat, const struct room *room,
 	if (room->held == NULL)
 		return;
 	STAILQ_FOREACH(c, &room->held->changes, entry) {
-		if (c->event == NULL || c->gseq < pos ||
+		if (!c->presence || c->gseq < pos ||
 		    strcmp(c->except, s->id) == 0)
 			continue;
 		frame = chat->ops->encode(chat->ctx, c->event, c->text, c->len,

@@ -26,15 +26,24 @@
 void held_begin(struct chat *chat, struct room *room);
 void held_end(struct chat *chat, struct room *room);
 
-/* A change at 'gseq', which 'except' (may be NULL) is not told of. */
+/* A change at 'gseq', by which 'net' more are there, and which 'except' (may
+ * be NULL) is not told of. */
 void held_add(struct chat *chat, struct room *room, uint64_t gseq,
-    const char *event, const struct json_out *o,
+    const char *event, int net, const struct json_out *o,
     const struct chat_socket *except);
+/* How many more are there since 'pos', by what is kept. */
+int64_t held_net(const struct room *room, uint64_t pos);
+/* The same of what replays send: an edit, a deletion, a receipt, a status. */
+void held_change(struct chat *chat, struct room *room, uint64_t gseq,
+    const char *event, const struct json_out *o);
 /* A message that was stored. */
 void held_message(struct chat *chat, struct room *room,
     const struct chat_delivery *d);
 /* Events below 'pos' have been missed. */
 void held_gap(struct chat *chat, struct room *room, uint64_t pos);
+
+/* What came below 'pos' is not kept any more. */
+void held_forget(struct room *room, uint64_t pos);
 
 /* Is everything kept that came behind a roster of this position? */
 bool held_covers(const struct room *room, uint64_t pos);
@@ -43,6 +52,11 @@ bool held_covers(const struct room *room, uint64_t pos);
  * returns false.  False, and none, if they are not all here.
  */
 bool held_rows(const struct room *room, uint64_t pos, chat_row_fn fn,
+    void *arg);
+/* The same for changes. */
+typedef void (*held_change_fn)(void *arg, uint64_t gseq, const char *event,
+    struct chat_str json);
+bool held_changes(const struct room *room, uint64_t pos, held_change_fn fn,
     void *arg);
 /* Send one who has a roster of this position what came behind it. */
 void held_send(struct chat *chat, const struct room *room,

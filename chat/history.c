@@ -14,8 +14,9 @@
 
 #define EVENT_HISTORY "chat:history-response"
 #define DEFAULT_LIMIT 50
-/* what sessionId, timestamp and seq add to a body, but for the session id */
-#define MESSAGE_EXTRA 80
+/* what sessionId, timestamp, seq, editedAt and revision add to a body, but for
+ * the session id */
+#define MESSAGE_EXTRA 150
 
 bool
 history_parse(struct request *r)
@@ -73,8 +74,7 @@ page_put(void *arg, const struct chat_row *row)
 {
 	struct page *page = arg;
 
-	render_message(page->o, page->session, row->body, row->time_ms,
-	    row->seq);
+	render_row(page->o, page->session, row);
 	if (page->first == 0)
 		page->first = row->seq;
 	page->last = row->seq;

@@ -13,16 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/changes.h"
+#include "chat/delta.h"
 #include "chat/held.h"
 #include "chat/identity.h"
 #include "chat/render.h"
 #include "chat/resume.h"
+#include "chat/roster.h"
+#include "chat/stream.h"
 #include "common/fault.h"
 #include "common/log.h"
 
 #define EVENT_JOIN_SUCCESS "chat:join-session-success"
 #define EVENT_USER_JOINED "chat:user-joined"
-#define STATUS_ACTIVE "active"
 
 /* What the answer tells. */
 struct join {
@@ -39,8 +42,7 @@ join_parse(struct request *r)
 	struct json_iter it = json_iter(r->payload);
 	struct json_value k, v, none = { JSON_KIND_NONE, { NULL, 0 } };
 	struct json_value after = none, revision = none, agent = none;
-	uint64_t n;
-	bool ok, has;
+	bool ok;
 
 	while (json_next_member(&it, &k, &v)) {
 		if (json_is(k, "sessionId"))
@@ -57,44 +59,18 @@ join_parse(struct request *r)
 	ok = read_optional_id(agent, &r->agent);
 	ok = read_optional_u64(after, 0, &r->u.join.after_seq,
 		 &r->u.join.has_after) &&
-	    read_optional_u64(revision, 0, &n, &has) && ok;
+	    read_optional_u64(revision, 0, &r->u.join.after_revision,
+		&r->u.join.has_revision) &&
+	    ok;
 	return ok && r->session.len > 0 && r->workspace.len > 0;
 }
 
 /* --- the answer ------------------------------------------------------------ */
 
-struct roster {
-	struct json_out *o;
-	const char *session;
-	const char *socket_id;
-	/* its own entry, once seen */
-	bool seen;
-	struct chat_member self;
-	char status[16];
-};
-
 static bool
 is_text(struct chat_str s, const char *text)
 {
 	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
-}
-
-static bool
-roster_add(void *arg, const struct chat_member *m)
-{
-	struct roster *roster = arg;
-
-	render_presence(roster->o, roster->session, m);
-	if (!is_text(m->socket_id, roster->socket_id))
-		return true;
-	roster->seen = true;
-	roster->self.joined_ms = m->joined_ms;
-	roster->self.active_ms = m->active_ms;
-	if (m->status.len <= sizeof(roster->status)) {
-		memcpy(roster->status, m->status.p, m->status.len);
-		roster->self.status = chat_str(roster->status, m->status.len);
-	}
-	return true;
 }
 
 static struct chat_member
@@ -108,7 +84,7 @@ self_of(const struct chat_socket *s, uint64_t time_ms)
 		.user_id = chat_cstr(id->user_id),
 		.user_name = chat_cstr(id->user_name),
 		.socket_id = chat_cstr(s->id),
-		.status = chat_cstr(STATUS_ACTIVE),
+		.status = chat_cstr("active"),
 	};
 
 	return m;
@@ -149,36 +125,69 @@ replay_from(const struct chat *chat, bool has_after, uint64_t after_seq,
 	return from;
 }
 
-/* The answer into chat->reply, but for its end. */
+/* "presences", its own among them, their count, and "presence", its own. */
 static enum chat_read
-answer_render(struct chat *chat, struct chat_socket *s, struct job *job,
-    const struct join *join, uint64_t *pos_r)
+answer_presences(struct chat *chat, struct chat_socket *s, struct job *job,
+    const struct join *join, struct chat_roster *roster_r)
 {
-	struct json_out *o = reply_begin(chat);
-	struct roster roster = { .o = o,
+	const struct chat_roster_query q = roster_query(job->room, s);
+	struct json_out *o = &chat->reply;
+	struct roster_out out = { .o = o,
 		.session = join->session,
 		.socket_id = s->id,
 		.self = self_of(s, join->time_ms) };
 	enum chat_read rc;
+	uint64_t count;
 
+	json_out_key(o, "presences");
+	json_out_array(o);
+	rc = roster_read(chat, s, job, &q, roster_add, &out, roster_r);
+	if (rc != CHAT_READ_DONE)
+		return rc;
+	if (!out.seen)
+		(void)roster_add(&out, &out.self);
+	json_out_array_end(o);
+	if (!roster_count(chat, job->room, roster_r, out.n, &count)) {
+		/* once more, when that has been delivered */
+		job_awaits(chat, job);
+		chat->ops->want_produce(chat->ctx, s->conn);
+		return CHAT_READ_LATER;
+	}
+	roster_out_count(o, count);
+	json_out_key(o, "presence");
+	render_presence(o, join->session, &out.self);
+	return CHAT_READ_DONE;
+}
+
+/* The answer into chat->reply, but for its end. */
+static enum chat_read
+answer_render(struct chat *chat, struct chat_socket *s, struct job *job,
+    const struct join *join, struct chat_roster *roster_r)
+{
+	struct json_out *o = reply_begin(chat);
+	enum chat_read rc;
+
+	/* both are read at the same time */
+	if (receipts_ask(chat, s, job, join->last_revision) ==
+	    CHAT_READ_LATER) {
+		(void)roster_is_there(chat, s, job->room);
+		return CHAT_READ_LATER;
+	}
 	put_names(o, join);
 	json_out_key(o, "timestamp");
 	json_out_u64(o, join->time_ms);
-	json_out_key(o, "presences");
-	json_out_array(o);
-	rc = roster_read(chat, s, job, roster_add, &roster, pos_r);
+	rc = answer_presences(chat, s, job, join, roster_r);
 	if (rc != CHAT_READ_DONE)
 		return rc;
-	if (!roster.seen)
-		render_presence(o, join->session, &roster.self);
-	json_out_array_end(o);
-	json_out_key(o, "presence");
-	render_presence(o, join->session, &roster.self);
 	json_out_key(o, "lastSeq");
 	json_out_u64(o, join->last_seq);
 	json_out_key(o, "lastRevision");
 	json_out_u64(o, join->last_revision);
-	json_out_inside(o, "\"receipts\":[],\"streams\":[]", 26);
+	rc = receipts_render(chat, s, job, join->last_revision, o);
+	if (rc != CHAT_READ_DONE)
+		return rc;
+	json_out_key(o, "streams");
+	streams_put(chat, job->room, room_member(job->room, s), o);
 	if (join->truncated) {
 		json_out_key(o, "truncated");
 		json_out_bool(o, true);
@@ -191,12 +200,14 @@ static enum chat_read
 answer_make(struct chat *chat, struct chat_socket *s, struct job *job,
     const struct join *join, size_t *bytes, uint64_t *pos_r)
 {
+	struct chat_roster roster;
 	enum chat_read rc;
 
 	do {
-		rc = answer_render(chat, s, job, join, pos_r);
+		rc = answer_render(chat, s, job, join, &roster);
 	} while (rc == CHAT_READ_DONE &&
-	    (*pos_r < job->since || !held_covers(job->room, *pos_r)));
+	    (roster.pos < job->since || !held_covers(job->room, roster.pos)));
+	*pos_r = roster.pos;
 	if (rc == CHAT_READ_DONE)
 		*bytes += chat->reply.len;
 	return rc;
@@ -278,6 +289,8 @@ join_again(struct request *r, const struct joined *j)
 	job->agent = copy_agent(r->agent.text);
 	job->has_after = r->u.join.has_after;
 	job->after = r->u.join.after_seq;
+	job->has_revision = r->u.join.has_revision;
+	job->after_revision = r->u.join.after_revision;
 	job->has_ack = r->has_ack;
 	job->ack = r->ack;
 	/* changes of presence come behind the answer */
@@ -320,6 +333,7 @@ join_again_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 		.agent = job->agent == NULL ? "" : job->agent,
 		.time_ms = chat_real_ms(chat),
 		.last_seq = room->last_seq,
+		.last_revision = room->last_revision,
 	};
 	uint64_t pos, from;
 
@@ -335,10 +349,7 @@ join_again_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 	case CHAT_READ_DONE:
 		break;
 	}
-	if (from > 0)
-		(void)replay_start(chat, room, m, from, join.last_seq);
-	else if (job->has_after)
-		replay_stop(chat, m);
+	replay_again(chat, room, m, job, from);
 	if (job->agent != NULL) {
 		free(m->agent);
 		m->agent = job->agent;
@@ -360,7 +371,7 @@ join_publish(struct chat *chat, struct chat_socket *s,
 		.flags = wish->flags,
 		.nfields = 8 };
 	struct pending *p;
-	char after[24], *to;
+	char after[48] = "", *to;
 	int i, len = 0;
 
 	p = pending_add(chat, s, PENDING_JOIN, NULL,
@@ -372,6 +383,9 @@ join_publish(struct chat *chat, struct chat_socket *s,
 	if (wish->has_after)
 		len = snprintf(after, sizeof(after), "%llu",
 		    (unsigned long long)wish->after_seq);
+	if (wish->has_revision)
+		snprintf(after + len, sizeof(after) - (size_t)len, ":%llu",
+		    (unsigned long long)wish->after_revision);
 	ev.field[0] = chat_str(wish->workspace->text, wish->workspace->len);
 	ev.field[1] = chat_str(wish->session->text, wish->session->len);
 	ev.field[2] = chat_cstr(id->user_id);
@@ -379,7 +393,7 @@ join_publish(struct chat *chat, struct chat_socket *s,
 	ev.field[4] = chat_cstr(s->id);
 	ev.field[5] = chat_str(wish->agent->text, wish->agent->len);
 	ev.field[6] = chat_cstr(s->pid);
-	ev.field[7] = chat_str(after, (size_t)len);
+	ev.field[7] = chat_cstr(after);
 	socket_publish(chat, s, p->request, &ev);
 	return p;
 }
@@ -393,11 +407,15 @@ join_ask(struct request *r)
 		.agent = &r->agent,
 		.has_after = r->u.join.has_after,
 		.after_seq = r->u.join.after_seq,
+		.has_revision = r->u.join.has_revision,
+		.after_revision = r->u.join.after_revision,
 	};
 	struct pending *p = join_publish(r->chat, r->s, &wish);
 
 	p->has_after = r->u.join.has_after;
 	p->after_seq = r->u.join.after_seq;
+	p->has_revision = r->u.join.has_revision;
+	p->after_revision = r->u.join.after_revision;
 	p->has_ack = r->has_ack;
 	p->ack = r->ack;
 }
@@ -476,6 +494,7 @@ join_member(struct chat *chat, struct chat_socket *s, struct room *room,
 	s->user = d->ev.user;
 	if (d->seq > room->last_seq)
 		room->last_seq = d->seq;
+	changes_join(room, d);
 	room->gap = false;
 	if ((m = room_member(room, s)) == NULL)
 		m = room_add(chat, room, s);
@@ -503,6 +522,7 @@ join_enter(struct chat *chat, struct chat_socket *s, struct room *room,
 	    replay_from(chat, p->has_after, p->after_seq, d->seq, &truncated);
 	m->roster_pos = UINT64_MAX;
 	job = replay_start(chat, room, m, from > 0 ? from : d->seq + 1, d->seq);
+	changes_from_join(job, d->gseq, p->has_revision, p->after_revision);
 	job->unanswered = job->fresh = true;
 	job->truncated = truncated;
 	job->last_seq = d->seq;
@@ -543,6 +563,13 @@ join_undo(struct chat *chat, struct chat_socket *s, struct job *job)
 }
 
 static void
+join_counted(struct room *room, const struct chat_delivery *d)
+{
+	if (d->outcome == CHAT_STORED || d->outcome == CHAT_DUPLICATE)
+		room_count(room, d->members);
+}
+
+static void
 tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
     const struct chat_socket *joiner)
 {
@@ -553,15 +580,20 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 		.user_id = d->ev.field[2],
 		.user_name = d->ev.field[3],
 		.socket_id = d->ev.field[4],
-		.status = chat_cstr(STATUS_ACTIVE),
+		.status = chat_cstr("active"),
 	};
 
 	if (room->nmembers <=
 	    (joiner != NULL && room_member(room, joiner) != NULL))
 		return;
+	if (delta_is_due(chat, room)) {
+		delta_add(chat, room, DELTA_JOINED, &m, d->gseq, joiner);
+		return;
+	}
 	json_out_reset(o);
 	render_presence(o, room->session, &m);
-	room_send_presence(chat, room, EVENT_USER_JOINED, o, joiner, d->gseq);
+	room_send_presence(chat, room, EVENT_USER_JOINED, 1, o, joiner,
+	    d->gseq);
 }
 
 /* It left before it was in: the others see it come and go. */
@@ -590,6 +622,7 @@ join_own(struct chat *chat, struct chat_socket *s, struct pending *p,
 	} else {
 		room =
 		    room_get(chat, d->ev.room, d->ev.field[0], d->ev.field[1]);
+		join_counted(room, d);
 		if (resumes)
 			resume_joined(chat, s, p,
 			    join_member(chat, s, room, p, d), CHAT_OK);
@@ -617,6 +650,8 @@ join_deliver(struct chat *chat, const struct chat_delivery *d)
 		return;
 	}
 	room = room_find(chat, d->ev.room);
+	if (room != NULL)
+		join_counted(room, d);
 	if (d->outcome == CHAT_STORED && room != NULL)
 		tell_room(chat, room, d, NULL);
 	/* a connection may have another socket by now */

@@ -14,8 +14,8 @@
 /* A JOIN to be published. */
 struct join_wish {
 	const struct chat_id *session, *workspace, *agent;
-	bool has_after;
-	uint64_t after_seq;
+	bool has_after, has_revision;
+	uint64_t after_seq, after_revision;
 	/* CHAT_F_RESUME or 0 */
 	unsigned flags;
 };

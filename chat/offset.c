@@ -40,9 +40,13 @@ offset_write(const struct offset *o, char buf[OFFSET_TEXT_SIZE])
 		to = put_number(to, pair->room);
 		*to++ = ':';
 		to = put_number(to, pair->next);
-		if (pair->own_to > 0) {
+		if (pair->own_to > 0 || pair->changed > 0) {
 			*to++ = ':';
 			to = put_number(to, pair->own_to);
+		}
+		if (pair->changed > 0) {
+			*to++ = ':';
+			to = put_number(to, pair->changed);
 		}
 	}
 	*to = '\0';
@@ -129,11 +133,19 @@ take_pair(struct reader *r, struct offset_pair *pair)
 		return bad(r, "a colon is missing");
 	if (!take_number(r, &pair->next))
 		return false;
-	pair->own_to = 0;
+	pair->own_to = pair->changed = 0;
 	if (!take(r, ':'))
 		return true;
 	if (!take_number(r, &pair->own_to))
 		return false;
+	if (take(r, ':')) {
+		if (!take_number(r, &pair->changed))
+			return false;
+		if (pair->next == 0 || pair->changed == 0)
+			return bad(r, "changes of a room begin at 0");
+		if (pair->own_to == 0)
+			return true;
+	}
 	if (pair->next == 0 || pair->own_to < pair->next)
 		return bad(r, "what is its own ends before it begins");
 	return true;

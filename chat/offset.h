@@ -10,6 +10,8 @@
  *   P.r:s	but of the session with the number r the message s is the next
  *   P.r:s:o	and up to o its own messages come as any other's; behind that
  *		as the answers to its requests
+ *   P.r:s:o:c	and of the session's changes only those below the position
+ *		c have been sent; 1: those that its join asked for
  *   P.r:0	but r has not even been answered that it is joined
  *   0		it cannot go on from here
  *
@@ -27,7 +29,10 @@
 
 #define OFFSET_MAX_PAIRS 64
 /* room for the longest text, and its NUL */
-#define OFFSET_TEXT_SIZE (13 + OFFSET_MAX_PAIRS * 3 * 14 + 1)
+#define OFFSET_TEXT_SIZE (13 + OFFSET_MAX_PAIRS * 4 * 14 + 1)
+
+/* c: changes are to be sent from where the join said */
+#define OFFSET_AS_JOINED 1
 
 struct offset_pair {
 	/* at least 1 */
@@ -35,6 +40,8 @@ struct offset_pair {
 	uint64_t next;
 	/* 0, or not below 'next' */
 	uint64_t own_to;
+	/* 0: all changes below the offset's position have been sent */
+	uint64_t changed;
 };
 
 struct offset {

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "chat/request.h"
+
 static void
 member_str(struct json_out *o, const char *key, struct chat_str s)
 {
@@ -38,6 +40,110 @@ render_message(struct json_out *o, const char *session, struct chat_str body,
 	member_u64(o, "timestamp", time_ms);
 	member_u64(o, "seq", seq);
 	json_out_object_end(o);
+}
+
+static void
+member_id(struct json_out *o, struct chat_str id, const char *session)
+{
+	member_str(o, "id", id);
+	member_cstr(o, "sessionId", session);
+}
+
+static void
+message_edited(struct json_out *o, const char *session,
+    const struct chat_row *row)
+{
+	json_out_object(o);
+	json_out_inside(o, row->body.p, row->body.len);
+	member_cstr(o, "sessionId", session);
+	member_u64(o, "timestamp", row->time_ms);
+	member_u64(o, "seq", row->seq);
+	member_u64(o, "editedAt", row->edited_ms);
+	member_u64(o, "revision", row->revision);
+	json_out_object_end(o);
+}
+
+void
+render_row(struct json_out *o, const char *session, const struct chat_row *row)
+{
+	if (row->deleted) {
+		json_out_object(o);
+		member_id(o, row->id, session);
+		member_u64(o, "seq", row->seq);
+		json_out_key(o, "deleted");
+		json_out_bool(o, true);
+		json_out_object_end(o);
+	} else if (row->revision > 0) {
+		message_edited(o, session, row);
+	} else {
+		render_message(o, session, row->body, row->time_ms, row->seq);
+	}
+}
+
+static void
+change_deleted(struct json_out *o, const char *session,
+    const struct chat_change *c)
+{
+	json_out_object(o);
+	member_cstr(o, "sessionId", session);
+	member_str(o, "messageId", c->id);
+	member_u64(o, "seq", c->seq);
+	member_u64(o, "revision", c->revision);
+	member_u64(o, "timestamp", c->changed_ms);
+	json_out_object_end(o);
+}
+
+static void
+change_receipt(struct json_out *o, const char *session,
+    const struct chat_change *c)
+{
+	json_out_object(o);
+	member_cstr(o, "sessionId", session);
+	member_str(o, "userId", c->user_id);
+	member_u64(o, "seq", c->seq);
+	member_u64(o, "revision", c->revision);
+	member_u64(o, "timestamp", c->changed_ms);
+	json_out_object_end(o);
+}
+
+static void
+change_status(struct json_out *o, const char *session,
+    const struct chat_change *c)
+{
+	json_out_object(o);
+	member_cstr(o, "sessionId", session);
+	member_str(o, "status", c->status);
+	member_u64(o, "timestamp", c->changed_ms);
+	if (c->reason.len > 0)
+		member_str(o, "reason", c->reason);
+	json_out_object_end(o);
+}
+
+const char *
+render_change(struct json_out *o, const char *session,
+    const struct chat_change *c)
+{
+	const struct chat_row row = { .seq = c->seq,
+		.time_ms = c->time_ms,
+		.revision = c->revision,
+		.edited_ms = c->changed_ms,
+		.id = c->id,
+		.body = c->body };
+
+	switch (c->type) {
+	case CHAT_DELETE:
+		change_deleted(o, session, c);
+		return EVENT_DELETED;
+	case CHAT_RECEIPT:
+		change_receipt(o, session, c);
+		return EVENT_RECEIPT;
+	case CHAT_STATUS:
+		change_status(o, session, c);
+		return EVENT_STATUS;
+	default:
+		message_edited(o, session, &row);
+		return EVENT_UPDATED;
+	}
 }
 
 void

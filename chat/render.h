@@ -14,6 +14,17 @@
 void render_message(struct json_out *o, const char *session,
     struct chat_str body, uint64_t time_ms, uint64_t seq);
 
+/* The same as it is now; one that was deleted is only its place. */
+void render_row(struct json_out *o, const char *session,
+    const struct chat_row *row);
+/*
+ * The payload of what was changed; returns the name of its event:
+ * chat:message-updated, chat:message-deleted, chat:read-receipt,
+ * chat:session-status-changed.
+ */
+const char *render_change(struct json_out *o, const char *session,
+    const struct chat_change *c);
+
 /* The members of the answer to a message, chat:message-sent. */
 void render_sent(struct json_out *o, struct chat_str id, const char *session,
     uint64_t time_ms, uint64_t seq);

@@ -18,16 +18,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/changes.h"
 #include "chat/held.h"
 #include "chat/join.h"
 #include "chat/render.h"
 #include "chat/request.h"
+#include "chat/roster.h"
+#include "chat/stream.h"
 #include "common/log.h"
 
 /* rows that are looked at in one piece, if few of them are sent */
 #define PIECE_ROWS 1000
 /* what a message is longer than its body */
-#define ROW_EXTRA 100
+#define ROW_EXTRA 170
 /* replays of one socket whose first pieces wait for each other */
 #define AT_ONCE 16
 
@@ -56,7 +59,7 @@ job_add(struct chat *chat, struct chat_socket *s, enum job_kind kind,
 }
 
 /* What comes to the room meanwhile is kept; and is not any more. */
-static void
+void
 job_awaits(struct chat *chat, struct job *job)
 {
 	if (!job->awaits)
@@ -64,7 +67,7 @@ job_awaits(struct chat *chat, struct job *job)
 	job->awaits = true;
 }
 
-static void
+void
 job_got_it(struct chat *chat, struct job *job)
 {
 	if (job->awaits)
@@ -84,6 +87,9 @@ job_remove(struct chat *chat, struct chat_socket *s, struct job *job)
 	socket_work_done(s);
 	room_unref(chat, job->room);
 	free(job->agent);
+	free(job->behind);
+	free(job->edit);
+	lag_free(chat, &job->lag);
 	free(job);
 }
 
@@ -149,34 +155,12 @@ job_answered(struct chat_socket *s, struct job *job)
 	s->work->answered = true;
 }
 
-enum chat_read
-roster_read(struct chat *chat, struct chat_socket *s, struct job *job,
-    chat_member_fn fn, void *arg, uint64_t *pos_r)
-{
-	enum chat_read rc;
-
-	rc = chat->ops->roster(chat->ctx, s->conn, job->room->number, fn, arg,
-	    pos_r);
-	if (rc == CHAT_READ_LATER)
-		job_awaits(chat, job);
-	return rc;
-}
-
-void
-roster_sent(struct chat *chat, struct chat_socket *s, struct job *job,
-    struct member *m, uint64_t pos)
-{
-	if (m != NULL) {
-		m->roster_pos = pos;
-		held_send(chat, job->room, s, pos);
-	}
-	job_got_it(chat, job);
-}
-
 struct job *
 replay_start(struct chat *chat, struct room *room, struct member *m,
     uint64_t from, uint64_t own_to)
 {
+	struct changes_place place = changes_place(room, m->replay);
+
 	/* what it owes is owed, whatever is asked for now */
 	if (m->replay != NULL && m->replay->owes)
 		replay_stop(chat, m);
@@ -184,7 +168,31 @@ replay_start(struct chat *chat, struct room *room, struct member *m,
 		m->replay = job_add(chat, m->s, JOB_REPLAY, room, false);
 	m->replay->next = from;
 	m->replay->own_to = own_to;
+	m->replay->place = place;
+	m->replay->at_changes = false;
 	return m->replay;
+}
+
+void
+replay_again(struct chat *chat, struct room *room, struct member *m,
+    const struct job *join, uint64_t from)
+{
+	struct changes_place place = changes_place(room, m->replay);
+	struct job *job = m->replay;
+
+	if (join->has_revision)
+		place = changes_place_behind(chat, room, join->after_revision);
+	if (from > 0) {
+		job = replay_start(chat, room, m, from, room->last_seq);
+	} else if (job != NULL && join->has_after && !room->gap) {
+		replay_stop(chat, m);
+		job = NULL;
+	}
+	if (job == NULL && !changes_place_level(room, &place))
+		job = replay_start(chat, room, m, room->last_seq + 1,
+		    room->last_seq);
+	if (job != NULL)
+		job->place = place;
 }
 
 void
@@ -210,11 +218,19 @@ replay_owes(struct member *m)
 	m->replay->owes = true;
 }
 
+/* Has it sent all messages that were delivered in its room? */
+static bool
+messages_level(const struct job *job)
+{
+	return job->next > job->room->last_seq && !job->room->gap;
+}
+
 bool
 replay_is_level(const struct job *job)
 {
-	return !job->unanswered && job->next > job->room->last_seq &&
-	    !job->room->gap;
+	return !job->unanswered && messages_level(job) &&
+	    (job->kind == JOB_ANSWERS ||
+		changes_place_level(job->room, &job->place));
 }
 
 struct offset_pair
@@ -227,6 +243,9 @@ replay_position(const struct job *job)
 	pair.next = job->next;
 	if (job->own_to >= job->next)
 		pair.own_to = job->own_to;
+	/* its place is not known yet: as one that is not answered */
+	if (job->next > 0)
+		pair.changed = changes_position(job);
 	return pair;
 }
 
@@ -269,7 +288,7 @@ replay_send(struct replay_run *run, const struct chat_row *row, bool own)
 		render_sent(o, row->id, session, row->time_ms, row->seq);
 		json_out_object_end(o);
 	} else {
-		render_message(o, session, row->body, row->time_ms, row->seq);
+		render_row(o, session, row);
 	}
 	frame = chat_encode(chat, own ? EVENT_SENT : EVENT_MESSAGE, o,
 	    socket_offset(chat, run->s));
@@ -285,6 +304,9 @@ replay_row(void *arg, const struct chat_row *row)
 	struct job *job = run->job;
 	bool own;
 
+	/* what is kept (held.h) may have been sent out of the store */
+	if (row->seq < job->next)
+		return true;
 	/* from here on it is delivered */
 	if (row->gseq >= run->end) {
 		run->met = true;
@@ -316,10 +338,14 @@ replay_read_all(struct chat *chat, struct replay_run *run,
 		if (page->last > room->last_seq)
 			room->last_seq = page->last;
 	}
-	if ((run->met ? run->end : page->pos) >= chat->gap)
+	if (room->gap && (run->met ? run->end : page->pos) >= chat->gap) {
 		room->gap = false;
+		/* there may be changes below it: replays look */
+		if (room->last_change < chat->gap - 1)
+			room->last_change = chat->gap - 1;
+	}
 	if (run->met || page->pos >= run->end ||
-	    held_rows(room, page->pos, replay_row, run) || replay_is_level(job))
+	    held_rows(room, page->pos, replay_row, run) || messages_level(job))
 		return PRODUCED_ALL;
 	return PRODUCED_PIECE;
 }
@@ -343,14 +369,15 @@ replay_is_there(struct chat *chat, struct chat_socket *s, struct job *job)
 	bool there = true;
 
 	if (job->unanswered)
-		there = chat->ops->roster(chat->ctx, s->conn, q.room, NULL,
-			    NULL, NULL) != CHAT_READ_LATER;
-	if (!replay_is_level(job))
+		there = roster_is_there(chat, s, job->room);
+	if (!messages_level(job))
 		there = chat->ops->messages(chat->ctx, s->conn, &q, NULL, NULL,
 			    NULL) != CHAT_READ_LATER &&
 		    there;
 	if (!there)
 		job_awaits(chat, job);
+	if (!changes_place_level(job->room, &job->place))
+		there = changes_are_there(chat, s, job) && there;
 	return there;
 }
 
@@ -437,6 +464,27 @@ replay_ended(struct chat_socket *s, const struct job *job)
 	return true;
 }
 
+/* What was changed, once all messages have been sent. */
+static enum produced
+replay_changes(struct chat *chat, struct chat_socket *s, struct job *job,
+    uint64_t delivered, size_t *bytes)
+{
+	struct replay_run run = { .chat = chat,
+		.s = s,
+		.job = job,
+		.end = delivered };
+	enum produced done;
+
+	if (!job->at_changes) {
+		job->at_changes = true;
+		job->level_pos = delivered;
+	}
+	done =
+	    changes_produce(chat, s, job, delivered, replay_row, &run, bytes);
+	*bytes += run.bytes;
+	return done;
+}
+
 /* The next piece of a replay, or of what is left of one. */
 static enum produced
 replay_produce(struct chat *chat, struct chat_socket *s, struct job *job,
@@ -446,7 +494,10 @@ replay_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 
 	if (done != PRODUCED_ALL || replay_ended(s, job))
 		return done;
-	done = replay_read(chat, s, job, delivered, bytes);
+	if (!job->at_changes && !messages_level(job))
+		done = replay_read(chat, s, job, delivered, bytes);
+	if (done == PRODUCED_ALL && job->kind == JOB_REPLAY)
+		done = replay_changes(chat, s, job, delivered, bytes);
 	if (done == PRODUCED_ALL && job->kind == JOB_REPLAY)
 		room_member(job->room, s)->replay = NULL;
 	return done;
@@ -460,6 +511,8 @@ job_try(struct chat *chat, struct chat_socket *s, struct job *job)
 
 	if (job->kind == JOB_JOIN) {
 		done = join_again_produce(chat, s, job, &bytes);
+	} else if (job->kind == JOB_EDIT) {
+		done = edit_produce(chat, s, job);
 	} else {
 		done = replay_answer(chat, s, job, &bytes);
 		if (done == PRODUCED_ALL && !replay_ended(s, job))
@@ -475,6 +528,9 @@ job_try(struct chat *chat, struct chat_socket *s, struct job *job)
 static void
 job_to_end(struct chat_socket *s, struct job *job)
 {
+	/* the end of a stream comes before its message */
+	if (job->kind == JOB_CHUNKS)
+		return;
 	STAILQ_REMOVE(&s->work->jobs, job, job, entry);
 	STAILQ_INSERT_TAIL(&s->work->jobs, job, entry);
 }
@@ -490,6 +546,12 @@ job_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 		return join_again_produce(chat, s, job, bytes);
 	case JOB_SYNC:
 		return sync_produce(chat, s, job, bytes);
+	case JOB_ROSTER:
+		return roster_produce(chat, s, job, bytes);
+	case JOB_CHUNKS:
+		return lag_produce(chat, s, job, bytes);
+	case JOB_EDIT:
+		return edit_produce(chat, s, job);
 	case JOB_REPLAY:
 	case JOB_ANSWERS:
 		break;

@@ -27,6 +27,24 @@ enum job_kind {
 	JOB_HISTORY,
 	/* the roster, after a recovery */
 	JOB_SYNC,
+	/* a page of the roster (roster.c) */
+	JOB_ROSTER,
+	/* an edit or a deletion: the message is looked up (edit.c) */
+	JOB_EDIT,
+	/* chunks that were left out (stream_lag.c) */
+	JOB_CHUNKS,
+};
+
+struct edit;
+struct lag;
+
+/* Which changes of a room are still to be sent. */
+struct changes_place {
+	/* those at or behind this position */
+	uint64_t pos;
+	/* but first those with a higher revision than this one */
+	bool has_revision;
+	uint64_t after_revision;
 };
 
 struct job {
@@ -37,6 +55,11 @@ struct job {
 	/* REPLAY: the next seq; and up to where its own messages are sent to
 	 * it as all others are */
 	uint64_t next, own_to;
+	/* REPLAY: of the changes; 'at_changes': the messages that were
+	 * delivered below 'level_pos' have been sent (changes.c) */
+	struct changes_place place;
+	uint64_t level_pos;
+	bool at_changes;
 	/* its own messages below this position are answered otherwise */
 	uint64_t silent_below;
 	/* its own messages are answered here and nowhere else */
@@ -54,14 +77,25 @@ struct job {
 	/* JOIN: what the member had */
 	uint64_t roster_pos;
 	char *agent;
+	/* ROSTER: the socket and, behind its NUL, the user behind whom it
+	 * begins; or NULL */
+	char *behind;
 	/* ANSWERS: the position where they end */
 	uint64_t end;
-	/* JOIN, REPLAY, HISTORY */
+	/* JOIN, REPLAY, HISTORY, ROSTER, EDIT */
 	bool has_after, has_ack;
 	uint64_t after, ack;
+	/* JOIN */
+	bool has_revision;
+	uint64_t after_revision;
 	/* HISTORY */
 	bool has_before;
 	uint64_t before, offset, limit;
+	/* EDIT: one piece of memory; and how far the search is */
+	struct edit *edit;
+	/* CHUNKS */
+	struct lag *lag;
+	uint64_t find_at;
 };
 
 /* At the end of the queue; or, 'first', at its head. */
@@ -78,6 +112,13 @@ bool jobs_busy(const struct chat_socket *s, const char *session);
  */
 struct job *replay_start(struct chat *chat, struct room *room, struct member *m,
     uint64_t from, uint64_t own_to);
+/*
+ * The member has joined again, as 'join' says: its replay, or a new one,
+ * sends the messages from 'from' on (0: none are missed, unless some are on
+ * their way and were not named) and the changes that were asked for.
+ */
+void replay_again(struct chat *chat, struct room *room, struct member *m,
+    const struct job *join, uint64_t from);
 /* Live at once, or gone; only what it owes is still sent. */
 void replay_stop(struct chat *chat, struct member *m);
 /* A message of its own was stored and not answered: the replay does it. */
@@ -99,15 +140,9 @@ void job_answered(struct chat_socket *s, struct job *job);
 /* Do at once what can be done at once; may free the job. */
 void job_try(struct chat *chat, struct chat_socket *s, struct job *job);
 
-/*
- * Ask for a roster.  While it is read, the changes behind it are kept; the
- * end of the job, or roster_sent(), ends that.
- */
-enum chat_read roster_read(struct chat *chat, struct chat_socket *s,
-    struct job *job, chat_member_fn fn, void *arg, uint64_t *pos_r);
-/* It was sent: the member (unless NULL) is told of what is behind it. */
-void roster_sent(struct chat *chat, struct chat_socket *s, struct job *job,
-    struct member *m, uint64_t pos);
+/* What comes to the room from now on is kept, until the job has ended. */
+void job_awaits(struct chat *chat, struct job *job);
+void job_got_it(struct chat *chat, struct job *job);
 
 /* Has it sent all that was delivered in its room? */
 bool replay_is_level(const struct job *job);
@@ -137,6 +172,9 @@ bool replays_are_there(struct chat *chat, struct chat_socket *s);
 enum produced jobs_produce(struct chat *chat, struct chat_socket *s,
     uint64_t delivered);
 
+/* edit.c */
+enum produced edit_produce(struct chat *chat, struct chat_socket *s,
+    struct job *job);
 /* history.c */
 enum produced history_produce(struct chat *chat, struct chat_socket *s,
     const struct job *job);
@@ -147,6 +185,9 @@ enum produced sync_produce(struct chat *chat, struct chat_socket *s,
 void sync_tick(struct chat *chat);
 /* The room is no more. */
 void sync_forget(struct chat *chat, struct room *room);
+/* roster.c */
+enum produced roster_produce(struct chat *chat, struct chat_socket *s,
+    struct job *job, size_t *bytes);
 /* join.c */
 enum produced join_again_produce(struct chat *chat, struct chat_socket *s,
     struct job *job, size_t *bytes);

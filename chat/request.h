@@ -115,6 +115,7 @@ struct command {
 #define EVENT_STATUS "chat:session-status-changed"
 #define EVENT_CHUNK "chat:agent-stream-chunk"
 #define EVENT_STREAM_SYNC "chat:stream-sync"
+#define EVENT_STREAM_CANCELLED "chat:stream-cancelled"
 #define EVENT_PRESENCE_SYNC "chat:presence-sync"
 #define EVENT_DISCONNECT_REASON "chat:disconnect-reason"
 

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/changes.h"
 #include "chat/identity.h"
 #include "chat/join.h"
 #include "common/fault.h"
@@ -60,8 +61,8 @@ struct resume_room {
 	uint64_t room;
 	/* position of the join, and what it asked for */
 	uint64_t gseq;
-	bool has_after;
-	uint64_t after_seq;
+	bool has_after, has_revision;
+	uint64_t after_seq, after_revision;
 	struct chat_id session, workspace, agent;
 };
 
@@ -248,6 +249,8 @@ read_row(void *arg, const struct chat_recovery *row)
 		to->gseq = from->gseq;
 		to->has_after = from->has_after;
 		to->after_seq = from->after_seq;
+		to->has_revision = from->has_revision;
+		to->after_revision = from->after_revision;
 		chat_id_set(&to->session, from->session);
 		chat_id_set(&to->workspace, from->workspace);
 		chat_id_set(&to->agent, from->agent);
@@ -393,6 +396,8 @@ resume_join(struct chat *chat, struct chat_socket *s, size_t i)
 		.agent = &room->agent,
 		.has_after = room->has_after,
 		.after_seq = room->after_seq,
+		.has_revision = room->has_revision,
+		.after_revision = room->after_revision,
 		.flags = CHAT_F_RESUME,
 	};
 
@@ -463,6 +468,17 @@ resume_joined(struct chat *chat, struct chat_socket *s, const struct pending *p,
 
 /* --- what it has missed ---------------------------------------------------- */
 
+/* From where on it is sent what was changed. */
+static void
+resume_changes(struct job *job, const struct resume_room *room, uint64_t pos)
+{
+	if (pos == OFFSET_AS_JOINED)
+		changes_from_join(job, room->gseq, room->has_revision,
+		    room->after_revision);
+	else
+		job->place = (struct changes_place){ .pos = pos };
+}
+
 /* Where the replay of one session begins. */
 static enum look
 resume_seek(struct chat *chat, struct chat_socket *s,
@@ -473,7 +489,8 @@ resume_seek(struct chat *chat, struct chat_socket *s,
 	enum look found;
 	const struct offset *o = &r->offset;
 	const struct offset_pair *pair = NULL;
-	uint64_t seq, pos = room->gseq, from;
+	uint64_t pos = room->gseq, from;
+	struct chat_seek at;
 
 	if (o->pos > room->gseq) {
 		pair = offset_find(o, room->room);
@@ -482,24 +499,31 @@ resume_seek(struct chat *chat, struct chat_socket *s,
 	if (pair != NULL && pair->next > 0) {
 		job->next = pair->next;
 		job->own_to = pair->own_to;
+		resume_changes(job, room,
+		    pair->changed > 0 ? pair->changed : o->pos);
 		return LOOK_FINE;
 	}
 	/* it was in, and does not know */
 	if (pair != NULL)
 		pos = room->gseq;
-	rc = chat->ops->seek(chat->ctx, s->conn, room->room, pos, &seq);
+	rc = chat->ops->seek(chat->ctx, s->conn, room->room, pos, &at);
 	found = look_end(rc, LOOK_FINE);
 	if (found != LOOK_FINE)
 		return found;
-	job->next = seq;
+	job->next = at.seq;
 	job->own_to = 0;
+	resume_changes(job, room, pos > room->gseq ? pos : OFFSET_AS_JOINED);
+	/* or nothing was changed: that need not be read */
+	if (!at.changes && !job->place.has_revision)
+		job->place.pos = at.pos;
 	if (pos > room->gseq)
 		return LOOK_FINE;
 	/* its join is answered as it would have been: what came behind it
 	 * was live */
 	job->unanswered = true;
 	job_unanswered(s, job, false);
-	job->last_seq = seq - 1;
+	job->last_seq = at.seq - 1;
+	job->last_revision = job->room->last_revision;
 	from = replay_from(chat, room->has_after, room->after_seq,
 	    job->last_seq, &job->truncated);
 	if (from > 0) {

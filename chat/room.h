@@ -15,8 +15,10 @@
 
 #include "chat/engine.h"
 
+struct delta;
 struct held;
 struct job;
+struct shown;
 struct typing;
 
 /* With which offset a member gets its live messages. */
@@ -27,6 +29,23 @@ enum member_frame {
 	MEMBER_SHARED,
 	/* with its own: some replay of its socket is running */
 	MEMBER_OWN,
+};
+
+/* What it is told of the next delta (delta.h). */
+enum member_delta {
+	MEMBER_AS_ALL,
+	/* without its own change */
+	MEMBER_IN_IT,
+	/* what is behind the roster that it has got */
+	MEMBER_ROSTER,
+};
+
+/* In the order in which the server sets them. */
+enum status {
+	STATUS_ACTIVE,
+	STATUS_IDLE,
+	STATUS_AWAY,
+	STATUS__MAX,
 };
 
 /* One socket in one room: 48 bytes here and 16 in the socket. */
@@ -40,9 +59,17 @@ struct member {
 	uint64_t roster_pos;
 	uint64_t joined_ms : 48;
 	/* enum identity_role */
-	uint64_t role : 8;
+	uint64_t role : 4;
 	/* enum member_frame */
-	uint64_t frame : 8;
+	uint64_t frame : 2;
+	/* enum member_delta */
+	uint64_t delta : 2;
+	/* enum status, as it is stored; 'idled': the server has set it */
+	uint64_t status : 2;
+	uint64_t idled : 1;
+	/* chunks were left out for it: it gets them when it has drained
+	 * (stream_lag.c) */
+	uint64_t lags : 1;
 	/* named at join; NULL without one */
 	char *agent;
 };
@@ -60,6 +87,7 @@ _Static_assert(sizeof(struct member) + sizeof(struct joined) <= 64,
     "a joined member takes at most 64 bytes");
 
 TAILQ_HEAD(typing_list, typing);
+LIST_HEAD(shown_list, shown);
 
 struct room {
 	uint64_t number;
@@ -71,13 +99,19 @@ struct room {
 	uint32_t nmembers, cap;
 	/* of the messages delivered here; 'gap': there may be others */
 	uint64_t last_seq;
+	/* of what was changed: the position, and the last revision */
+	uint64_t last_change, last_revision;
 	bool gap;
 	/* a chat:presence-sync is due to all members */
 	bool unsynced;
 	/* what comes while the store is read for somebody; or NULL */
 	struct held *held;
+	/* what is to be told together (delta.h); or NULL */
+	struct delta *delta;
 	/* who types, as the members have been told (typing.c) */
 	struct typing_list typing;
+	/* streams that the members are shown, or were (stream.h) */
+	struct shown_list shown;
 	UT_hash_handle hh;
 	/* behind session in the same allocation */
 	const char *workspace;
@@ -107,14 +141,15 @@ bool room_has_socket(const struct room *room, struct chat_str socket_id);
 /*
  * Send an event to members: a message to all that are live but 'except',
  * encoded once for all that can share it;
- * of a change of presence at 'gseq' to all but 'except' that were not told by
- * the roster; of typing to all but the sockets of 'user', so that what is
+ * of a change of presence at 'gseq', by which 'net' more are there, to all but
+ * 'except' that were not told by the roster; of typing to all but the sockets of 'user', so that what is
  * 'droppable' may be left out for a slow one.
  */
 void room_send_message(struct chat *chat, struct room *room, const char *event,
     const struct json_out *o, const struct chat_socket *except);
 void room_send_presence(struct chat *chat, struct room *room, const char *event,
-    const struct json_out *o, const struct chat_socket *except, uint64_t gseq);
+    int net, const struct json_out *o, const struct chat_socket *except,
+    uint64_t gseq);
 void room_send_typing(struct chat *chat, struct room *room,
     struct chat_frame frame, uint64_t user, bool droppable);
 

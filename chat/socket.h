@@ -46,6 +46,8 @@ enum pending_kind {
 	/* an edit or a deletion */
 	PENDING_EDIT,
 	PENDING_RECEIPT,
+	/* is it the id of a message? (stream.c) */
+	PENDING_STREAM,
 };
 
 /* What was published for a socket and has not come back. */
@@ -89,6 +91,8 @@ struct work {
 	STAILQ_HEAD(deferred_list, deferred) deferreds;
 	STAILQ_HEAD(, job) jobs;
 	LIST_HEAD(, typist) typists;
+	/* what it writes, and what that became until it is told (stream.h) */
+	LIST_HEAD(, stream) streams;
 	/* pendings that are joins and leaves, and joins that are not answered
 	 * yet; all jobs; all deferreds */
 	uint32_t nbusy, njobs, ndeferred;

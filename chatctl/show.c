@@ -446,6 +446,10 @@ show_message(const char *json, size_t len, FILE *fp)
 	sb_adds(&sb, ": ");
 	if (json_member(m, "content").kind == JSON_KIND_STRING)
 		add_string(&sb, json_member(m, "content"));
+	if (json_member(m, "deleted").kind == JSON_KIND_BOOL)
+		sb_addf(&sb, "(deleted)");
+	else if (json_member(m, "editedAt").kind == JSON_KIND_NUMBER)
+		sb_addf(&sb, " (edited)");
 	(void)fprintf(fp, "%s\n", sb.data);
 	sb_clear(&sb);
 }

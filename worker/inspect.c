@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/render.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "worker/ctl.h"
@@ -30,20 +31,12 @@ struct inspector {
 };
 
 static void
-put_message(struct ctl *c, struct chat_str body, uint64_t time_ms, uint64_t seq)
+put_message(struct ctl *c, const struct chat_row *row)
 {
 	const struct inspector *in = c->state;
 	struct json_out o = { 0 };
 
-	json_out_object(&o);
-	json_out_inside(&o, body.p, body.len);
-	json_out_key(&o, "sessionId");
-	json_out_cstring(&o, in->session);
-	json_out_key(&o, "timestamp");
-	json_out_u64(&o, time_ms);
-	json_out_key(&o, "seq");
-	json_out_u64(&o, seq);
-	json_out_object_end(&o);
+	render_row(&o, in->session, row);
 	ctl_put(c, &o, true);
 	json_out_clear(&o);
 }
@@ -52,13 +45,14 @@ put_message(struct ctl *c, struct chat_str body, uint64_t time_ms, uint64_t seq)
 static void
 put_history(struct ctl *c, const struct read_answer *a)
 {
-	struct read_row row;
+	struct chat_row row;
+	struct read_row r;
 	size_t at = 0;
 
-	while (reader_row(a, &at, &row))
-		put_message(c,
-		    (struct chat_str){ row.text[1].p, row.text[1].len },
-		    row.n[2], row.n[0]);
+	while (reader_row(a, &at, &r)) {
+		row = worker_message_of(&r);
+		put_message(c, &row);
+	}
 }
 
 static void
@@ -95,12 +89,34 @@ on_read(void *arg)
 		ctl_watch(c, room);
 }
 
+/* A message, and what becomes of it. */
 static void
 on_deliver(struct ctl *c, const struct chat_delivery *d)
 {
-	if (d->ev.type != CHAT_MESSAGE || d->outcome != CHAT_STORED)
+	const struct chat_event *ev = &d->ev;
+	struct chat_row row = { .seq = d->seq,
+		.time_ms = d->time_ms,
+		.id = ev->field[0],
+		.body = ev->field[2] };
+
+	if (d->outcome != CHAT_STORED)
 		return;
-	put_message(c, d->ev.field[2], d->time_ms, d->seq);
+	switch (ev->type) {
+	case CHAT_MESSAGE:
+		break;
+	case CHAT_EDIT:
+		row.body = ev->field[3];
+		row.time_ms = chat_number(ev->field[4]);
+		row.edited_ms = d->time_ms;
+		row.revision = d->revision;
+		break;
+	case CHAT_DELETE:
+		row.deleted = true;
+		break;
+	default:
+		return;
+	}
+	put_message(c, &row);
 	(void)ctl_flush(c);
 }
 

@@ -17,10 +17,16 @@
 #include "shm/lost.h"
 #include "shm/burst.h"
 #include "worker/reader.h"
+#include "worker/stream.h"
 #include "worker/worker.h"
 
 /* entries of the list of bans that are read at a time */
 #define BANS_A_PAGE 1024
+/* messages that are looked at for an id before others get their turn */
+#define FIND_ROWS 20000
+
+/* what may wait for a client that is still sent parts as they come */
+#define OFFER_MAX (64 * 1024)
 
 static void
 ops_publish(void *ctx, struct chat_socket *from, uint32_t request,
@@ -68,6 +74,21 @@ ops_send(void *ctx, void *conn, struct chat_frame frame,
 
 	WORKER_COUNT(w, DELIVERIES, 1);
 	session_send(so->session, frame, prio);
+}
+
+static bool
+ops_offer(void *ctx, void *conn, struct chat_frame frame)
+{
+	struct worker *w = ctx;
+	const struct sock *so = conn;
+	uint64_t limit = w->cfg->limits_send_queue / 2;
+
+	if (limit == 0 || limit > OFFER_MAX)
+		limit = OFFER_MAX;
+	if (session_queued(so->session) + frame.len > limit)
+		return false;
+	ops_send(ctx, conn, frame, CHAT_EVENT);
+	return true;
 }
 
 static void
@@ -324,6 +345,19 @@ ops_roster(void *ctx, void *conn, const struct chat_roster_query *cq,
 	return CHAT_READ_DONE;
 }
 
+struct chat_row
+worker_message_of(const struct read_row *r)
+{
+	return (struct chat_row){ .seq = r->n[0],
+		.gseq = r->n[1],
+		.time_ms = r->n[2],
+		.revision = r->n[3],
+		.edited_ms = r->n[4],
+		.deleted = r->n[5] != 0,
+		.id = chat_text(r->text[0]),
+		.body = chat_text(r->text[1]) };
+}
+
 static enum chat_read
 ops_messages(void *ctx, void *conn, const struct chat_query *cq, chat_row_fn fn,
     void *arg, struct chat_page *page_r)
@@ -349,11 +383,7 @@ ops_messages(void *ctx, void *conn, const struct chat_query *cq, chat_row_fn fn,
 	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
 		return rc;
 	while (reader_row(a, &at, &r)) {
-		row.seq = r.n[0];
-		row.gseq = r.n[1];
-		row.time_ms = r.n[2];
-		row.id = chat_text(r.text[0]);
-		row.body = chat_text(r.text[1]);
+		row = worker_message_of(&r);
 		if (!fn(arg, &row))
 			break;
 	}
@@ -380,9 +410,130 @@ ops_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq,
 		return rc;
 	seek_r->seq = a->seq;
 	seek_r->pos = a->pos;
-	/* what there is, is found when it is asked for */
-	seek_r->changes = true;
+	seek_r->changes = a->more;
 	reader_taken(w->reader, a);
+	return CHAT_READ_DONE;
+}
+
+static struct chat_change
+change_of(const struct read_row *r)
+{
+	struct chat_change c = { .seq = r->n[1],
+		.gseq = r->n[2],
+		.revision = r->n[3],
+		.changed_ms = r->n[4],
+		.time_ms = r->n[5] };
+
+	switch (r->n[0]) {
+	case STORE_CHANGE_EDIT:
+	case STORE_CHANGE_DELETE:
+		c.type = r->n[0] == STORE_CHANGE_EDIT ? CHAT_EDIT : CHAT_DELETE;
+		c.id = chat_text(r->text[0]);
+		c.body = chat_text(r->text[1]);
+		break;
+	case STORE_CHANGE_RECEIPT:
+		c.type = CHAT_RECEIPT;
+		c.user_id = chat_text(r->text[0]);
+		break;
+	default:
+		c.type = CHAT_STATUS;
+		c.status = chat_text(r->text[0]);
+		c.reason = chat_text(r->text[1]);
+		break;
+	}
+	return c;
+}
+
+static enum chat_read
+ops_changes(void *ctx, void *conn, const struct chat_change_query *cq,
+    chat_change_fn fn, void *arg, struct chat_page *page_r)
+{
+	struct worker *w = ctx;
+	const struct read_query q = { .kind = READ_CHANGES,
+		.room = cq->room,
+		.from = cq->from,
+		.offset = cq->has_revision ? cq->after_revision + 1 : 0,
+		.count = cq->count,
+		.bytes = cq->bytes,
+		.notify = on_read };
+	const struct read_answer *a;
+	struct chat_change c;
+	struct read_row r;
+	enum chat_read rc;
+	size_t at = 0;
+
+	if (fn == NULL)
+		return ask_only(w, conn, &q);
+	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
+		return rc;
+	while (reader_row(a, &at, &r)) {
+		c = change_of(&r);
+		if (!fn(arg, &c))
+			break;
+	}
+	page_r->more = a->more;
+	page_r->pos = a->pos;
+	reader_taken(w->reader, a);
+	return CHAT_READ_DONE;
+}
+
+static enum chat_read
+ops_receipts(void *ctx, void *conn, uint64_t room, uint64_t user,
+    chat_receipt_fn fn, void *arg)
+{
+	struct worker *w = ctx;
+	const struct read_query q = { .kind = READ_RECEIPTS,
+		.room = room,
+		.from = user,
+		.count = CHAT_RECEIPTS_MAX,
+		.notify = on_read };
+	const struct read_answer *a;
+	struct read_row r;
+	enum chat_read rc;
+	size_t at = 0;
+
+	if (fn == NULL)
+		return ask_only(w, conn, &q);
+	if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
+		return rc;
+	while (reader_row(a, &at, &r) && fn(arg, chat_text(r.text[0]), r.n[0]))
+		continue;
+	reader_taken(w->reader, a);
+	return CHAT_READ_DONE;
+}
+
+/* An old message is looked for piece by piece, so that others get their turn
+ * in between. */
+static enum chat_read
+ops_find(void *ctx, void *conn, uint64_t room, struct chat_str id, uint64_t *at,
+    chat_row_fn fn, void *arg)
+{
+	struct worker *w = ctx;
+	struct read_query q = { .kind = READ_FIND,
+		.room = room,
+		.count = FIND_ROWS,
+		.text = { id.p, id.len },
+		.notify = on_read };
+	const struct read_answer *a;
+	struct chat_row row;
+	struct read_row r;
+	enum chat_read rc;
+	size_t place = 0;
+	bool more;
+
+	do {
+		q.from = *at;
+		if ((rc = ask(w, conn, &q, &a)) != CHAT_READ_DONE)
+			return rc;
+		more = a->more;
+		if (more)
+			*at = a->seq;
+		if (reader_row(a, &place, &r)) {
+			row = worker_message_of(&r);
+			(void)fn(arg, &row);
+		}
+		reader_taken(w->reader, a);
+	} while (more);
 	return CHAT_READ_DONE;
 }
 
@@ -419,6 +570,8 @@ recovery_row(struct worker *w, const struct read_answer *a, chat_recovery_fn fn,
 		to->gseq = row.n[1];
 		to->has_after = row.n[2] != 0;
 		to->after_seq = row.n[3];
+		to->has_revision = row.n[4] != 0;
+		to->after_revision = row.n[5];
 		to->agent = chat_text(row.text[0]);
 		to->workspace = chat_text(row.text[1]);
 		to->session = chat_text(row.text[2]);
@@ -550,6 +703,13 @@ static const enum counter count_map[CHAT_COUNT__MAX] = {
 	[CHAT_COUNT_RESUMED] = COUNTER_RESUMED,
 	[CHAT_COUNT_NOT_RESUMED] = COUNTER_NOT_RESUMED,
 	[CHAT_COUNT_TAKEN_OVER] = COUNTER_TAKEN_OVER,
+	[CHAT_COUNT_STREAMS] = COUNTER_STREAMS_BEGUN,
+	[CHAT_COUNT_CHUNKS] = COUNTER_STREAM_CHUNKS,
+	[CHAT_COUNT_CHUNKS_MERGED] = COUNTER_STREAM_MERGED,
+	[CHAT_COUNT_STREAMS_RESUMED] = COUNTER_STREAMS_RESUMED,
+	[CHAT_COUNT_STREAMS_STORED] = COUNTER_STREAMS_STORED,
+	[CHAT_COUNT_STREAMS_INTERRUPTED] = COUNTER_STREAMS_INTERRUPTED,
+	[CHAT_COUNT_STREAMS_CANCELLED] = COUNTER_STREAMS_CANCELLED,
 	[CHAT_COUNT_JOIN_ERRORS] = COUNTER_JOINS_REFUSED,
 	[CHAT_COUNT_MESSAGE_ERRORS] = COUNTER_MESSAGES_REFUSED,
 	[CHAT_COUNT_OTHER_ERRORS] = COUNTER_EVENTS_REFUSED,
@@ -576,6 +736,7 @@ const struct chat_ops worker_chat_ops = {
 	.publish = ops_publish,
 	.encode = ops_encode,
 	.send = ops_send,
+	.offer = ops_offer,
 	.ack = ops_ack,
 	.want_produce = ops_want_produce,
 	.rate = ops_rate,
@@ -589,8 +750,25 @@ const struct chat_ops worker_chat_ops = {
 	.roster = ops_roster,
 	.messages = ops_messages,
 	.seek = ops_seek,
+	.changes = ops_changes,
+	.receipts = ops_receipts,
+	.find = ops_find,
 	.recovery = ops_recovery,
 	.bans = ops_bans,
+	.stream_open = ops_stream_open,
+	.stream_append = ops_stream_append,
+	.stream_rate = ops_stream_rate,
+	.stream_tail = ops_stream_tail,
+	.stream_detach = ops_stream_detach,
+	.stream_claim = ops_stream_claim,
+	.stream_end = ops_stream_end,
+	.stream_cancel = ops_stream_cancel,
+	.stream_find = ops_stream_find,
+	.stream_look = ops_stream_look,
+	.stream_progress = ops_stream_progress,
+	.streams = ops_streams,
+	.streams_lost = ops_streams_lost,
+	.stream_text = ops_stream_text,
 	.new_ids = ops_new_ids,
 	.connected = app_chat_connected,
 	.refused = app_chat_refused,

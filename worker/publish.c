@@ -321,8 +321,9 @@ publisher_put(struct publisher *p, const struct publish_waiter *waiter,
 	if (w != NULL)
 		memcpy(w->record, p->scratch, len);
 	FAULT(PUBLISH_WAITER);
-	/* nothing overtakes what is queued */
-	if (p->head == NULL &&
+	/* nothing overtakes what is queued for a stored event's turn, which an
+	 * agent's text has no part in */
+	if ((p->head == NULL || (live && ev->type != CHAT_TYPING)) &&
 	    publisher_send(p, p->scratch, len, live, &gseq) == 0) {
 		if (w != NULL)
 			w->gseq = gseq;
@@ -513,6 +514,7 @@ publisher_again(struct publisher *p, uint64_t pos)
 	p->tail = &p->head;
 	for (i = 0; i < n; i++) {
 		v[i]->queued_ms = clock_mono_ms();
+		record_set_again(v[i]->record);
 		publisher_queue(p, v[i]);
 	}
 	free(v);

@@ -22,6 +22,7 @@
  *   sock      Socket.IO packets, namespaces
  *   app_chat  the chat as the application above
  *   ops       what the chat asks for
+ *   stream    and of that, what it asks about streams
  *   reader    the store, read beside the loop
  *   publish   events on their way into the rings
  *   deliver   events out of the rings
@@ -63,6 +64,7 @@ struct compressor;
 struct event;
 struct ctl;
 struct event_base;
+struct read_row;
 struct reader;
 
 /* Memory for what is under way for a moment, by who uses it. */
@@ -75,6 +77,8 @@ enum scratch {
 	SCRATCH_INFLATED,
 	/* a packet that is being made */
 	SCRATCH_SOCK,
+	/* what stands behind a stream's text */
+	SCRATCH_STREAM,
 	/* bytes that go with a connection */
 	SCRATCH_PASS,
 	SCRATCH__MAX,
@@ -244,5 +248,7 @@ bool worker_may_pass(const struct worker *w);
 
 /* ops.c */
 extern const struct chat_ops worker_chat_ops;
+/* A row of READ_MESSAGES and the like. */
+struct chat_row worker_message_of(const struct read_row *r);
 
 #endif /* WORKER_WORKER_H */

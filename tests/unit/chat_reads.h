@@ -30,6 +30,11 @@ read_fails(const struct world *w, enum read_kind kind)
 		return w->fail_messages;
 	case READ_SEEK:
 		return w->fail_seek;
+	case READ_CHANGES:
+	case READ_RECEIPTS:
+		return w->fail_changes;
+	case READ_FIND:
+		return w->fail_find;
 	case READ_RECOVERY:
 		break;
 	}
@@ -94,7 +99,8 @@ same_read(const struct read *a, const struct read *b)
 {
 	return a->worker == b->worker && a->conn == b->conn &&
 	    a->kind == b->kind && a->room == b->room && a->from == b->from &&
-	    a->backward == b->backward && strcmp(a->pid, b->pid) == 0;
+	    a->after == b->after && a->backward == b->backward &&
+	    strcmp(a->pid, b->pid) == 0;
 }
 
 /* The answer to 'r' is in it; or it is late. */
@@ -249,6 +255,8 @@ op_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
 	return rc;
 }
 
+#include "tests/unit/chat_look.h"
+
 /* Which of the messages are in, as places in w->message; how many. */
 static int
 choose_messages(const struct world *w, const struct read *r,
@@ -303,11 +311,7 @@ op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,
 	for (i = 0; i < n; i++) {
 		const struct message_row *m =
 		    &w->message[place[q->backward ? n - 1 - i : i]];
-		struct chat_row row = { .seq = m->seq,
-			.gseq = m->gseq,
-			.time_ms = m->time_ms,
-			.id = str_of(m->id),
-			.body = str_of(m->body) };
+		struct chat_row row = row_at(w, m, r.pos);
 
 		if (!fn(arg, &row))
 			break;
@@ -316,16 +320,25 @@ op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,
 }
 
 static enum chat_read
-op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq, uint64_t *seq_r)
+op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq,
+    struct chat_seek *seek_r)
 {
 	struct world *w = ((struct engine *)ctx)->w;
 	struct read r = read_of(ctx, conn, READ_SEEK);
 	enum chat_read rc;
+	int i;
 
 	r.room = room;
 	r.from = gseq;
 	rc = read_ask(w, &r);
-	*seq_r = r.seq;
+	seek_r->seq = r.seq;
+	seek_r->pos = r.pos;
+	seek_r->changes = false;
+	for (i = 0; i < w->nchanges; i++) {
+		if (w->change[i].room == room && w->change[i].gseq >= gseq &&
+		    w->change[i].gseq < r.pos)
+			seek_r->changes = true;
+	}
 	return rc;
 }
 
@@ -352,6 +365,8 @@ give_recovery(const struct engine *en, const struct recovery_row *row,
 		rooms[i].gseq = row->room[i].gseq;
 		rooms[i].has_after = row->room[i].has_after;
 		rooms[i].after_seq = row->room[i].after_seq;
+		rooms[i].has_revision = row->room[i].has_revision;
+		rooms[i].after_revision = row->room[i].after_revision;
 		rooms[i].agent = str_of(row->room[i].agent);
 		rooms[i].workspace =
 		    str_of(w->room[row->room[i].room - 1].workspace);

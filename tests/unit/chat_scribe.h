@@ -11,6 +11,7 @@
 #define CHAT_SCRIBE_H
 
 #include "tests/unit/chat_bans.h"
+#include "tests/unit/chat_changes.h"
 
 static uint64_t
 room_number(struct world *w, const char *workspace, const char *session)
@@ -97,6 +98,19 @@ recovery_room(const struct recovery_row *row, uint64_t room)
 	return -1;
 }
 
+/* "seq", "seq:revision", ":revision" */
+static void
+recovery_after(struct recovery_room_row *room, const char *after)
+{
+	const char *colon = strchr(after, ':');
+
+	room->has_after = after[0] != '\0' && after != colon;
+	room->after_seq = strtoull(after, NULL, 10);
+	room->has_revision = colon != NULL;
+	room->after_revision =
+	    colon == NULL ? 0 : strtoull(colon + 1, NULL, 10);
+}
+
 /* False: the pid is somebody else's. */
 static bool
 recovery_join(struct world *w, const struct stored *e)
@@ -135,8 +149,7 @@ recovery_join(struct world *w, const struct stored *e)
 	row->room[i].room = e->d.ev.room;
 	if (!resumes) {
 		row->room[i].gseq = e->d.gseq;
-		row->room[i].has_after = e->field[7][0] != '\0';
-		row->room[i].after_seq = strtoull(e->field[7], NULL, 10);
+		recovery_after(&row->room[i], e->field[7]);
 		snprintf(row->room[i].agent, 128, "%s", e->field[5]);
 	}
 	recovery_put(w, row);
@@ -223,6 +236,7 @@ decide_join(struct world *w, struct stored *e)
 	e->d.ev.room = room_number(w, e->field[0], e->field[1]);
 	e->d.ev.user = user_number(w, e->field[2]);
 	e->d.seq = w->room[e->d.ev.room - 1].last;
+	e->d.revision = w->room[e->d.ev.room - 1].revision;
 	if (!recovery_join(w, e)) {
 		e->d.outcome = CHAT_REJECTED;
 		return;
@@ -343,8 +357,14 @@ decide(struct world *w, struct stored *e)
 		break;
 	case CHAT_EDIT:
 	case CHAT_DELETE:
+		decide_edit(w, e);
+		break;
 	case CHAT_RECEIPT:
+		decide_receipt(w, e);
+		break;
 	case CHAT_STATUS:
+		decide_status(w, e);
+		break;
 	case CHAT_ASK:
 	case CHAT_TYPING:
 	case CHAT_CHUNK:

@@ -84,9 +84,9 @@ struct recovery_row {
 	uint64_t user, lost_ms;
 	struct whose whose;
 	int nrooms;
-	struct {
-		uint64_t room, gseq, after_seq;
-		bool has_after, present;
+	struct recovery_room_row {
+		uint64_t room, gseq, after_seq, after_revision;
+		bool has_after, has_revision, present;
 		char agent[128];
 	} room[RECOVERY_ROOMS];
 };
@@ -100,7 +100,7 @@ struct ban_row {
 
 struct room_row {
 	char workspace[128], session[128];
-	uint64_t last, time_ms;
+	uint64_t last, time_ms, revision;
 };
 
 struct message_row {
@@ -108,7 +108,20 @@ struct message_row {
 	char *id, *user, *body;
 };
 
+/* An edit, a deletion, a receipt, a status; ascending by position. */
+struct change_row {
+	enum chat_event_type type;
+	uint64_t room, seq, gseq, revision, time_ms;
+	/* RECEIPT */
+	char user[128];
+	/* body, or status; and its reason */
+	char *text, *reason;
+};
+
 enum read_kind {
+	READ_CHANGES,
+	READ_RECEIPTS,
+	READ_FIND,
 	READ_ROSTER,
 	READ_MESSAGES,
 	READ_SEEK,
@@ -123,7 +136,7 @@ struct read {
 	/* NULL: of nobody */
 	struct conn *conn;
 	enum read_kind kind;
-	uint64_t room, from;
+	uint64_t room, from, after;
 	bool backward;
 	char pid[40];
 	/* what there was when it was read */
@@ -162,6 +175,8 @@ struct world {
 	int nrooms;
 	struct message_row message[ROWS];
 	int nmessages;
+	struct change_row change[ROWS];
+	int nchanges, changes_a_page;
 	char *users[64];
 	int nusers;
 	uint64_t gseq, mono_ms, real_ms;
@@ -180,7 +195,7 @@ struct world {
 	bool bursting;
 	unsigned counts[CHAT_COUNT__MAX];
 	/* faults */
-	bool fail_roster, fail_messages, fail_seek;
+	bool fail_roster, fail_messages, fail_seek, fail_changes, fail_find;
 	bool fail_recovery;
 	/* who is told to close does so at once */
 	bool close_at_once;

@@ -311,6 +311,9 @@ static const struct chat_ops world_ops = {
 	.roster = op_roster,
 	.messages = op_messages,
 	.seek = op_seek,
+	.changes = op_changes,
+	.receipts = op_receipts,
+	.find = op_find,
 	.recovery = op_recovery,
 	.bans = op_bans,
 	.new_ids = op_new_ids,
@@ -362,7 +365,7 @@ deliver_to(struct world *w, struct stored *e, int worker)
 	if (!d.own)
 		d.request = 0;
 	if (d.own || chat_has_room(w->chat[worker], d.ev.room) ||
-	    d.ev.type == CHAT_RESUME ||
+	    d.ev.type == CHAT_RESUME || d.ev.type == CHAT_STATUS ||
 	    (d.ev.type == CHAT_STEER && d.outcome == CHAT_STORED))
 		chat_deliver(w->chat[worker], &d);
 	if (!chat_event_is_live(e->d.ev.type))
@@ -670,6 +673,7 @@ world_setup(void **state)
 	w->cfg.typing_coalesce = 3000;
 	w->cfg.typing_expiry = 6000;
 	w->cfg.replay_max = 500;
+	w->changes_a_page = 500;
 	w->cfg.recovery_window = 120000;
 	for (i = 0; i < WORKERS; i++) {
 		w->engine[i].w = w;
@@ -722,6 +726,7 @@ world_teardown(void **state)
 		free(w->message[i].user);
 		free(w->message[i].body);
 	}
+	changes_free(w);
 	for (i = 0; i < w->nusers; i++)
 		free(w->users[i]);
 	for (i = 0; i < READS; i++)
