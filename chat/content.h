@@ -4,8 +4,9 @@
  *
  * content - what becomes of what people write.
  *
- *   measured -> rules (etc/content.rules) -> HTML (content.html) -> the same
- *   -> again, until nothing changes -> stored
+ *   measured -> rules (etc/content.rules) -> HTML (content.html) -> stored
+ *
+ * and what HTML has changed goes through rules and HTML once more.
  *
  * A text is a JSON string as it stands in its source, quotes and all.  What
  * is not changed stays byte for byte as its client wrote it, escapes too:
@@ -43,6 +44,8 @@ struct content_result {
 	/* the rule that decided, or the first that changed or flagged it;
 	 * NULL if there was none.  Lives as long as the content. */
 	const char *rule;
+	/* one that could not be finished, or NULL: it counts as met */
+	const char *limited;
 	/* what to store, unless it is refused: the text itself, or one that
 	 * lives until the next content_judge() */
 	struct json_value text;

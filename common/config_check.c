@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/rules.h"
+
 #include "common/keys.h"
 
 #define MAX_WORKERS 32
@@ -150,6 +152,19 @@ load_blob(struct check *ck, enum config_option opt, const char *path,
 	free(buf);
 }
 
+static void
+check_rules(struct check *ck)
+{
+	const struct config_blob *blob = &ck->cfg->blob[CONFIG_BLOB_RULES];
+	struct rules *rules;
+
+	if (blob->p == NULL)
+		return;
+	rules = rules_new(ck->cfg->content_rules, blob->p, blob->len,
+	    ck->errors);
+	rules_free(&rules);
+}
+
 /* What files hold that options name; they may be absent by default. */
 static void
 check_blob(struct check *ck, enum config_option opt, const char *path,
@@ -177,6 +192,7 @@ check_blobs(struct check *ck, bool without_files)
 	    CONFIG_BLOB_JWKS, without_files);
 	check_blob(ck, CONFIG_content_rules, cfg->content_rules,
 	    CONFIG_BLOB_RULES, without_files);
+	check_rules(ck);
 }
 
 static void

@@ -27,7 +27,7 @@ curl/:           bridge/
 hiredis/:        bridge/
 seccomp.h:       common/sandbox.c
 zlib.h:          proto/deflate.c
-pcre2.h:         common/rules
+pcre2.h:         common/rules.c
 gumbo.h:         chat/html
 stdatomic.h:     shm/ store/ master/ scribe/ worker/ clerk/
 sys/socket.h:    common/ shm/ master/ worker/ clerk/ chatctl/ bridge/

@@ -1,0 +1,311 @@
+/*
+ * Copyright (c) 2026 The chatd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Lines of phrases or links that follow each other with the same verdict,
+ * name and options are one expression: a long list costs one search, not one
+ * a line.
+ */
+
+#include "common/rules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "common/config.h"
+#include "common/log.h"
+#include "common/rules_line.h"
+#include "common/strbuf.h"
+
+/* an expression is not made longer than this by further lines */
+#define JOINED_MAX 8192
+/* steps of a search: so many, and so many for each byte of the text */
+#define STEPS 50000
+#define STEPS_PER_BYTE 20
+#define STEPS_MAX 2000000
+#define DEPTH_MAX 50000
+#define HEAP_MAX_KIB 8192
+
+struct compiled {
+	struct rule rule;
+	pcre2_code *code;
+};
+
+struct rules {
+	struct compiled *v;
+	size_t n;
+	pcre2_match_data *data;
+	pcre2_match_context *context;
+};
+
+/* What is being read. */
+struct reader {
+	const char *file;
+	struct config_errors *errors;
+	size_t nerrors;
+	struct rules *rules;
+	/* the line before, if others may follow to its expression */
+	struct rules_line last;
+	bool joining;
+	struct strbuf pattern;
+};
+
+const char *
+rule_verdict_name(enum rule_verdict verdict)
+{
+	static const char *const names[RULE__MAX] = {
+		[RULE_FLAG] = "flag",
+		[RULE_SANITIZE] = "sanitize",
+		[RULE_BLOCK] = "block",
+		[RULE_SPAM] = "spam",
+	};
+
+	return names[verdict];
+}
+
+static void
+add_error(struct reader *rd, unsigned line, const char *what)
+{
+	rd->nerrors++;
+	config_errors_add(rd->errors, "%s:%u: %s", rd->file, line, what);
+}
+
+/* --- expressions --------------------------------------------------------- */
+
+static void
+add_quoted(struct strbuf *sb, const char *p, size_t len)
+{
+	for (; len > 0; len--, p++) {
+		if ((uint8_t)*p < 0x80 && strchr(RULES_WORD, *p) == NULL)
+			sb_addc(sb, '\\');
+		sb_addc(sb, *p);
+	}
+}
+
+/* Words with whatever blanks between, not as a part of other words. */
+static void
+add_phrase(struct strbuf *sb, const char *text)
+{
+	size_t len;
+
+	sb_adds(sb, "(?<!\\w)");
+	while (*text != '\0') {
+		len = strcspn(text, " \t");
+		add_quoted(sb, text, len);
+		text += len;
+		len = strspn(text, " \t");
+		text += len;
+		if (len > 0 && *text != '\0')
+			sb_adds(sb, "\\s+");
+	}
+	sb_adds(sb, "(?!\\w)");
+}
+
+/* The host, or one below it; * any link at all. */
+static void
+add_link(struct strbuf *sb, const char *host)
+{
+	if (strcmp(host, "*") == 0) {
+		sb_adds(sb, "(?<!\\w)(?:https?|ftp)://[^\\s]");
+		return;
+	}
+	sb_adds(sb,
+	    "(?<![\\w@.-])(?:(?:https?|ftp)://(?:[^\\s/?#@]*+@)?)?"
+	    "(?:[\\w-]++\\.)*");
+	add_quoted(sb, host, strlen(host));
+	sb_adds(sb, "(?![\\w-]|\\.\\w)");
+}
+
+static void
+compile(struct reader *rd)
+{
+	uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
+	const struct rules_line *l = &rd->last;
+	struct rules *r = rd->rules;
+	char why[256], text[320];
+	struct compiled *c;
+	PCRE2_SIZE at;
+	int error;
+
+	if (r->n == RULES_MAX) {
+		add_error(rd, l->line, "too many rules; at most 1000");
+		return;
+	}
+	if (!l->with_case)
+		options |= PCRE2_CASELESS;
+	c = &r->v[r->n];
+	c->rule.verdict = l->verdict;
+	c->rule.line = l->line;
+	(void)memcpy(c->rule.name, l->name, sizeof(c->rule.name));
+	(void)memcpy(c->rule.with, l->with, sizeof(c->rule.with));
+	c->code = pcre2_compile((PCRE2_SPTR)rd->pattern.data, rd->pattern.len,
+	    options, &error, &at, NULL);
+	if (c->code != NULL) {
+		r->n++;
+		return;
+	}
+	if (pcre2_get_error_message(error, (PCRE2_UCHAR *)why, sizeof(why)) < 0)
+		why[0] = '\0';
+	(void)snprintf(text, sizeof(text),
+	    "the expression is wrong at its byte %zu: %s", at + 1, why);
+	add_error(rd, l->line, text);
+}
+
+/* --- lines --------------------------------------------------------------- */
+
+static void
+finish_joined(struct reader *rd)
+{
+	if (!rd->joining)
+		return;
+	sb_addc(&rd->pattern, ')');
+	compile(rd);
+	rd->joining = false;
+}
+
+static bool
+may_join(const struct reader *rd, const struct rules_line *l)
+{
+	const struct rules_line *o = &rd->last;
+
+	return rd->joining && l->kind == o->kind && l->verdict == o->verdict &&
+	    l->with_case == o->with_case && strcmp(l->name, o->name) == 0 &&
+	    strcmp(l->with, o->with) == 0 && rd->pattern.len < JOINED_MAX;
+}
+
+static void
+take_line(struct reader *rd, const struct rules_line *l)
+{
+	if (may_join(rd, l)) {
+		sb_addc(&rd->pattern, '|');
+	} else {
+		finish_joined(rd);
+		sb_reset(&rd->pattern);
+		rd->last = *l;
+		if (l->kind == RULES_MATCH) {
+			sb_adds(&rd->pattern, l->text);
+			compile(rd);
+			return;
+		}
+		rd->joining = true;
+		sb_adds(&rd->pattern, "(?:");
+	}
+	if (l->kind == RULES_PHRASE)
+		add_phrase(&rd->pattern, l->text);
+	else
+		add_link(&rd->pattern, l->text);
+}
+
+static void
+read_lines(struct reader *rd, const char *p, size_t len)
+{
+	const char *end = p + len, *q;
+	struct rules_line l;
+	char why[RULES_WHY_MAX];
+	unsigned line;
+
+	for (line = 1; p < end; line++, p = q + 1) {
+		if ((q = memchr(p, '\n', (size_t)(end - p))) == NULL)
+			q = end;
+		l.line = line;
+		switch (rules_line_read(&l, p, (size_t)(q - p), why)) {
+		case RULES_LINE_EMPTY:
+			break;
+		case RULES_LINE_RULE:
+			take_line(rd, &l);
+			rules_line_clear(&l);
+			rd->last.text = NULL;
+			break;
+		case RULES_LINE_WRONG:
+			add_error(rd, line, why);
+			break;
+		}
+		if (q == end)
+			break;
+	}
+	finish_joined(rd);
+}
+
+static struct rules *
+new_rules(void)
+{
+	struct rules *r = calloc(1, sizeof(*r));
+
+	if (r == NULL || (r->v = calloc(RULES_MAX, sizeof(*r->v))) == NULL ||
+	    (r->data = pcre2_match_data_create(1, NULL)) == NULL ||
+	    (r->context = pcre2_match_context_create(NULL)) == NULL)
+		fatalx("out of memory");
+	(void)pcre2_set_depth_limit(r->context, DEPTH_MAX);
+	(void)pcre2_set_heap_limit(r->context, HEAP_MAX_KIB);
+	return r;
+}
+
+struct rules *
+rules_new(const char *file, const void *bytes, size_t len,
+    struct config_errors *errors)
+{
+	struct reader rd = { .file = file, .errors = errors };
+
+	rd.rules = new_rules();
+	sb_init(&rd.pattern);
+	read_lines(&rd, bytes, len);
+	sb_clear(&rd.pattern);
+	if (rd.nerrors > 0)
+		rules_free(&rd.rules);
+	return rd.rules;
+}
+
+void
+rules_free(struct rules **rp)
+{
+	struct rules *r = *rp;
+	size_t i;
+
+	if (r == NULL)
+		return;
+	for (i = 0; i < r->n; i++)
+		pcre2_code_free(r->v[i].code);
+	pcre2_match_data_free(r->data);
+	pcre2_match_context_free(r->context);
+	free(r->v);
+	free(r);
+	*rp = NULL;
+}
+
+size_t
+rules_count(const struct rules *r)
+{
+	return r->n;
+}
+
+const struct rule *
+rules_get(const struct rules *r, size_t i)
+{
+	return &r->v[i].rule;
+}
+
+enum rule_result
+rules_match(struct rules *r, size_t i, const char *text, size_t len, size_t at,
+    size_t *from_r, size_t *to_r)
+{
+	size_t steps = STEPS + STEPS_PER_BYTE * len;
+	const PCRE2_SIZE *where;
+	int n;
+
+	if (steps > STEPS_MAX)
+		steps = STEPS_MAX;
+	(void)pcre2_set_match_limit(r->context, (uint32_t)steps);
+	n = pcre2_match(r->v[i].code, (PCRE2_SPTR)text, len, at,
+	    PCRE2_NOTEMPTY | PCRE2_NO_UTF_CHECK, r->data, r->context);
+	if (n == PCRE2_ERROR_NOMATCH)
+		return RULE_MISS;
+	if (n < 0)
+		return RULE_LIMIT;
+	where = pcre2_get_ovector_pointer(r->data);
+	*from_r = where[0];
+	*to_r = where[1];
+	return RULE_HIT;
+}
