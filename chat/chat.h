@@ -182,6 +182,12 @@ void chat_tick(struct chat *chat);
 /* Tell every socket {code, message} by chat:disconnect-reason. */
 void chat_announce(struct chat *chat, const char *code, const char *message);
 
+/*
+ * May more text come to a stream whose row has this tail (ops.h)?  Else its
+ * message was published, or is about to be.
+ */
+bool chat_stream_is_open(struct chat_str tail);
+
 /* For chatctl and gauges. */
 struct chat_totals {
 	size_t sockets, rooms, members;

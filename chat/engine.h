@@ -41,6 +41,7 @@
 struct expiry;
 struct room;
 struct steer;
+struct streams;
 struct typist;
 
 /* The id of a session, workspace, agent or message. */
@@ -65,6 +66,8 @@ struct final;
 TAILQ_HEAD(typist_list, typist);
 TAILQ_HEAD(later_list, later);
 
+#define SECURITY_KINDS 5
+
 struct chat {
 	const struct config *cfg;
 	const struct chat_ops *ops;
@@ -81,6 +84,12 @@ struct chat {
 	size_t nunsynced;
 	/* of events that rooms keep (held.h) */
 	size_t held_bytes;
+	/* of rooms that have one (delta.h) */
+	TAILQ_HEAD(, delta) deltas;
+	/* whose silence is looked at next (idle.c), when that was done last,
+	 * and what is left over of a socket */
+	struct chat_socket *sweep;
+	uint64_t swept_ms, sweep_rest;
 	uint32_t last_request;
 	/* everything below this position has been delivered */
 	uint64_t pos;
@@ -92,6 +101,8 @@ struct chat {
 	struct chat_socket *calling;
 	/* who types here, the first to expire first */
 	struct typist_list typists;
+	/* what is shown of all workers' (typing.c) */
+	TAILQ_HEAD(, typing) typings;
 	/* the first that is due first */
 	struct later_list laters;
 	TAILQ_HEAD(, final) finals;
@@ -105,9 +116,16 @@ struct chat {
 	LIST_HEAD(, uncovered) uncovered;
 	/* what operators decided (steer.h) */
 	struct steer *steer;
-	/* security lines in this second, and how many were left out */
+	/* what agents are writing (stream.h) */
+	struct streams *streams;
+	/* what becomes of texts (content.h) */
+	struct content *content;
+	/* security events (security.h): told in this second, and how many
+	 * were left out */
 	uint64_t security_second;
-	unsigned security_lines, security_left_out;
+	struct {
+		unsigned lines, left_out;
+	} security[SECURITY_KINDS];
 };
 
 static inline struct chat_str
@@ -181,6 +199,9 @@ void leave_gone(struct chat *chat, const struct chat_delivery *d);
 void leave_tick(struct chat *chat, uint64_t now_ms);
 void leave_free_all(struct chat *chat);
 
+/* Chunks were missed (stream_show.c). */
+void shown_resync(struct chat *chat);
+
 /* steer.c */
 void steer_new(struct chat *chat);
 void steer_free(struct chat *chat);
@@ -189,11 +210,10 @@ void steer_resync(struct chat *chat, uint64_t pos);
 void steer_tick(struct chat *chat, uint64_t now_ms);
 
 /*
- * Count a security event and log it (at most SECURITY_LINES a second);
- * never with a message's text.  'session' may be NULL (security.c).
+ * Count a security event and tell it (security.h); 'session' may be NULL.
  */
-#define SECURITY_LINES 20
 void security_event(struct chat *chat, const struct chat_socket *s,
     enum chat_count what, const char *session);
+void security_tick(struct chat *chat);
 
 #endif /* CHAT_ENGINE_H */

@@ -255,14 +255,13 @@ struct chat_stream {
 	uint64_t room, user;
 	struct chat_str id, user_id, agent;
 	enum chat_stream_owner owner;
-	/* somebody wants it to end; and has set this deadline (mono_ms) */
+	/* somebody wants it to end */
 	bool cancelled;
-	uint64_t cancel_ms;
 	/* chunks and bytes of text that it has; the text is the inside of a
 	 * JSON string */
 	uint64_t nchunks, len;
 	/* what stands behind the text in the message's body: it tells whether
-	 * more text may come (stream_tail_is_open()) */
+	 * more text may come (chat_stream_is_open()) */
 	struct chat_str tail;
 };
 
@@ -462,15 +461,14 @@ struct chat_ops {
 	bool (*stream_look)(void *ctx, uint64_t handle, chat_stream_fn fn,
 	    void *arg);
 	/* How far it is, at little cost; false: it has ended. */
-	bool (*stream_progress)(void *ctx, uint64_t handle,
-	    uint64_t *nchunks_r, uint64_t *len_r);
+	bool (*stream_progress)(void *ctx, uint64_t handle, uint64_t *nchunks_r,
+	    uint64_t *len_r);
 	/* All of a room, or of all (0); and, some ten times a second, those
 	 * that are nobody's and have to be closed. */
 	void (*streams)(void *ctx, uint64_t room, chat_stream_fn fn, void *arg);
 	void (*streams_lost)(void *ctx, chat_stream_fn fn, void *arg);
 	/*
-	 * Bytes 'from' to 'to' of its text into 'buf', which holds them; what
-	 * stands before the text into 'buf' of *len_r bytes, and its length.
+	 * Bytes 'from' to 'to' of its text into 'buf', which holds them.
 	 * False: it has ended, and nothing in 'buf' is to be used.
 	 */
 	bool (*stream_text)(void *ctx, uint64_t handle, uint64_t from,

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/delta.h"
 #include "chat/held.h"
 #include "chat/replay.h"
 #include "chat/socket.h"
+#include "chat/stream.h"
 #include "chat/typing.h"
 #include "common/log.h"
 
@@ -51,6 +53,7 @@ room_get(struct chat *chat, uint64_t number, struct chat_str workspace,
 		room->workspace = p;
 		room->hash = room_hash(room->session);
 		TAILQ_INIT(&room->typing);
+		LIST_INIT(&room->shown);
 		HASH_ADD(hh, chat->rooms, number, sizeof(number), room);
 	}
 	room->refs++;
@@ -71,6 +74,7 @@ room_unref(struct chat *chat, struct room *room)
 		return;
 	typing_clear(chat, room, false);
 	sync_forget(chat, room);
+	delta_forget(chat, room);
 	CHECK(room->held == NULL);
 	HASH_DELETE(hh, chat->rooms, room);
 	free(room->members);
@@ -89,6 +93,8 @@ room_add(struct chat *chat, struct room *room, struct chat_socket *s)
 	}
 	if (room->nmembers == 0)
 		chat->ops->interest(chat->ctx, room->number, true);
+	if (room->nmembers == 0)
+		shown_enter(chat, room);
 	socket_add_joined(s, room, room->nmembers);
 	m = &room->members[room->nmembers++];
 	memset(m, 0, sizeof(*m));
@@ -122,6 +128,7 @@ room_remove(struct chat *chat, struct room *room, struct chat_socket *s)
 	struct member *m, *last;
 
 	CHECK(j != NULL && j->index < room->nmembers);
+	streams_leave(chat, s, room);
 	m = &room->members[j->index];
 	CHECK(m->s == s && m->replay == NULL);
 	free(m->agent);
@@ -136,7 +143,9 @@ room_remove(struct chat *chat, struct room *room, struct chat_socket *s)
 	chat->nmembers--;
 	room_shrink(room);
 	if (room->nmembers == 0) {
+		shown_leave(chat, room);
 		typing_clear(chat, room, false);
+		delta_forget(chat, room);
 		chat->ops->interest(chat->ctx, room->number, false);
 	}
 }
@@ -193,12 +202,13 @@ room_send_message(struct chat *chat, struct room *room, const char *event,
 
 void
 room_send_presence(struct chat *chat, struct room *room, const char *event,
-    const struct json_out *o, const struct chat_socket *except, uint64_t gseq)
+    int net, const struct json_out *o, const struct chat_socket *except,
+    uint64_t gseq)
 {
 	const struct member *m = room->members, *end = m + room->nmembers;
 	struct chat_frame frame = chat_encode(chat, event, o, NULL);
 
-	held_add(chat, room, gseq, event, o, except);
+	held_add(chat, room, gseq, event, net, o, except);
 	for (; m < end; m++) {
 		if (gseq >= m->roster_pos && m->s != except)
 			chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);

@@ -104,6 +104,10 @@ struct room {
 	bool gap;
 	/* a chat:presence-sync is due to all members */
 	bool unsynced;
+	/* sockets that are in it, of all workers, as the last join or leave
+	 * that was delivered told it; or it is not known */
+	bool counted;
+	uint32_t count;
 	/* what comes while the store is read for somebody; or NULL */
 	struct held *held;
 	/* what is to be told together (delta.h); or NULL */

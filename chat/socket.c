@@ -16,6 +16,7 @@
 #include "chat/replay.h"
 #include "chat/request.h"
 #include "chat/resume.h"
+#include "chat/stream.h"
 #include "chat/typing.h"
 #include "common/log.h"
 
@@ -103,6 +104,8 @@ socket_connected(struct chat *chat, struct chat_socket *s, bool recovered)
 	chat->calling = s;
 	chat->ops->connected(chat->ctx, s->conn, s->id, chat_socket_pid(s),
 	    recovered);
+	if (chat->calling == s && recovered)
+		streams_sync(chat, s);
 	if (chat->calling == s)
 		socket_do_deferred(chat, s);
 	chat->calling = NULL;
@@ -147,6 +150,7 @@ socket_work_make(struct chat_socket *s)
 		STAILQ_INIT(&s->work->deferreds);
 		STAILQ_INIT(&s->work->jobs);
 		LIST_INIT(&s->work->typists);
+		LIST_INIT(&s->work->streams);
 	}
 	return s->work;
 }
@@ -158,7 +162,7 @@ socket_work_done(struct chat_socket *s)
 
 	if (w != NULL && STAILQ_EMPTY(&w->pendings) &&
 	    STAILQ_EMPTY(&w->deferreds) && STAILQ_EMPTY(&w->jobs) &&
-	    LIST_EMPTY(&w->typists)) {
+	    LIST_EMPTY(&w->typists) && LIST_EMPTY(&w->streams)) {
 		free(s->work);
 		s->work = NULL;
 	}
@@ -198,6 +202,9 @@ leave_all(struct chat *chat, struct chat_socket *s, const char *reason)
 	struct room *room;
 	struct leave leave;
 
+	/* it may go on with what it writes, unless it goes on purpose */
+	if (reason == NULL || (leave_flags(reason) & CHAT_F_FINAL) == 0)
+		streams_detach(chat, s);
 	while (s->njoined > 0) {
 		room = s->joined[s->njoined - 1].room;
 		room_ref(room);
@@ -242,6 +249,7 @@ work_free(struct chat *chat, struct chat_socket *s)
 		pending_free(chat, &p);
 	}
 	typing_forget(chat, s);
+	streams_forget(chat, s);
 	jobs_forget(chat, s);
 	socket_work_done(s);
 	CHECK(s->work == NULL);

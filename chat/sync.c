@@ -8,54 +8,34 @@
 
 #include <string.h>
 
+#include "chat/delta.h"
 #include "chat/held.h"
 #include "chat/identity.h"
+#include "chat/idle.h"
 #include "chat/render.h"
 #include "chat/replay.h"
 #include "chat/resume.h"
+#include "chat/roster.h"
+#include "chat/stream.h"
 #include "chat/typing.h"
 
-#define EVENT_PRESENCE_SYNC "chat:presence-sync"
-/* entries of a presence-sync */
-#define SYNC_MAX 200
 /* rooms that are asked for in one tick */
 #define SYNCS_A_TICK 256
-
-struct sync {
-	struct json_out *o;
-	const char *session;
-	uint64_t count;
-	/* whose entry is looked for (or NULL), and when it joined */
-	const char *socket_id;
-	uint64_t joined_ms;
-};
-
-static bool
-sync_add(void *arg, const struct chat_member *m)
-{
-	struct sync *sync = arg;
-
-	if (sync->count++ < SYNC_MAX)
-		render_presence(sync->o, sync->session, m);
-	if (sync->socket_id != NULL &&
-	    m->socket_id.len == strlen(sync->socket_id) &&
-	    memcmp(m->socket_id.p, sync->socket_id, m->socket_id.len) == 0)
-		sync->joined_ms = m->joined_ms;
-	return true;
-}
 
 /* The payload into chat->event; 'job' NULL: for all of the room. */
 static enum chat_read
 sync_render(struct chat *chat, struct chat_socket *s, struct job *job,
-    struct room *room, struct sync *sync, uint64_t *pos_r)
+    struct room *room, struct roster_out *out, struct chat_roster *roster_r)
 {
+	const struct chat_roster_query q = roster_query(room, s);
 	struct json_out *o = &chat->event;
 	enum chat_read rc;
+	uint64_t count;
 
-	memset(sync, 0, sizeof(*sync));
-	sync->o = o;
-	sync->session = room->session;
-	sync->socket_id = s == NULL ? NULL : s->id;
+	memset(out, 0, sizeof(*out));
+	out->o = o;
+	out->session = room->session;
+	out->socket_id = s == NULL ? NULL : s->id;
 	json_out_reset(o);
 	json_out_object(o);
 	json_out_key(o, "sessionId");
@@ -63,29 +43,42 @@ sync_render(struct chat *chat, struct chat_socket *s, struct job *job,
 	json_out_key(o, "presences");
 	json_out_array(o);
 	if (job != NULL)
-		rc = roster_read(chat, s, job, sync_add, sync, pos_r);
+		rc = roster_read(chat, s, job, &q, roster_add, out, roster_r);
 	else
-		rc = chat->ops->roster(chat->ctx, NULL, room->number, sync_add,
-		    sync, pos_r);
+		rc = chat->ops->roster(chat->ctx, NULL, &q, roster_add, out,
+		    roster_r);
+	if (rc != CHAT_READ_DONE)
+		return rc;
+	if (q.count)
+		roster_counted(room, roster_r);
 	json_out_array_end(o);
-	json_out_key(o, "count");
-	json_out_u64(o, sync->count);
+	if (!roster_count(chat, room, roster_r, out->n, &count)) {
+		/* once more, when that has been delivered */
+		if (job != NULL) {
+			job_awaits(chat, job);
+			chat->ops->want_produce(chat->ctx, s->conn);
+		}
+		return CHAT_READ_LATER;
+	}
+	roster_out_count(o, count);
 	json_out_object_end(o);
-	return rc;
+	return CHAT_READ_DONE;
 }
 
 /* The same with a roster that is not too old. */
 static enum chat_read
 sync_make(struct chat *chat, struct chat_socket *s, struct job *job,
-    struct room *room, struct sync *sync, uint64_t *pos_r)
+    struct room *room, struct roster_out *out, uint64_t *pos_r)
 {
+	struct chat_roster roster;
 	enum chat_read rc;
 
 	do {
-		rc = sync_render(chat, s, job, room, sync, pos_r);
+		rc = sync_render(chat, s, job, room, out, &roster);
 	} while (rc == CHAT_READ_DONE &&
-	    (!held_covers(room, *pos_r) ||
-		(job != NULL && *pos_r < job->since)));
+	    (!held_covers(room, roster.pos) ||
+		(job != NULL && roster.pos < job->since)));
+	*pos_r = roster.pos;
 	return rc;
 }
 
@@ -95,13 +88,13 @@ sync_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 {
 	struct member *m = room_member(job->room, s);
 	struct chat_frame frame;
-	struct sync sync;
+	struct roster_out out;
 	uint64_t pos;
 
 	/* it may have left since */
 	if (m == NULL)
 		return PRODUCED_ALL;
-	switch (sync_make(chat, s, job, job->room, &sync, &pos)) {
+	switch (sync_make(chat, s, job, job->room, &out, &pos)) {
 	case CHAT_READ_LATER:
 		return PRODUCED_LATER;
 	case CHAT_READ_FAILED:
@@ -110,8 +103,10 @@ sync_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 		break;
 	}
 	/* it may have been there all the time */
-	if (sync.joined_ms > 0)
-		m->joined_ms = sync.joined_ms;
+	if (out.seen) {
+		m->joined_ms = out.self.joined_ms;
+		idle_found(s, m, out.self.status);
+	}
 	frame = chat_encode(chat, EVENT_PRESENCE_SYNC, &chat->event, NULL);
 	chat->ops->send(chat->ctx, s->conn, frame, CHAT_ANSWER);
 	*bytes += chat->event.len;
@@ -143,11 +138,11 @@ sync_room(struct chat *chat, struct room *room)
 {
 	struct chat_frame frame;
 	struct member *m;
-	struct sync sync;
+	struct roster_out out;
 	uint64_t pos;
 	uint32_t i;
 
-	if (sync_make(chat, NULL, NULL, room, &sync, &pos) != CHAT_READ_DONE)
+	if (sync_make(chat, NULL, NULL, room, &out, &pos) != CHAT_READ_DONE)
 		return false;
 	frame = chat_encode(chat, EVENT_PRESENCE_SYNC, &chat->event, NULL);
 	for (i = 0; i < room->nmembers; i++) {
@@ -159,6 +154,7 @@ sync_room(struct chat *chat, struct room *room)
 		/* it had them, but the roster has not */
 		held_send(chat, room, m->s, pos);
 	}
+	delta_synced(room, pos);
 	room_synced(chat, room);
 	return true;
 }
@@ -201,6 +197,7 @@ chat_resync(struct chat *chat, uint64_t pos)
 	struct member *m;
 	uint32_t i;
 
+	steer_resync(chat, pos);
 	if (pos > chat->pos)
 		chat->pos = pos;
 	chat->gap = chat->pos;
@@ -210,6 +207,7 @@ chat_resync(struct chat *chat, uint64_t pos)
 		/* the message or leave that ended it may have been missed */
 		typing_clear(chat, room, true);
 		room->gap = true;
+		room->counted = false;
 		resync_presence(chat, room);
 		for (i = 0; i < room->nmembers; i++) {
 			m = &room->members[i];
@@ -222,4 +220,5 @@ chat_resync(struct chat *chat, uint64_t pos)
 		}
 	}
 	resume_doubt_all(chat);
+	streams_resync(chat);
 }

@@ -27,6 +27,18 @@ CHAT_COUNT(NOT_RESUMED, not_resumed,
 CHAT_COUNT(TAKEN_OVER, taken_over,
     "connections closed because another took their socket over")
 
+CHAT_COUNT(STREAMS, streams, "streams begun")
+CHAT_COUNT(CHUNKS, chunks, "chunks taken")
+CHAT_COUNT(CHUNKS_MERGED, chunks_merged,
+    "times that a reader was too slow for a chunk")
+CHAT_COUNT(STREAMS_RESUMED, streams_resumed,
+    "streams that went on with another connection")
+CHAT_COUNT(STREAMS_STORED, streams_stored, "streams that became a message")
+CHAT_COUNT(STREAMS_INTERRUPTED, streams_interrupted,
+    "streams that ended without their agent")
+CHAT_COUNT(STREAMS_CANCELLED, streams_cancelled,
+    "streams that ended because somebody wanted it")
+
 /* what was refused */
 CHAT_COUNT(JOIN_ERRORS, join_errors, "joins refused")
 CHAT_COUNT(MESSAGE_ERRORS, message_errors, "messages refused")

@@ -23,7 +23,9 @@
  * If it was not stored, false is published.
  *
  * A struct typing is a socket, of any worker, that the members of a room
- * have been told of; a user types while one of its sockets does.
+ * have been told of; a user types while one of its sockets does.  Its end is
+ * published; should that never come, because its worker has stopped, it ends
+ * when the next renewal is long overdue.
  */
 
 #include "chat/typing.h"
@@ -34,8 +36,11 @@
 #include "chat/identity.h"
 #include "chat/render.h"
 #include "chat/request.h"
+#include "chat/steer.h"
 
 #define EVENT_TYPING "chat:typing-indicator"
+/* a renewal may be on its way for so long */
+#define OVERDUE_MS 2000
 
 enum typist_state {
 	TYPIST_TYPING,
@@ -57,7 +62,10 @@ struct typist {
 
 struct typing {
 	TAILQ_ENTRY(typing) entry;
-	uint64_t user;
+	/* of the engine, by heard_ms: when it was published last */
+	TAILQ_ENTRY(typing) by_age;
+	struct room *room;
+	uint64_t user, heard_ms;
 	/* the user was last shown through this socket, then; else 0 */
 	uint64_t shown_ms;
 	/* socket id, user id, agent id */
@@ -180,6 +188,9 @@ typing_handle(struct request *r)
 {
 	struct typist *t = typist_find(r->s, r->room);
 
+	/* nobody sees one type who cannot send */
+	if (steer_is_muted(r->chat, r->s->identity->user_id, NULL))
+		r->u.typing.on = false;
 	if (!r->u.typing.on) {
 		if (t != NULL)
 			typist_end(r->chat, t);
@@ -191,16 +202,6 @@ typing_handle(struct request *r)
 	(void)reply_begin(r->chat);
 	reply_end(r->chat, r->s, NULL, r->has_ack, r->ack);
 	return CHAT_OK;
-}
-
-void
-typing_tick(struct chat *chat, uint64_t now_ms)
-{
-	struct typist *t;
-
-	while ((t = TAILQ_FIRST(&chat->typists)) != NULL &&
-	    t->expires_ms <= now_ms)
-		typist_end(chat, t);
 }
 
 void
@@ -279,7 +280,7 @@ typists_message_comes(struct chat *chat, struct room *room, uint64_t user)
 /* --- what the members of a room see ------------------------------------------ */
 
 static struct typing *
-shown_find(struct room *room, uint64_t user, struct chat_str socket_id)
+typing_find(struct room *room, uint64_t user, struct chat_str socket_id)
 {
 	struct typing *t;
 
@@ -293,7 +294,7 @@ shown_find(struct room *room, uint64_t user, struct chat_str socket_id)
 
 /* The newest entry of the user: when it was shown last; NULL: types not. */
 static const struct typing *
-shown_user(const struct room *room, uint64_t user)
+typing_of_user(const struct room *room, uint64_t user)
 {
 	const struct typing *t, *newest = NULL;
 
@@ -306,13 +307,15 @@ shown_user(const struct room *room, uint64_t user)
 }
 
 static struct typing *
-shown_add(struct room *room, uint64_t user, const struct chat_str *field)
+typing_add(struct chat *chat, struct room *room, uint64_t user,
+    const struct chat_str *field)
 {
 	struct typing *t;
 	char *to;
 	int i;
 
 	t = chat_alloc(sizeof(*t) + field[0].len + field[1].len + field[2].len);
+	t->room = room;
 	t->user = user;
 	for (i = 0, to = t->text; i < 3; i++) {
 		t->len[i] = field[i].len;
@@ -320,12 +323,22 @@ shown_add(struct room *room, uint64_t user, const struct chat_str *field)
 		to += field[i].len;
 	}
 	TAILQ_INSERT_TAIL(&room->typing, t, entry);
+	TAILQ_INSERT_TAIL(&chat->typings, t, by_age);
 	return t;
 }
 
 static void
-shown_free(struct room *room, struct typing *t)
+typing_heard(struct chat *chat, struct typing *t)
 {
+	t->heard_ms = chat_mono_ms(chat);
+	TAILQ_REMOVE(&chat->typings, t, by_age);
+	TAILQ_INSERT_TAIL(&chat->typings, t, by_age);
+}
+
+static void
+typing_free(struct chat *chat, struct room *room, struct typing *t)
+{
+	TAILQ_REMOVE(&chat->typings, t, by_age);
 	TAILQ_REMOVE(&room->typing, t, entry);
 	free(t);
 }
@@ -348,19 +361,20 @@ show(struct chat *chat, struct room *room, const struct typing *t, bool on)
 
 /* 't' is the last of its user: that is told, unless another is left. */
 static void
-shown_end(struct chat *chat, struct room *room, struct typing *t)
+typing_end(struct chat *chat, struct room *room, struct typing *t)
 {
 	TAILQ_REMOVE(&room->typing, t, entry);
-	if (shown_user(room, t->user) == NULL)
+	TAILQ_REMOVE(&chat->typings, t, by_age);
+	if (typing_of_user(room, t->user) == NULL)
 		show(chat, room, t, false);
 	free(t);
 }
 
 static void
-shown_begin(struct chat *chat, struct room *room, const struct chat_event *ev)
+typing_begin(struct chat *chat, struct room *room, const struct chat_event *ev)
 {
-	const struct typing *last = shown_user(room, ev->user);
-	struct typing *t = shown_find(room, ev->user, ev->field[0]);
+	const struct typing *last = typing_of_user(room, ev->user);
+	struct typing *t = typing_find(room, ev->user, ev->field[0]);
 	uint64_t now = chat_mono_ms(chat);
 	bool renew;
 
@@ -368,7 +382,8 @@ shown_begin(struct chat *chat, struct room *room, const struct chat_event *ev)
 	renew = last != NULL && (ev->flags & CHAT_F_RENEW) != 0 &&
 	    (last == t || now - last->shown_ms >= chat->cfg->typing_coalesce);
 	if (t == NULL)
-		t = shown_add(room, ev->user, ev->field);
+		t = typing_add(chat, room, ev->user, ev->field);
+	typing_heard(chat, t);
 	if (last == NULL || renew) {
 		t->shown_ms = now;
 		show(chat, room, t, true);
@@ -384,9 +399,9 @@ typing_deliver(struct chat *chat, const struct chat_delivery *d)
 	if (room == NULL || room->nmembers == 0)
 		return;
 	if ((d->ev.flags & CHAT_F_TYPING) != 0)
-		shown_begin(chat, room, &d->ev);
-	else if ((t = shown_find(room, d->ev.user, d->ev.field[0])) != NULL)
-		shown_end(chat, room, t);
+		typing_begin(chat, room, &d->ev);
+	else if ((t = typing_find(room, d->ev.user, d->ev.field[0])) != NULL)
+		typing_end(chat, room, t);
 }
 
 void
@@ -398,7 +413,7 @@ typing_message_comes(struct chat *chat, struct room *room, uint64_t user)
 	for (t = TAILQ_FIRST(&room->typing); t != NULL; t = next) {
 		next = TAILQ_NEXT(t, entry);
 		if (t->user == user) {
-			shown_end(chat, room, t);
+			typing_end(chat, room, t);
 			typed = true;
 		}
 	}
@@ -413,8 +428,24 @@ typing_user_left(struct chat *chat, struct room *room, uint64_t user,
 {
 	struct typing *t;
 
-	if ((t = shown_find(room, user, socket_id)) != NULL)
-		shown_end(chat, room, t);
+	if ((t = typing_find(room, user, socket_id)) != NULL)
+		typing_end(chat, room, t);
+}
+
+void
+typing_tick(struct chat *chat, uint64_t now_ms)
+{
+	uint64_t overdue = (uint64_t)chat->cfg->typing_expiry +
+	    chat->cfg->typing_coalesce + OVERDUE_MS;
+	struct typist *typist;
+	struct typing *t;
+
+	while ((typist = TAILQ_FIRST(&chat->typists)) != NULL &&
+	    typist->expires_ms <= now_ms)
+		typist_end(chat, typist);
+	while ((t = TAILQ_FIRST(&chat->typings)) != NULL &&
+	    t->heard_ms + overdue <= now_ms)
+		typing_end(chat, t->room, t);
 }
 
 void
@@ -424,9 +455,9 @@ typing_clear(struct chat *chat, struct room *room, bool tell)
 
 	while ((t = TAILQ_FIRST(&room->typing)) != NULL) {
 		if (tell)
-			shown_end(chat, room, t);
+			typing_end(chat, room, t);
 		else
-			shown_free(room, t);
+			typing_free(chat, room, t);
 	}
 }
 
@@ -441,4 +472,5 @@ chat_resync_live(struct chat *chat)
 		typist_end(chat, t);
 	HASH_ITER(hh, chat->rooms, room, next)
 		typing_clear(chat, room, true);
+	shown_resync(chat);
 }

@@ -104,6 +104,14 @@ COUNTER(LIMITED_HISTORY, "limited_history", "history refused: limits.history_rat
 COUNTER(LIMITED_PRESENCE, "limited_presence", "presence refused: limits.presence_rate")
 
 /* messages */
+COUNTER(STREAMS_BEGUN,	"streams_begun", "streams begun by agents")
+COUNTER(STREAM_CHUNKS,	"stream_chunks", "chunks of streams taken")
+COUNTER(STREAM_MERGED,	"stream_merged", "times that chunks were merged for a slow reader")
+COUNTER(STREAMS_RESUMED, "streams_resumed", "streams that went on with another connection")
+COUNTER(STREAMS_STORED,	"streams_stored", "streams that became a message")
+COUNTER(STREAMS_INTERRUPTED, "streams_interrupted", "streams that ended without their agent")
+COUNTER(STREAMS_CANCELLED, "streams_cancelled", "streams that ended because somebody wanted it")
+COUNTER(LIMITED_CHUNK,	"limited_chunk", "chunks refused: limits.chunk_rate")
 COUNTER(MESSAGES_STORED, "messages_stored", "messages stored")
 COUNTER(MESSAGES_DUPLICATE, "messages_duplicate", "messages recognised as sent before")
 COUNTER(MESSAGES_REFUSED, "messages_refused", "messages refused by the scribe")

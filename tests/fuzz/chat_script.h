@@ -15,6 +15,7 @@
 #include "chat/chat.h"
 #include "chat/offset.h"
 #include "common/config.h"
+#include "tests/unit/stream_table.h"
 
 #define CLIENTS 4
 #define EVENTS 512
@@ -80,6 +81,8 @@ struct script {
 	int nmessages;
 	uint64_t last[ROOMS + 1], gseq, now;
 	bool fail, late, over;
+	struct stream_table streams;
+	unsigned offers;
 	unsigned refused;
 	/* of the store */
 	unsigned reads;

@@ -30,6 +30,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "tests/fuzz/chat_script.h"
+#include "tests/fuzz/chat_stream_ops.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -408,6 +409,7 @@ static const struct chat_ops ops = {
 	.publish = op_publish,
 	.encode = op_encode,
 	.send = op_send,
+	.offer = op_offer,
 	.ack = op_ack,
 	.want_produce = op_want_produce,
 	.rate = op_rate,
@@ -423,6 +425,20 @@ static const struct chat_ops ops = {
 	.seek = op_seek,
 	.recovery = op_recovery,
 	.bans = op_bans,
+	.stream_open = op_stream_open,
+	.stream_append = op_stream_append,
+	.stream_rate = op_stream_rate,
+	.stream_tail = op_stream_tail,
+	.stream_detach = op_stream_detach,
+	.stream_claim = op_stream_claim,
+	.stream_end = op_stream_end,
+	.stream_cancel = op_stream_cancel,
+	.stream_find = op_stream_find,
+	.stream_look = op_stream_look,
+	.stream_progress = op_stream_progress,
+	.streams = op_streams,
+	.streams_lost = op_streams_lost,
+	.stream_text = op_stream_text,
 	.new_ids = op_new_ids,
 	.connected = op_connected,
 	.refused = op_refused,
@@ -695,6 +711,7 @@ end(void)
 	chat_totals(w.chat, &t);
 	CHECK(t.sockets + t.members + t.rooms == 0 && w.interests == 0);
 	chat_free(&w.chat);
+	table_clear(&w.streams);
 	for (i = 0; i < w.published; i++) {
 		for (k = 0; k < w.event[i].ev.nfields; k++)
 			free(w.event[i].field[k]);
@@ -722,6 +739,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.cfg.typing_expiry = 6000;
 	w.cfg.replay_max = 4;
 	w.cfg.recovery_window = 20000;
+	streams_setup();
 	CHECK((w.chat = chat_new(&w.cfg, &ops, NULL)) != NULL);
 	for (i = 0; i < CLIENTS; i++)
 		connect_client(i);

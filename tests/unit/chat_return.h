@@ -121,11 +121,13 @@ end_worker(struct world *w, int worker)
 	struct engine *en = &w->engine[worker];
 	int i;
 
+	w->streams.frozen = true;
 	for (i = 0; i < w->nconns; i++) {
 		if (w->conn[i].worker == worker && w->conn[i].s != NULL)
 			chat_forget(w->chat[worker], &w->conn[i].s);
 	}
 	chat_free(&w->chat[worker]);
+	w->streams.frozen = false;
 	en->incarnation += 100;
 	en->interests = 0;
 	en->delivered = w->ndelivered < w->nsequenced

@@ -23,6 +23,7 @@
 #include "chat/offset.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "tests/unit/stream_table.h"
 
 #define WORKERS 2
 #define CONNS 64
@@ -52,6 +53,8 @@ struct conn {
 	enum chat_priority prio[OUTS];
 	int nout, next;
 	bool want_produce;
+	/* its connection takes nothing that can wait */
+	bool slow;
 	/* it is to be disconnected, and this is why */
 	const char *let_go;
 };
@@ -209,6 +212,7 @@ struct world {
 	/* of 100 reads so many are late (chat_reads.h) */
 	unsigned late, late_seed;
 	struct read reads[READS];
+	struct stream_table streams;
 };
 
 #define UNUSED __attribute__((unused))

@@ -18,6 +18,7 @@
 #define CHAT_WORLD_H
 
 #include "tests/unit/chat_reads.h"
+#include "tests/unit/chat_streams.h"
 
 /* --- ops --------------------------------------------------------------------- */
 
@@ -110,6 +111,15 @@ op_send(void *ctx, void *conn, struct chat_frame f, enum chat_priority prio)
 
 	assert_true((int)f.off < w->nframes);
 	conn_put(conn, strdup(w->frame[f.off]), w->frame_offset[f.off], prio);
+}
+
+static bool
+op_offer(void *ctx, void *conn, struct chat_frame f)
+{
+	if (((struct conn *)conn)->slow)
+		return false;
+	op_send(ctx, conn, f, CHAT_EVENT);
+	return true;
 }
 
 static void
@@ -298,6 +308,7 @@ static const struct chat_ops world_ops = {
 	.publish = op_publish,
 	.encode = op_encode,
 	.send = op_send,
+	.offer = op_offer,
 	.ack = op_ack,
 	.want_produce = op_want_produce,
 	.rate = op_rate,
@@ -316,6 +327,20 @@ static const struct chat_ops world_ops = {
 	.find = op_find,
 	.recovery = op_recovery,
 	.bans = op_bans,
+	.stream_open = op_stream_open,
+	.stream_append = op_stream_append,
+	.stream_rate = op_stream_rate,
+	.stream_tail = op_stream_tail,
+	.stream_detach = op_stream_detach,
+	.stream_claim = op_stream_claim,
+	.stream_end = op_stream_end,
+	.stream_cancel = op_stream_cancel,
+	.stream_find = op_stream_find,
+	.stream_look = op_stream_look,
+	.stream_progress = op_stream_progress,
+	.streams = op_streams,
+	.streams_lost = op_streams_lost,
+	.stream_text = op_stream_text,
 	.new_ids = op_new_ids,
 	.connected = op_connected,
 	.refused = op_refused,
@@ -411,7 +436,7 @@ produce(struct world *w)
 		for (i = 0; i < w->nconns; i++) {
 			struct conn *c = &w->conn[i];
 
-			if (!c->want_produce || c->s == NULL)
+			if (!c->want_produce || c->s == NULL || c->slow)
 				continue;
 			c->want_produce = false;
 			chat_produce(w->chat[c->worker], c->s,
@@ -675,6 +700,7 @@ world_setup(void **state)
 	w->cfg.replay_max = 500;
 	w->changes_a_page = 500;
 	w->cfg.recovery_window = 120000;
+	streams_setup(w);
 	for (i = 0; i < WORKERS; i++) {
 		w->engine[i].w = w;
 		w->engine[i].worker = i;
@@ -713,6 +739,7 @@ world_teardown(void **state)
 	}
 	for (i = 0; i < w->npublished; i++)
 		stored_free(w->published[i]);
+	table_clear(&w->streams);
 	for (i = 0; i < w->nlive; i++)
 		stored_free(w->live[i]);
 	for (i = 0; i < w->nsequenced; i++)
