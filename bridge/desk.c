@@ -412,6 +412,11 @@ desk_question(struct desk *d, unsigned slot, const struct ask_question *q,
 		forget_worker(d, slot);
 		d->incarnation[slot] = q->incarnation;
 	}
+	/* it has been lying there since the bridge before us died */
+	if (now_ms >= q->until_ms) {
+		count(d, COUNTER_BRIDGE_HELD_OFF);
+		return;
+	}
 	token = cache_key(d->cache, q->token.p, q->token.len);
 	if (!q->recheck)
 		a.claims = cache_get(d->cache, &token, now_ms);

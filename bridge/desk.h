@@ -32,7 +32,7 @@
 
 /* calls at once, and how many of them may be rechecks */
 #define DESK_CALLS 64
-#define DESK_LOW_CALLS 8
+#define DESK_LOW_CALLS 16
 /* what may wait: calls, their bytes, and who waits for them */
 #define DESK_WAITING 8192
 #define DESK_BYTES (32UL * 1024 * 1024)

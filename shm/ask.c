@@ -21,6 +21,7 @@ struct question_head {
 	uint32_t recheck;
 	uint32_t token, address, agent;
 	uint32_t reserved;
+	uint64_t until_ms;
 };
 
 struct answer_head {
@@ -71,6 +72,7 @@ ask_send_question(int fd, const struct ask_question *q)
 		.incarnation = q->incarnation,
 		.number = q->number,
 		.recheck = q->recheck,
+		.until_ms = q->until_ms,
 		.token = (uint32_t)q->token.len,
 		.address = (uint32_t)q->address.len,
 		.agent = (uint32_t)q->agent.len };
@@ -154,6 +156,7 @@ ask_receive_question(int fd, char *buf, struct ask_question *q_r)
 	*q_r = (struct ask_question){ .incarnation = h.incarnation,
 		.number = h.number,
 		.recheck = h.recheck == 1,
+		.until_ms = h.until_ms,
 		.token = { at, h.token },
 		.address = { at + h.token, h.address },
 		.agent = { at + h.token + h.address, h.agent } };

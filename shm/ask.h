@@ -44,6 +44,8 @@ struct ask_question {
 	/* of a socket that is connected: it may wait, and is not answered
 	 * from memory */
 	bool recheck;
+	/* CLOCK_MONOTONIC ms: nobody waits for the answer any longer */
+	uint64_t until_ms;
 	struct ask_text token;
 	/* as they stand in the contract's POST; any bytes */
 	struct ask_text address, agent;

@@ -13,9 +13,11 @@
 #include "chat/identity.h"
 #include "chat/security.h"
 #include "chat/steer.h"
+#include "chat/webhook.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "worker/bridge.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
 
@@ -49,6 +51,7 @@ refuse(struct sock *so, enum chat_error err, unsigned retry_after)
 		json_out_u64(&data, retry_after);
 	}
 	json_out_object_end(&data);
+	bridge_forget(so->session->worker->bridge, so);
 	sock_refuse(so, text, data.p, data.len);
 	json_out_clear(&data);
 }
@@ -127,9 +130,12 @@ refuse_steered(struct sock *so, const struct identity *id)
 	return true;
 }
 
-/* Authenticated: a socket that its client had, or a new one. */
+/*
+ * Authenticated: a socket that its client had ('resume' is not NULL), or a new
+ * one.
+ */
 static void
-admit(struct sock *so, struct identity **id, const struct app_connect *req)
+admit(struct sock *so, struct identity **id, const struct chat_resume *resume)
 {
 	struct session *s = so->session;
 	struct worker *w = s->worker;
@@ -137,7 +143,7 @@ admit(struct sock *so, struct identity **id, const struct app_connect *req)
 		.offsets = s->offsets,
 		.owner = { s->number, s->serial },
 	};
-	struct chat_resume resume;
+	struct chat_resume wanted;
 	char pid[SID_SIZE];
 	int error = 0;
 
@@ -145,12 +151,10 @@ admit(struct sock *so, struct identity **id, const struct app_connect *req)
 		return;
 	if (count_user(so, *id, w->cfg->limits_connections_per_user) == -1)
 		error = errno;
-	if (s->offsets &&
-	    chat_wants_resume(req->payload.p, req->payload.len, &resume)) {
-		resume.crowded = error == EDQUOT;
-		if (error == 0 || error == EDQUOT)
-			so->app =
-			    chat_resume(w->chat, so, id, &resume, &options);
+	if (resume != NULL && (error == 0 || error == EDQUOT)) {
+		wanted = *resume;
+		wanted.crowded = error == EDQUOT;
+		so->app = chat_resume(w->chat, so, id, &wanted, &options);
 		if (so->app != NULL)
 			return;
 	}
@@ -169,31 +173,207 @@ admit(struct sock *so, struct identity **id, const struct app_connect *req)
 }
 
 static void
+refuse_identity(struct sock *so, enum chat_error err, unsigned retry_after)
+{
+	struct worker *w = so->session->worker;
+
+	WORKER_COUNT(w, AUTH_FAILED, 1);
+	/* that nobody could tell is no event */
+	if (err != CHAT_E_AUTH_UNAVAILABLE)
+		tell_refused(so, NULL, err);
+	refuse(so, err, retry_after);
+}
+
+/* Does it want a socket taken up again?  NULL: no. */
+static const struct chat_resume *
+wants_resume(const struct sock *so, const struct app_connect *req,
+    struct chat_resume *resume)
+{
+	if (!so->session->offsets ||
+	    !chat_wants_resume(req->payload.p, req->payload.len, resume))
+		return NULL;
+	return resume;
+}
+
+/* The application says later who it is. */
+static void
+ask_application(struct sock *so, const struct app_connect *req,
+    struct span bearer)
+{
+	struct worker *w = so->session->worker;
+	struct chat_resume resume;
+	enum chat_error err = CHAT_E_INVALID_REQUEST;
+	char *token = NULL;
+	size_t len = 0;
+
+	if (req->refused == NULL)
+		token = webhook_token(req->payload.p, req->payload.len,
+		    bearer.p, bearer.len, &len, &err);
+	if (token != NULL)
+		bridge_connect(w->bridge, so, &token, len,
+		    wants_resume(so, req, &resume), clock_mono_ms());
+	else
+		refuse_identity(so, err, 0);
+}
+
+static void
 app_connect(void *ctx, struct sock *so, const struct app_connect *req)
 {
 	struct worker *w = ctx;
 	const struct session_extra *extra = so->session->extra;
-	const char *bearer = extra == NULL ? NULL : extra->bearer;
-	struct identity *id;
+	struct span bearer = { NULL, 0 };
+	struct chat_resume resume;
+	struct identity *id = NULL;
 	enum chat_error err = CHAT_E_INVALID_REQUEST;
 
+	if (extra != NULL && extra->bearer != NULL)
+		bearer = (struct span){ extra->bearer, strlen(extra->bearer) };
 	if (w->phase != WORKER_SERVING) {
 		refuse(so, CHAT_E_OVERLOADED, 1);
 		return;
 	}
-	id = req->refused != NULL
-	    ? NULL
-	    : identity_authenticate(w->cfg, req->payload.p, req->payload.len,
-		  bearer, bearer == NULL ? 0 : strlen(bearer), clock_real_ms(),
-		  &err);
-	if (id == NULL) {
-		WORKER_COUNT(w, AUTH_FAILED, 1);
-		tell_refused(so, NULL, err);
-		refuse(so, err, 0);
+	if (w->cfg->auth_mode == AUTH_MODE_WEBHOOK) {
+		ask_application(so, req, bearer);
 		return;
 	}
-	admit(so, &id, req);
+	if (req->refused == NULL)
+		id = identity_authenticate(w->cfg, req->payload.p,
+		    req->payload.len, bearer.p, bearer.len, clock_real_ms(),
+		    &err);
+	if (id == NULL) {
+		refuse_identity(so, err, 0);
+		return;
+	}
+	admit(so, &id, wants_resume(so, req, &resume));
 	identity_free(&id);
+}
+
+/* --- what the application says ------------------------------------------------ */
+
+static void
+bridge_who(void *ctx, void *conn, char address[ASK_ADDRESS_MAX],
+    struct ask_text *agent_r)
+{
+	const struct sock *so = conn;
+	const struct session_extra *extra = so->session->extra;
+	struct net_address peer = session_peer(so->session);
+
+	_Static_assert(NET_ADDRESS_TEXT <= ASK_ADDRESS_MAX, "it fits");
+	peer.port = 0;
+	net_address_print(&peer, address);
+	if (extra != NULL && extra->agent != NULL)
+		*agent_r =
+		    (struct ask_text){ extra->agent, strlen(extra->agent) };
+}
+
+/* Whose token it is; NULL with *err_r. */
+static struct identity *
+identity_of(const struct bridge_answer *a, enum chat_error *err_r)
+{
+	switch (a->outcome) {
+	case ASK_GRANTED:
+		return webhook_identity(a->claims.p, a->claims.len,
+		    clock_real_ms(), err_r);
+	case ASK_REFUSED:
+		*err_r = CHAT_E_SESSION_INVALID;
+		return NULL;
+	case ASK_UNAVAILABLE:
+	case ASK_OUTCOME__MAX:
+		break;
+	}
+	*err_r = CHAT_E_AUTH_UNAVAILABLE;
+	return NULL;
+}
+
+static bool
+connect_answered(struct sock *so, const struct bridge_answer *a)
+{
+	struct worker *w = so->session->worker;
+	enum chat_error err = CHAT_E_AUTH_UNAVAILABLE;
+	struct identity *id;
+
+	if (w->phase != WORKER_SERVING) {
+		refuse(so, CHAT_E_OVERLOADED, 1);
+		return false;
+	}
+	if ((id = identity_of(a, &err)) == NULL) {
+		refuse_identity(so, err, a->retry_after);
+		return false;
+	}
+	admit(so, &id, a->resume);
+	identity_free(&id);
+	/* what it had said meanwhile may have ended all */
+	return so->app != NULL;
+}
+
+static bool
+refresh_answered(struct sock *so, const struct bridge_answer *a)
+{
+	struct worker *w = so->session->worker;
+	enum chat_error err = CHAT_OK;
+	struct identity *id = identity_of(a, &err);
+	bool taken;
+
+	taken = chat_verified(w->chat, so->app, a->request, &id, err,
+	    a->retry_after);
+	identity_free(&id);
+	return taken;
+}
+
+/* Nobody to ask, or nonsense: nothing changes. */
+static bool
+recheck_answered(struct sock *so, const struct bridge_answer *a)
+{
+	struct worker *w = so->session->worker;
+	uint64_t expires = chat_socket_identity(so->app)->expires_ms;
+	enum chat_error err = CHAT_OK;
+	struct identity *id = identity_of(a, &err);
+
+	/* what has come to its end is being dealt with (chat/expiry.h) */
+	if (err == CHAT_E_AUTH_UNAVAILABLE ||
+	    (err == CHAT_E_TOKEN_EXPIRED && expires != 0 &&
+		expires <= (uint64_t)clock_real_ms()))
+		return false;
+	if (id == NULL)
+		WORKER_COUNT(w, RECHECK_REVOKED, 1);
+	chat_rechecked(w->chat, so->app, &id);
+	identity_free(&id);
+	return true;
+}
+
+static bool
+bridge_answered(void *ctx, void *conn, const struct bridge_answer *a)
+{
+	struct sock *so = conn;
+
+	if (a->purpose == BRIDGE_CONNECT)
+		return connect_answered(so, a);
+	if (so->app == NULL)
+		return false;
+	return a->purpose == BRIDGE_REFRESH ? refresh_answered(so, a)
+					    : recheck_answered(so, a);
+}
+
+static void
+bridge_count(void *ctx, enum counter what)
+{
+	struct worker *w = ctx;
+
+	WORKER_COUNT_DYNAMIC(w, what);
+}
+
+const struct bridge_ops app_chat_bridge_ops = {
+	.who = bridge_who,
+	.answer = bridge_answered,
+	.count = bridge_count,
+};
+
+void
+app_chat_verify(void *ctx, void *conn, uint32_t request, struct chat_str token)
+{
+	struct worker *w = ctx;
+
+	bridge_verify(w->bridge, conn, request, token, clock_mono_ms());
 }
 
 void
@@ -291,6 +471,7 @@ app_disconnect(void *ctx, struct sock *so, const char *reason)
 	so->app = NULL;
 	if (cs != NULL)
 		chat_disconnect(w->chat, &cs, reason);
+	bridge_forget(w->bridge, so);
 	reader_forget(w->reader, so);
 	uncount_user(so);
 }

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "worker/bridge.h"
 #include "worker/core.h"
 #include "worker/ctl.h"
 #include "worker/reader.h"
@@ -72,6 +73,7 @@ loop_tick(struct worker *w)
 	loop_overload(w);
 	reader_tick(w->reader, w->now_ms);
 	chat_tick(w->chat);
+	bridge_tick(w->bridge, w->now_ms);
 	ctl_tick(w);
 	publisher_expire(w->publisher, w->now_ms, worker_lost, w);
 	if (scribe_is_missing(w))

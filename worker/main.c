@@ -22,6 +22,7 @@
 #include "common/sandbox.h"
 #include "proto/ws.h"
 #include "store/store.h"
+#include "worker/bridge.h"
 #include "worker/core.h"
 #include "worker/ctl.h"
 #include "worker/reader.h"
@@ -51,6 +52,35 @@ on_tick(int fd, short what, void *arg)
 }
 
 static void
+on_bridge(int fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	bridge_on_readable(w->bridge, clock_mono_ms());
+}
+
+/* It is there whether or not it is asked: a reload may change that. */
+static void
+start_bridge(struct worker *w)
+{
+	const struct bridge_init init = { .ops = &app_chat_bridge_ops,
+		.ctx = w,
+		.cfg = w->cfg,
+		.fd = w->child.ask[0],
+		.incarnation = w->incarnation,
+		.tables = w->tables,
+		.now_ms = clock_mono_ms() };
+
+	if (w->child.nask == 0)
+		return;
+	w->bridge = bridge_new(&init);
+	w->bridge_ev = event_new(w->base, w->child.ask[0], EV_READ | EV_PERSIST,
+	    on_bridge, w);
+	if (w->bridge_ev == NULL || event_add(w->bridge_ev, NULL) == -1)
+		fatalx("event of the bridge");
+}
+
+static void
 start_events(struct worker *w)
 {
 	struct timeval tick = { 0, WHEEL_TICK_MS * 1000 };
@@ -65,6 +95,7 @@ start_events(struct worker *w)
 	    event_add(w->wake_ev, NULL) == -1 ||
 	    event_add(w->tick_ev, &tick) == -1)
 		fatalx("events");
+	start_bridge(w);
 }
 
 static void
@@ -211,6 +242,9 @@ finish(struct worker *w)
 {
 	ctl_free_all(w);
 	worker_forget_sockets(w);
+	bridge_free(&w->bridge);
+	if (w->bridge_ev != NULL)
+		event_free(w->bridge_ev);
 	event_free(w->tick_ev);
 	event_free(w->wake_ev);
 	event_free(w->master_ev);

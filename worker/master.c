@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/role.h"
 #include "worker/asset.h"
+#include "worker/bridge.h"
 #include "worker/ctl.h"
 #include "worker/worker.h"
 
@@ -45,6 +46,7 @@ on_configure(void *arg)
 
 	w->cfg = w->child.cfg;
 	chat_configure(w->chat, w->cfg);
+	bridge_configure(w->bridge, w->cfg, clock_mono_ms());
 	worker_open_assets(w);
 }
 

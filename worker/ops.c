@@ -739,6 +739,7 @@ const struct chat_ops worker_chat_ops = {
 	.offer = ops_offer,
 	.ack = ops_ack,
 	.want_produce = ops_want_produce,
+	.verify = app_chat_verify,
 	.rate = ops_rate,
 	.rate_refused = ops_rate_refused,
 	.lost = ops_lost,

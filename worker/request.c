@@ -181,6 +181,15 @@ bearer_of(const struct http_request *req)
 	return value;
 }
 
+static struct span
+agent_of(const struct http_request *req)
+{
+	struct span value = { NULL, 0 };
+
+	(void)http_header(req, "User-Agent", &value);
+	return value;
+}
+
 /* --- who is it ---------------------------------------------------------------- */
 
 static bool
@@ -285,6 +294,7 @@ serve_handshake(struct conn *c, const struct http_request *req,
 		.peer = peer,
 		.bearer = bearer.p,
 		.bearer_len = bearer.len,
+		.agent = agent_of(req),
 		.head = { buf, req->head_len },
 		.query = req->query,
 	};

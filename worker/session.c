@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "proto/frame.h"
 #include "proto/ws.h"
+#include "shm/ask.h"
 #include "worker/compress.h"
 #include "worker/poll.h"
 #include "worker/upgrade.h"
@@ -233,6 +234,10 @@ session_open(struct worker *w, struct conn *c, const struct session_init *init)
 	s->offsets = init->offsets;
 	if (init->bearer_len > 0)
 		session_extra(s)->bearer = keep(init->bearer, init->bearer_len);
+	if (w->cfg->auth_mode == AUTH_MODE_WEBHOOK && init->agent.len > 0)
+		session_extra(s)->agent = keep(init->agent.p,
+		    init->agent.len < ASK_AGENT_MAX ? init->agent.len
+						    : ASK_AGENT_MAX);
 	if (w->app.ops->keep_head && init->head.len > 0) {
 		session_extra(s)->head = keep(init->head.p, init->head.len);
 		s->extra->head_len = init->head.len;
@@ -485,6 +490,7 @@ session_reap(struct worker *w)
 		sock_free_all(s);
 		if (s->extra != NULL) {
 			free(s->extra->bearer);
+			free(s->extra->agent);
 			free(s->extra->head);
 			free(s->extra);
 		}

@@ -77,6 +77,8 @@ struct attachments;
 struct session_extra {
 	/* the token of the handshake's Authorization field, or NULL */
 	char *bearer;
+	/* its User-Agent, if the web application is told, or NULL */
+	char *agent;
 	/* the handshake's request head, if the application keeps it */
 	char *head;
 	size_t head_len;
@@ -174,6 +176,7 @@ struct session_init {
 	struct net_address peer;
 	const char *bearer;
 	size_t bearer_len;
+	struct span agent;
 	struct span head;
 	/* revision 3: the auth of the namespace "/" */
 	struct span query;

@@ -21,6 +21,7 @@
  *   engine    its packets and its heartbeat
  *   sock      Socket.IO packets, namespaces
  *   app_chat  the chat as the application above
+ *   bridge    whose a token is, as the web application says
  *   ops       what the chat asks for
  *   stream    and of that, what it asks about streams
  *   reader    the store, read beside the loop
@@ -60,6 +61,8 @@
 #include "worker/wheel.h"
 
 struct assets;
+struct bridge;
+struct bridge_ops;
 struct compressor;
 struct event;
 struct ctl;
@@ -119,6 +122,9 @@ struct worker {
 	struct publisher *publisher;
 	struct chat *chat;
 	struct app app;
+	/* or NULL: there will never be one */
+	struct bridge *bridge;
+	struct event *bridge_ev;
 
 	/* next position to deliver; valid while log_active */
 	uint64_t log_cursor;
@@ -206,6 +212,10 @@ void app_chat_connected(void *ctx, void *conn, const char *sid, const char *pid,
     bool recovered);
 void app_chat_refused(void *ctx, void *conn, enum chat_error err);
 void app_chat_close(void *ctx, void *conn);
+/* ... and one that asks about a token */
+void app_chat_verify(void *ctx, void *conn, uint32_t request,
+    struct chat_str token);
+extern const struct bridge_ops app_chat_bridge_ops;
 void app_chat_disconnect(void *ctx, void *conn, const char *reason);
 
 /* loop.c */
