@@ -33,6 +33,10 @@ struct commit {
 	uint64_t min_interval_ns;
 	uint64_t patience_ns;
 
+	commit_ride_fn *ride;
+	commit_rode_fn *rode;
+	void *rider;
+
 	struct store_ring ring;
 	/* the store has not heard of the log that we are in */
 	bool moving;
@@ -107,6 +111,15 @@ void
 commit_set_patience(struct commit *c, uint64_t patience_ns)
 {
 	c->patience_ns = patience_ns;
+}
+
+void
+commit_set_rider(struct commit *c, commit_ride_fn *ride, commit_rode_fn *rode,
+    void *arg)
+{
+	c->ride = ride;
+	c->rode = rode;
+	c->rider = arg;
 }
 
 void
@@ -493,6 +506,29 @@ write_out(struct commit *c, struct store_txn **t, uint64_t n)
 	return 0;
 }
 
+/* What can wait goes along when the disk is well; false: it spoiled the
+ * batch. */
+static bool
+ride_along(struct commit *c, struct store_txn *t)
+{
+	struct store_damage d;
+
+	if (c->ride == NULL || c->state != COMMIT_OK)
+		return true;
+	c->ride(c->rider, t);
+	if (store_error(t) == 0)
+		return true;
+	(void)store_take_damage(c->store, &d);
+	return false;
+}
+
+static void
+rode(struct commit *c, bool committed)
+{
+	if (c->rode != NULL)
+		c->rode(c->rider, committed);
+}
+
 static enum commit_result
 normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
 {
@@ -501,11 +537,17 @@ normal_batch(struct commit *c, struct store_txn *t, uint64_t *again_ns_r)
 	bool dirty =
 	    sequence_dirty(c->seq) || c->state != COMMIT_OK || c->moving;
 	int err = sequence_error(c->seq);
-	bool deciding = err != 0;
+	bool deciding = err != 0, spoiled;
 
-	if (err == 0 && dirty)
+	spoiled = err == 0 && dirty && !ride_along(c, t);
+	if (err == 0 && dirty && !spoiled)
 		err = write_out(c, &t, n);
 	store_abort(&t);
+	rode(c, dirty && err == 0 && !spoiled);
+	if (spoiled) {
+		sequence_rollback(c->seq);
+		return COMMIT_WORKED;
+	}
 	if (err != 0) {
 		sequence_rollback(c->seq);
 		if (deciding && may_decide_again(c, err, n))

@@ -87,6 +87,17 @@ void commit_set_interval(struct commit *c, uint64_t min_interval_ns);
 /* From the first failure to refusing; 5 s unless set. */
 void commit_set_patience(struct commit *c, uint64_t patience_ns);
 
+/*
+ * Who has something to write that can wait: 'ride' is called when a batch is
+ * about to be committed, and then 'rode': is it in the store?  If not, it is
+ * for the rider to wait; a batch that fails because of what it wrote is
+ * written without it.  NULL: nobody.
+ */
+typedef void commit_ride_fn(void *arg, struct store_txn *t);
+typedef void commit_rode_fn(void *arg, bool committed);
+void commit_set_rider(struct commit *c, commit_ride_fn *ride,
+    commit_rode_fn *rode, void *arg);
+
 /* What to give up when the disk is full; NULL: nothing.  Must outlive it. */
 void commit_set_ballast(struct commit *c, struct ballast *b);
 /* The disk has space again: messages are taken again. */

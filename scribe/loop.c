@@ -84,8 +84,11 @@ keep_up(struct scribe *s, uint64_t now_ns)
 	if (ballast_turn(&s->ballast, now_ns))
 		commit_ballast_back(s->commit);
 	(void)readers_turn(&s->readers, now_ns);
-	if (may_keep_up(s))
+	if (may_keep_up(s)) {
+		if (streams_store_turn(s->streams, now_ns, now_ms) == -1)
+			return -1;
 		return upkeep_turn(&s->upkeep, now_ns, now_ms);
+	}
 	upkeep_wait(&s->upkeep);
 	return 0;
 }
@@ -101,6 +104,8 @@ next_time(const struct scribe *s, enum commit_result rc, uint64_t again_ns,
 		until = again_ns;
 	if (may_keep_up(s) && upkeep_next(&s->upkeep, now_ns) < until)
 		until = upkeep_next(&s->upkeep, now_ns);
+	if (may_keep_up(s) && streams_store_next(s->streams, now_ns) < until)
+		until = streams_store_next(s->streams, now_ns);
 	if (s->phase == SCRIBE_STOPPING && s->stop_ns < until)
 		until = s->stop_ns;
 	return until;
@@ -150,6 +155,9 @@ scribe_loop(struct scribe *s)
 		if (rc == COMMIT_WORKED)
 			continue;
 		if (may_stop(s, orphans, now)) {
+			if (commit_state(s->commit) == COMMIT_OK)
+				streams_store_stop(s->streams, now,
+				    clock_real_ms());
 			FAULT(SCRIBE_STOP);
 			return 0;
 		}

@@ -95,8 +95,11 @@ open_store(struct scribe *s)
 	scribe_configure(s);
 	s->commit = commit_new(&s->log, s->store, s->seq, report_batch, s);
 	s->orphans = orphans_new(s->ring, s->store);
-	if (s->commit == NULL || s->orphans == NULL)
+	s->streams = streams_store_new(s->tables, s->store);
+	if (s->commit == NULL || s->orphans == NULL || s->streams == NULL)
 		fatal("memory for a scribe");
+	commit_set_rider(s->commit, streams_store_ride, streams_store_rode,
+	    s->streams);
 	begin_upkeep(s, written_ms);
 	scribe_configure(s);
 }
@@ -130,6 +133,7 @@ finish(struct scribe *s)
 	upkeep_clear(&s->upkeep);
 	ballast_close(&s->ballast);
 	orphans_free(&s->orphans);
+	streams_store_free(&s->streams);
 	commit_free(&s->commit);
 	sequence_free(&s->seq);
 	store_close(&s->store);

@@ -275,6 +275,8 @@ count_turn(struct scribe *s)
 	count_up(s, COUNTER_TRIMMED, retention_count(&u->retention),
 	    &was->trimmed);
 	count_up(s, COUNTER_IDS_MERGED, merge_count(&u->merge), &was->merged);
+	count_up(s, COUNTER_STREAM_ROWS, streams_store_puts(s->streams),
+	    &was->streams);
 	count_up(s, COUNTER_IDS_OVER, expire_count(&u->expire), &was->expired);
 	count_up(s, COUNTER_UPKEEP_FAILED, u->failures, &was->upkeep_failures);
 	count_up(s, COUNTER_BALLAST_USED, s->ballast.uses, &was->ballast_uses);

@@ -13,6 +13,7 @@
  *   log ring -> commit.c -> sequence.c, presence.c, recovery.c -> store
  *                             rooms.c, dedupe.c (what it remembers)
  *   upkeep.c -> merge.c, retention.c, sweep.c, expire.c ------> store
+ *   tables ---> streams.c (texts in progress) -----------------> store
  *
  *   steps.c    the clock is set
  *   disk.c     the disk is full, and the ballast
@@ -34,6 +35,7 @@
 #include "scribe/readers.h"
 #include "scribe/sequence.h"
 #include "scribe/steps.h"
+#include "scribe/streams.h"
 #include "scribe/upkeep.h"
 #include "shm/child.h"
 #include "shm/ring.h"
@@ -64,6 +66,7 @@ struct scribe {
 	struct sequence *seq;
 	struct commit *commit;
 	struct orphans *orphans;
+	struct streams_store *streams;
 	struct upkeep upkeep;
 	struct steps steps;
 	struct ballast ballast;
@@ -85,6 +88,7 @@ struct scribe {
 		uint64_t expired;
 		uint64_t upkeep_failures;
 		uint64_t ballast_uses;
+		uint64_t streams;
 	} counted;
 };
 

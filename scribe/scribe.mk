@@ -5,8 +5,8 @@
 
 SCRIBE_CORE := $(call obj,$(addprefix scribe/,commit.c dedupe.c disk.c edit.c \
 	expire.c log_ring.c merge.c orphans.c presence.c readers.c recovery.c \
-	retention.c rooms.c sequence.c status.c steer.c steps.c sweep.c \
-	upkeep.c))
+	retention.c rooms.c sequence.c status.c steer.c steps.c streams.c \
+	sweep.c upkeep.c))
 ALL_OBJ += $(call obj,tests/bench/store_bench.c)
 
 $(O)/unit/test_dedupe $(O)/unit/test_rooms $(O)/unit/test_sequence \

@@ -413,6 +413,23 @@ decide_message(struct sequence *q, const struct sequence_event *ev)
 	return store_new(q, ev, room, id);
 }
 
+/*
+ * The message of a stream.  Whatever becomes of it, its text so far is not
+ * needed any more; but one that could not be stored will come again.
+ */
+static enum ring_verdict
+decide_stream(struct sequence *q, const struct sequence_event *ev)
+{
+	enum ring_verdict verdict = decide_message(q, ev);
+
+	if (verdict == RING_STORE_UNAVAILABLE || q->refuse || q->err != 0)
+		return verdict;
+	if (store_stream_del(q->t, ev->h->room, event_text(ev, 0)))
+		q->dirty = true;
+	FAULT(SEQ_STREAM);
+	return verdict;
+}
+
 /* --- records ----------------------------------------------------------- */
 
 static enum ring_verdict
@@ -435,7 +452,9 @@ decide(struct sequence *q, const struct sequence_event *ev)
 	case RECORD_PRESENCE:
 		return presence_update(q, ev);
 	case RECORD_MESSAGE:
-		return decide_message(q, ev);
+		return (ev->h->flags & RECORD_F_STREAM) != 0
+		    ? decide_stream(q, ev)
+		    : decide_message(q, ev);
 	case RECORD_RESUME:
 		return decide_resume(q, ev);
 	case RECORD_RELEASE:

@@ -130,6 +130,8 @@ struct stream_info {
 	/* cancelled, and to be closed then; 0: not cancelled */
 	uint64_t cancel_ns;
 	uint32_t max_text;
+	/* how often the tail was replaced */
+	uint32_t tails;
 	struct stream_progress at;
 };
 
@@ -276,8 +278,10 @@ struct stream_usage {
 /* Looks at all rows and blocks: some 10 us. */
 void stream_usage(const struct tables *t, struct stream_usage *usage_r);
 
-/* Rows that the table can have; row numbers are below. */
+/* Rows that the table can have, and may have had so far: their numbers are
+ * below. */
 uint32_t stream_rows(const struct tables *t);
+uint32_t stream_rows_used(const struct tables *t);
 
 /* --- for tables.c -------------------------------------------------------- */
 

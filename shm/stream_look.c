@@ -81,6 +81,7 @@ read_info(const struct tables *t, const struct stream_ref *r, uint64_t w,
 	info->until_ns = A_LOAD(&s->until_ns, A_RELAXED);
 	info->cancel_ns = us * STREAM_US;
 	info->max_text = (uint32_t)A_LOAD(&s->sizes, A_RELAXED);
+	info->tails = (uint32_t)(A_LOAD(&s->tail, A_RELAXED) >> 32);
 	info->at = stream_progress_of(A_LOAD(&s->progress, A_ACQUIRE));
 }
 
@@ -349,6 +350,12 @@ uint32_t
 stream_rows(const struct tables *t)
 {
 	return t->streams == NULL ? 0 : t->stream_at->rows;
+}
+
+uint32_t
+stream_rows_used(const struct tables *t)
+{
+	return stream_backed_rows(t);
 }
 
 void

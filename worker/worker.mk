@@ -4,4 +4,4 @@ $(O)/unit/test_wheel: $(O)/obj/worker/wheel.o
 $(O)/unit/test_publish: $(O)/obj/worker/publish.o
 $(O)/unit/test_handoff: $(O)/obj/worker/handoff.o
 $(O)/unit/test_asset: $(O)/obj/worker/asset.o
-$(O)/unit/test_reader: $(O)/obj/worker/reader.o $(O)/obj/worker/reader_store.o
+$(O)/unit/test_reader: $(call obj,$(wildcard worker/reader*.c))
