@@ -18,41 +18,25 @@
 
 #include <cmocka.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include "tests/unit/token_fixture.h"
 
-#include "chat/identity.h"
-#include "chat/token.h"
-#include "common/keys.h"
-
-#define NOW_MS 1700000000000ULL
-/* 64 bytes, enough for all three */
-#define SECRET \
-	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
 /* in an hour */
 #define EXP "\"exp\":1700003600"
-#define CLAIMS "{\"sub\":\"ada\"," EXP "}"
 
 static char issuer[] = "https://issuer.example";
 static char audience[] = "chat";
-static char nothing[] = "";
 static struct keys *keys;
 
 /* With the first 'len' bytes of the secret. */
 static struct config
 config_of(size_t len)
 {
-	struct config cfg = { .auth_mode = AUTH_MODE_JWT,
-		.auth_issuer = nothing,
-		.auth_audience = nothing };
-
 	keys_free(&keys);
 	keys = keys_new();
 	assert_int_equal(keys_add_secret(keys, SECRET, len),
 	    len >= KEYS_SECRET_MIN);
-	cfg.keys = keys;
-	return cfg;
+	return config_with(keys);
 }
 
 static struct config
@@ -68,116 +52,22 @@ teardown(void **state)
 	return 0;
 }
 
-static size_t
-base64url(const void *in, size_t len, char *out)
-{
-	size_t i, n;
-
-	n = (size_t)EVP_EncodeBlock((unsigned char *)out, in, (int)len);
-	while (n > 0 && out[n - 1] == '=')
-		n--;
-	for (i = 0; i < n; i++) {
-		if (out[i] == '+')
-			out[i] = '-';
-		else if (out[i] == '/')
-			out[i] = '_';
-	}
-	out[n] = '\0';
-	return n;
-}
-
 /* Sign 'header'.'claims' with this hash and key. */
 static char *
-sign(const char *header, const char *claims, const EVP_MD *md, const char *key,
-    size_t key_len)
+sign(const char *header, const char *claims, const EVP_MD *(*md)(void),
+    const char *key, size_t key_len)
 {
-	unsigned char mac[EVP_MAX_MD_SIZE];
-	unsigned int mac_len;
-	char *t = malloc(2 * strlen(header) + 2 * strlen(claims) + 200);
-	size_t n;
+	const struct how how = { .secret = key,
+		.secret_len = key_len,
+		.md = md };
 
-	assert_non_null(t);
-	n = base64url(header, strlen(header), t);
-	t[n++] = '.';
-	n += base64url(claims, strlen(claims), t + n);
-	assert_non_null(
-	    HMAC(md, key, (int)key_len, (unsigned char *)t, n, mac, &mac_len));
-	t[n++] = '.';
-	base64url(mac, mac_len, t + n);
-	return t;
+	return token_signed(header, claims, &how);
 }
 
 static char *
 token(const char *header, const char *claims)
 {
-	return sign(header, claims, EVP_sha256(), SECRET, sizeof(SECRET) - 1);
-}
-
-static const char *why;
-
-static struct identity *
-verify(const struct config *cfg, const char *t, enum chat_error *err)
-{
-	size_t len = strlen(t);
-	char *copy = malloc(len == 0 ? 1 : len);
-	struct identity *id;
-
-	assert_non_null(copy);
-	memcpy(copy, t, len);
-	*err = CHAT_OK;
-	why = NULL;
-	id = token_verify(cfg, copy, len, NOW_MS, err, &why);
-	assert_int_equal(id == NULL, *err != CHAT_OK);
-	assert_int_equal(id == NULL, why != NULL);
-	free(copy);
-	return id;
-}
-
-static void
-assert_accepted(const struct config *cfg, char *t, const char *what)
-{
-	enum chat_error err;
-	struct identity *id = verify(cfg, t, &err);
-
-	if (id == NULL)
-		fail_msg("%s: refused: %s: %s", what, chat_error_code(err),
-		    why);
-	identity_free(&id);
-	free(t);
-}
-
-/* Refused, and for nothing but this. */
-static void
-assert_refused(const struct config *cfg, char *t, enum chat_error want,
-    const char *because, const char *what)
-{
-	enum chat_error err;
-	struct identity *id = verify(cfg, t, &err);
-
-	if (id != NULL)
-		fail_msg("%s: let in", what);
-	if (err != want || strcmp(why, because) != 0)
-		fail_msg("%s: %s: %s; not %s: %s", what, chat_error_code(err),
-		    why, chat_error_code(want), because);
-	free(t);
-}
-
-/* Refused, whatever for. */
-static void
-assert_not_accepted(const struct config *cfg, char *t)
-{
-	enum chat_error err;
-
-	assert_null(verify(cfg, t, &err));
-	assert_int_equal(err, CHAT_E_TOKEN_INVALID);
-	free(t);
-}
-
-static void
-assert_invalid(const struct config *cfg, char *t, const char *because,
-    const char *what)
-{
-	assert_refused(cfg, t, CHAT_E_TOKEN_INVALID, because, what);
+	return sign(header, claims, EVP_sha256, SECRET, sizeof(SECRET) - 1);
 }
 
 static void
@@ -232,10 +122,10 @@ three_algorithms_are_known(void **state)
 
 	assert_accepted(&cfg, token(HEADER, CLAIMS), "HS256");
 	assert_accepted(&cfg,
-	    sign("{\"alg\":\"HS384\"}", CLAIMS, EVP_sha384(), SECRET, 64),
+	    sign("{\"alg\":\"HS384\"}", CLAIMS, EVP_sha384, SECRET, 64),
 	    "HS384");
 	assert_accepted(&cfg,
-	    sign("{\"alg\":\"HS512\"}", CLAIMS, EVP_sha512(), SECRET, 64),
+	    sign("{\"alg\":\"HS512\"}", CLAIMS, EVP_sha512, SECRET, 64),
 	    "HS512");
 }
 
@@ -255,12 +145,12 @@ a_secret_must_be_as_long_as_the_hash(void **state)
 	for (i = 0; i < 3; i++) {
 		cfg = config_of(rows[i].bytes);
 		assert_accepted(&cfg,
-		    sign(rows[i].header, CLAIMS, rows[i].md(), SECRET,
+		    sign(rows[i].header, CLAIMS, rows[i].md, SECRET,
 			rows[i].bytes),
 		    rows[i].header);
 		cfg = config_of(rows[i].bytes - 1);
 		assert_refused(&cfg,
-		    sign(rows[i].header, CLAIMS, rows[i].md(), SECRET,
+		    sign(rows[i].header, CLAIMS, rows[i].md, SECRET,
 			rows[i].bytes - 1),
 		    i == 0 ? CHAT_E_AUTH_UNAVAILABLE : CHAT_E_TOKEN_INVALID,
 		    i == 0 ? "there are no keys" : "no key for alg",
@@ -372,25 +262,25 @@ keys_in_the_header_are_not_used(void **state)
 	assert_invalid(&cfg,
 	    sign("{\"alg\":\"HS256\",\"jwk\":{\"kty\":\"oct\",\"k\":"
 		 "\"YXR0YWNrZXJhdHRhY2tlcmF0dGFja2VyYXR0YWNrZXI\"}}",
-		CLAIMS, EVP_sha256(), mine, 32),
+		CLAIMS, EVP_sha256, mine, 32),
 	    WRONG, "jwk");
 	assert_invalid(&cfg,
 	    sign("{\"alg\":\"HS256\",\"jku\":\"http://evil/\"}", CLAIMS,
-		EVP_sha256(), mine, 32),
+		EVP_sha256, mine, 32),
 	    WRONG, "jku");
 	assert_invalid(&cfg,
 	    sign("{\"alg\":\"HS256\",\"kid\":\"/dev/null\"}", CLAIMS,
-		EVP_sha256(), "", 0),
+		EVP_sha256, "", 0),
 	    WRONG, "kid of a file");
 	/* nor is an empty one, nor the hash of another length */
-	assert_invalid(&cfg, sign(HEADER, CLAIMS, EVP_sha256(), "", 0), WRONG,
+	assert_invalid(&cfg, sign(HEADER, CLAIMS, EVP_sha256, "", 0), WRONG,
 	    "empty key");
-	assert_invalid(&cfg, sign(HEADER, CLAIMS, EVP_sha512(), SECRET, 64),
+	assert_invalid(&cfg, sign(HEADER, CLAIMS, EVP_sha512, SECRET, 64),
 	    "the signature has another length", "HS512 said to be HS256");
 	assert_invalid(&cfg,
-	    sign("{\"alg\":\"HS512\"}", CLAIMS, EVP_sha256(), SECRET, 64),
+	    sign("{\"alg\":\"HS512\"}", CLAIMS, EVP_sha256, SECRET, 64),
 	    "the signature has another length", "HS256 said to be HS512");
-	assert_invalid(&cfg, sign(HEADER, CLAIMS, EVP_sha256(), SECRET, 63),
+	assert_invalid(&cfg, sign(HEADER, CLAIMS, EVP_sha256, SECRET, 63),
 	    WRONG, "secret without its last byte");
 }
 
@@ -510,7 +400,7 @@ expired_is_only_what_is_else_right(void **state)
 	struct config cfg = config();
 
 	assert_invalid(&cfg,
-	    sign(HEADER, "{\"sub\":\"ada\",\"exp\":1}", EVP_sha256(),
+	    sign(HEADER, "{\"sub\":\"ada\",\"exp\":1}", EVP_sha256,
 		"anothersecretanothersecretanothersecret", 39),
 	    WRONG, "another secret");
 	cfg.auth_issuer = issuer;
