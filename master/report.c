@@ -25,6 +25,7 @@
 #include "master/supervise.h"
 #include "master/version.h"
 #include "shm/counter.h"
+#include "shm/stream.h"
 
 static void
 put_u64(struct json_out *o, const char *key, uint64_t n)
@@ -203,14 +204,38 @@ put_sum(struct json_out *o, const struct tables *t, const char *key,
 	put_u64(o, key, n > 0 ? (uint64_t)n : 0);
 }
 
+static bool
+wanted(const struct request *r, const char *name)
+{
+	return r->nargs == 0 || fnmatch(r->args[0], name, 0) == 0;
+}
+
+/* Streams in progress, and the memory of their texts. */
 static void
-put_load(struct master *m, struct json_out *o)
+put_streams(const struct tables *t, const struct request *r, struct json_out *o)
+{
+	struct stream_usage u;
+
+	stream_usage(t, &u);
+	if (wanted(r, "streams"))
+		put_u64(o, "streams", u.streams);
+	if (wanted(r, "streams_detached"))
+		put_u64(o, "streams_detached", u.detached);
+	if (wanted(r, "stream_memory_used"))
+		put_u64(o, "stream_memory_used", u.used);
+	if (wanted(r, "stream_memory"))
+		put_u64(o, "stream_memory", u.max);
+}
+
+static void
+put_load(struct master *m, const struct request *r, struct json_out *o)
 {
 	const struct tables *t = m->shared.tables;
 
 	put_sum(o, t, "connections", GAUGE_CONNECTIONS);
 	put_sum(o, t, "sockets", GAUGE_SOCKETS);
 	put_sum(o, t, "members", GAUGE_MEMBERS);
+	put_streams(t, r, o);
 	put_u64(o, "max_connections", m->max_clients);
 	/* lower than this where the limit of descriptors is */
 	put_u64(o, "max_connections_configured", m->cfg->max_connections);
@@ -238,7 +263,7 @@ report_status(struct master *m, const struct request *r, struct json_out *o)
 	put_text(o, "bridge",
 	    child_state_name(load32(&st->child[TABLES_BRIDGE].state)));
 	put_text(o, "store", store_state_name(load32(&st->store.state)));
-	put_load(m, o);
+	put_load(m, r, o);
 	put_u64(o, "worker_restarts",
 	    counter_sum(m->shared.tables, COUNTER_WORKER_RESTARTS));
 	put_u64(o, "scribe_restarts",
@@ -444,12 +469,6 @@ report_store(struct master *m, const struct request *r, struct json_out *o)
 /* ------------------------------------------------------------------ */
 /* The rest. */
 
-static bool
-wanted(const struct request *r, const char *name)
-{
-	return r->nargs == 0 || fnmatch(r->args[0], name, 0) == 0;
-}
-
 void
 report_stats(struct master *m, const struct request *r, struct json_out *o)
 {
@@ -461,6 +480,7 @@ report_stats(struct master *m, const struct request *r, struct json_out *o)
 	for (unsigned g = 0; g < GAUGE__MAX; g++)
 		if (wanted(r, gauge_name(g)))
 			put_sum(o, t, gauge_name(g), g);
+	put_streams(t, r, o);
 	json_out_object_end(o);
 	json_out_key(o, "counters");
 	json_out_object(o);
