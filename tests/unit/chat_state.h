@@ -57,6 +57,9 @@ struct conn {
 	bool slow;
 	/* it is to be disconnected, and this is why */
 	const char *let_go;
+	/* the application is asked about this token; 0: about none */
+	uint32_t verify;
+	char verify_token[64];
 };
 
 struct stored {

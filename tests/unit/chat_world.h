@@ -280,6 +280,17 @@ op_disconnect(void *ctx, void *conn, const char *reason)
 }
 
 static void
+op_verify(void *ctx, void *conn, uint32_t request, struct chat_str token)
+{
+	struct conn *c = conn;
+
+	assert_true(request != 0 && token.len < sizeof(c->verify_token));
+	c->verify = request;
+	memcpy(c->verify_token, token.p, token.len);
+	c->verify_token[token.len] = '\0';
+}
+
+static void
 op_address(void *ctx, void *conn, char *buf, size_t size)
 {
 	snprintf(buf, size, "192.0.2.1");
@@ -346,6 +357,7 @@ static const struct chat_ops world_ops = {
 	.refused = op_refused,
 	.close = op_close,
 	.disconnect = op_disconnect,
+	.verify = op_verify,
 	.address = op_address,
 	.mono_ms = op_mono_ms,
 	.real_ms = op_real_ms,
