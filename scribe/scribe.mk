@@ -16,6 +16,7 @@ $(O)/unit/test_sweep $(O)/unit/test_scribe_steps \
 $(O)/unit/test_merge $(O)/unit/test_retention $(O)/unit/test_expire \
 $(O)/unit/test_upkeep $(O)/unit/test_disk $(O)/unit/test_readers \
 $(O)/unit/test_scribe_damage $(O)/unit/test_scribe_model \
+$(O)/unit/test_scribe_steer \
 $(O)/unit/test_scribe_kill $(O)/unit/test_recovery_kill \
 $(O)/unit/test_scribe_rings \
 $(O)/unit/test_scribe_upkeep_kill \

@@ -25,12 +25,6 @@ enum {
 	KICK_SOCKET,
 };
 
-static struct store_text
-text(const char *s)
-{
-	return (struct store_text){ s, strlen(s) };
-}
-
 static uint64_t
 publish(struct scribe_fixture *f, const char *action, const char *user,
     const char *id, const char *until)
