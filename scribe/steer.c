@@ -119,10 +119,13 @@ make_row(const struct sequence *q, const struct sequence_event *ev,
 }
 
 static enum ring_verdict
-remove_row(struct sequence *q, const struct store_ban *row)
+remove_row(struct sequence *q, const struct sequence_event *ev,
+    const struct store_ban *row)
 {
+	/* one that was published again may have been done before */
 	if (!store_ban_del(q->t, row->kind, row->id))
-		return RING_NOT_FOUND;
+		return ev->h->flags & RECORD_F_AGAIN ? RING_DUPLICATE
+						     : RING_NOT_FOUND;
 	q->dirty = true;
 	return RING_STORED;
 }
@@ -143,7 +146,7 @@ steer_decide(struct sequence *q, const struct sequence_event *ev)
 	if (a->kind == KIND_NONE)
 		return RING_STORED;
 	if (a->removes)
-		return remove_row(q, &row);
+		return remove_row(q, ev, &row);
 	store_ban_put(q->t, &row);
 	FAULT(SEQ_STEER);
 	q->dirty = true;

@@ -326,13 +326,16 @@ static void
 publish_status(struct ctl *c)
 {
 	struct steering *st = c->state;
+	const size_t len = strcspn(st->whom, "/");
 	struct chat_event ev = { .type = CHAT_STATUS,
 		.room = st->room,
-		.nfields = 3 };
+		.nfields = 5 };
 
 	ev.field[0] = text_or_none(st->status);
 	ev.field[1] = text_or_none(st->args.option[OPTION_REASON]);
 	ev.field[2] = text_or_none(c->by);
+	ev.field[3] = (struct chat_str){ st->whom, len };
+	ev.field[4] = text_or_none(st->whom + len + 1);
 	FAULT(CTL_PUBLISH);
 	ctl_publish(c, &ev);
 }
