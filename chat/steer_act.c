@@ -14,6 +14,7 @@
 
 #include "chat/identity.h"
 #include "chat/request.h"
+#include "common/fault.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 /* decimal, and the NUL */
@@ -321,6 +322,7 @@ steer_deliver(struct chat *chat, const struct chat_delivery *d)
 		return;
 	met = do_action(chat, a, d);
 	steer_delivered(chat, d->gseq);
+	FAULT(STEER_ACTED);
 	if (a->told)
 		tell(chat, d, met);
 }

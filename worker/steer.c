@@ -30,6 +30,8 @@
 
 /* how long the other workers have for telling */
 #define REPORT_MS 1000
+/* and everybody else; chatctl itself waits for longer */
+#define PATIENCE_MS 20000
 /* reports that came before the verdict */
 #define EARLY_MAX 256
 #define SENDER "chatd"
@@ -211,8 +213,13 @@ on_tick(struct ctl *c)
 {
 	const struct steering *st = c->state;
 
-	if (st->decided && c->worker->now_ms >= st->until_mono_ms)
+	if (c->worker->now_ms < st->until_mono_ms)
+		return;
+	if (st->decided)
 		reported(c);
+	else
+		fail(c, "",
+		    "nobody has decided yet; it may still happen: ask again");
 }
 
 static void
@@ -490,6 +497,7 @@ steer_serve(struct ctl *c, const char *command, const struct json_tree *args)
 		fatal("memory for chatctl");
 	c->state = st;
 	c->ops = &steering_ops;
+	st->until_mono_ms = c->worker->now_ms + PATIENCE_MS;
 	if ((bad = steer_command(st, command, args, why, sizeof(why))) != NULL)
 		ctl_usage(c, bad);
 	else if (st->cmd->needs_session)

@@ -80,6 +80,7 @@ struct steering {
 	/* sockets at the workers that have told so far */
 	uint64_t sockets;
 	unsigned nreports, nworkers;
+	/* until when the verdict, and then the reports, are waited for */
 	uint64_t until_mono_ms;
 	/* reports that came before the verdict */
 	struct report *early;

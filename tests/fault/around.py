@@ -114,13 +114,26 @@ class Around:
         self.again(self.control_once, 0.08)
 
     def control_once(self):
-        what = random.choice(["status", "history", "stats", "ring", "reload"])
+        what = random.choice(["status", "history", "stats", "ring", "reload",
+                              "steer"])
         if what == "history":
             self.host.ask("history", "w/churn", timeout=2)
         elif what == "reload":
             self.host.configure()
             self.host.ask("reload", timeout=8)
             self.reloaded += 1
+        elif what == "steer":
+            self.steer()
         else:
             self.host.ask(what, timeout=2)
         self.asked += 1
+
+    def steer(self):
+        """Decisions about people who are not there."""
+        name = "nobody-%d" % random.randrange(4)
+        self.host.ask(*random.choice([
+            ("ban", "--for", "1s", name), ("mute", "--for", "1s", name),
+            ("unban", name), ("kick", name), ("bans",),
+            ("revoke", "--for", "1s", "--token", name),
+            ("broadcast", "--workspace", name, "nobody hears it")]),
+            timeout=2)
