@@ -18,7 +18,7 @@ $(O)/unit/test_upkeep $(O)/unit/test_disk $(O)/unit/test_readers \
 $(O)/unit/test_scribe_damage $(O)/unit/test_scribe_model \
 $(O)/unit/test_scribe_steer \
 $(O)/unit/test_scribe_kill $(O)/unit/test_recovery_kill \
-$(O)/unit/test_scribe_rings \
+$(O)/unit/test_scribe_rings $(O)/unit/test_scribe_streams \
 $(O)/unit/test_scribe_upkeep_kill \
 $(O)/unit/test_scribe_process: $(SCRIBE_CORE)
 

@@ -512,8 +512,11 @@ streams_store_stop(struct streams_store *ss, uint64_t now_ns, uint64_t now_ms)
 uint64_t
 streams_store_next(const struct streams_store *ss, uint64_t now_ns)
 {
-	uint64_t next = ss->look_ns < ss->due_ns ? ss->look_ns : ss->due_ns;
+	uint64_t next = ss->look_ns;
 
+	/* nobody may be left for that, if batches took them all */
+	if (!nothing_to_do(ss) && ss->due_ns < next)
+		next = ss->due_ns;
 	if (next < ss->wait_ns)
 		next = ss->wait_ns;
 	return next > now_ns ? next : now_ns;
