@@ -406,8 +406,9 @@ streams_store_rode(void *arg, bool committed)
 		ss->queued--;
 	}
 	ss->ngone -= ss->ngone_done;
-	memmove(ss->gone, ss->gone + ss->ngone_done,
-	    ss->ngone * sizeof(*ss->gone));
+	if (ss->ngone_done > 0)
+		memmove(ss->gone, ss->gone + ss->ngone_done,
+		    ss->ngone * sizeof(*ss->gone));
 	ss->ndone = 0;
 	ss->ngone_done = 0;
 }
