@@ -182,6 +182,21 @@ void chat_tick(struct chat *chat);
 /* Tell every socket {code, message} by chat:disconnect-reason. */
 void chat_announce(struct chat *chat, const char *code, const char *message);
 
+/* A stream that a former run of the daemon has left in its store. */
+struct chat_leftover {
+	uint64_t room, user;
+	struct chat_str id;
+	/* of the message's body: what stands before the text, the text, and
+	 * what stands behind it */
+	struct chat_str head, text, tail;
+};
+
+/*
+ * Publish its message, or (if there is nothing to be stored) that it is to be
+ * forgotten.  Its row is gone when that has been decided.
+ */
+void chat_store_leftover(struct chat *chat, const struct chat_leftover *left);
+
 /*
  * May more text come to a stream whose row has this tail (ops.h)?  Else its
  * message was published, or is about to be.

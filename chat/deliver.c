@@ -156,9 +156,12 @@ message_deliver(struct chat *chat, const struct chat_delivery *d)
 		s = NULL;
 	if (d->outcome == CHAT_STORED && room != NULL)
 		message_show(chat, room, d, s, s != NULL);
-	if ((d->ev.flags & CHAT_F_STREAM) != 0)
+	if (p == NULL)
 		stream_verdict(chat, d);
-	if (p != NULL) {
+	if (p != NULL && p->kind == PENDING_STREAM) {
+		stream_asked(chat, s, p, d);
+		pending_free(chat, &p);
+	} else if (p != NULL) {
 		message_verdict(chat, s, p, d);
 		pending_free(chat, &p);
 		/* an edit may have waited for that */

@@ -12,6 +12,7 @@
 #include "chat/identity.h"
 #include "chat/request.h"
 #include "chat/steer.h"
+#include "chat/stream.h"
 #include "chat/typing.h"
 
 /* of an id that the server makes: 132 random bits */
@@ -219,6 +220,8 @@ send_handle(struct request *r)
 		return err;
 	if (r->member->role != IDENTITY_SERVICE && strcmp(type, own) != 0)
 		return CHAT_E_FORBIDDEN_TYPE;
+	if (stream_runs(r->chat, r->room, &r->message))
+		return CHAT_E_ID_TAKEN;
 	if ((err = measure(r)) != CHAT_OK ||
 	    (err = content_pass(r->chat, r->s, r->session.text, &content)) !=
 		CHAT_OK)

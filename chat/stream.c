@@ -115,7 +115,7 @@ ask_for_message(struct request *r)
 	struct pending *p =
 	    pending_add(r->chat, r->s, PENDING_STREAM, r->room, 0);
 	struct chat_event ev = { .type = CHAT_MESSAGE,
-		.flags = CHAT_F_ONLY_DUPLICATE | CHAT_F_STREAM,
+		.flags = CHAT_F_ONLY_DUPLICATE,
 		.room = r->room->number,
 		.user = r->s->user,
 		.nfields = 3 };

@@ -140,11 +140,15 @@ bool stream_runs(const struct chat *chat, const struct room *room,
 /*
  * A message with CHAT_F_STREAM comes.  stream_comes() before it is shown: the
  * room has the last chunk then; returns who is not sent the message (or
- * NULL).  stream_verdict() afterwards: its agent is answered.
+ * NULL).  stream_verdict() afterwards, and of what nobody waits for: its
+ * agent is answered.
  */
 struct chat_socket *stream_comes(struct chat *chat, struct room *room,
     const struct chat_delivery *d);
 void stream_verdict(struct chat *chat, const struct chat_delivery *d);
+/* The same for who asked with PENDING_STREAM. */
+void stream_asked(struct chat *chat, struct chat_socket *s,
+    const struct pending *p, const struct chat_delivery *d);
 
 /* --- stream_own.c: what this worker owns --------------------------------------------- */
 

@@ -219,8 +219,6 @@ struct body {
 	const struct stream *st;
 	struct json_span text;
 	const struct chat_id *id;
-	uint64_t limit;
-	bool fits;
 };
 
 static bool
@@ -234,8 +232,29 @@ put_body(void *arg, const struct chat_stream *row)
 	/* it is closed, unless there was no memory for that */
 	put_closed(o, row->tail, body->st->flags, NULL);
 	chat_check_out(o);
-	body->fits = o->len + BODY_ADDED <= body->limit;
 	return true;
+}
+
+/* CHAT_OK, and the content in *v as it is stored. */
+static enum chat_error
+judge(struct chat *chat, const struct chat_socket *s, uint64_t number,
+    struct json_value *v)
+{
+	const struct room *room = room_find(chat, number);
+
+	if (content_is_blank(*v))
+		return CHAT_E_CONTENT_EMPTY;
+	return content_pass(chat, s, room == NULL ? NULL : room->session, v);
+}
+
+static bool
+fits(const struct chat *chat, size_t len)
+{
+	uint64_t limit = chat->cfg->ring_arena_bytes / 4;
+
+	if (limit > RECORD_LIMIT || limit == 0)
+		limit = RECORD_LIMIT;
+	return len + BODY_ADDED <= limit;
 }
 
 enum chat_error
@@ -243,24 +262,52 @@ stream_put_body(struct chat *chat, const struct stream *st)
 {
 	struct chat_id id;
 	struct body body = { .o = &chat->streams->body, .st = st, .id = &id };
-	const struct room *room = room_find(chat, st->room);
 	struct json_value v;
 	enum chat_error err;
 
 	chat_id_set(&id, stream_id(st));
 	if (!read_content(chat, st, &v))
 		return CHAT_E_STREAM_UNKNOWN;
-	if (content_is_blank(v))
-		return CHAT_E_CONTENT_EMPTY;
-	err =
-	    content_pass(chat, st->s, room == NULL ? NULL : room->session, &v);
-	if (err != CHAT_OK)
+	if ((err = judge(chat, st->s, st->room, &v)) != CHAT_OK)
 		return err;
 	body.text = json_inside(v);
-	body.limit = chat->cfg->ring_arena_bytes / 4;
-	if (body.limit > RECORD_LIMIT || body.limit == 0)
-		body.limit = RECORD_LIMIT;
 	if (!chat->ops->stream_look(chat->ctx, st->handle, put_body, &body))
 		return CHAT_E_STREAM_UNKNOWN;
-	return body.fits ? CHAT_OK : CHAT_E_STREAM_TOO_LONG;
+	return fits(chat, body.o->len) ? CHAT_OK : CHAT_E_STREAM_TOO_LONG;
+}
+
+void
+chat_store_leftover(struct chat *chat, const struct chat_leftover *left)
+{
+	struct streams *ss = chat->streams;
+	struct json_out *o = &ss->body;
+	struct chat_event ev = { .type = CHAT_MESSAGE,
+		.flags = CHAT_F_STREAM,
+		.room = left->room,
+		.user = left->user,
+		.nfields = 3 };
+	char *p = text_room(ss, left->text.len + 2);
+	struct json_value v = { JSON_KIND_STRING, { p, left->text.len + 2 } };
+
+	p[0] = p[left->text.len + 1] = '"';
+	if (left->text.len > 0)
+		memcpy(p + 1, left->text.p, left->text.len);
+	ev.field[0] = left->id;
+	ev.field[1] = ev.field[2] = chat_str("", 0);
+	json_out_reset(o);
+	if (judge(chat, NULL, left->room, &v) != CHAT_OK) {
+		ev.flags |= CHAT_F_ONLY_DUPLICATE;
+	} else {
+		put_raw(o, left->head.p, left->head.len);
+		put_raw(o, json_inside(v).p, json_inside(v).len);
+		put_closed(o, left->tail, CHAT_F_INTERRUPTED, NULL);
+		chat_check_out(o);
+		ev.field[2] = chat_str(o->p, o->len);
+		chat_count(chat, CHAT_COUNT_STREAMS_INTERRUPTED);
+	}
+	if (!fits(chat, o->len)) {
+		ev.flags |= CHAT_F_ONLY_DUPLICATE;
+		ev.field[2] = chat_str("", 0);
+	}
+	chat->ops->publish(chat->ctx, NULL, 0, &ev);
 }

@@ -224,7 +224,7 @@ publish_message(struct chat *chat, const struct stream *st,
     struct chat_str body, unsigned flags)
 {
 	struct chat_event ev = { .type = CHAT_MESSAGE,
-		.flags = CHAT_F_STREAM | flags,
+		.flags = flags,
 		.room = st->room,
 		.user = st->user,
 		.nfields = 3 };
@@ -262,7 +262,7 @@ stream_store(struct chat *chat, struct stream *st)
 		return;
 	}
 	stream_enter(chat, st, STREAM_ENDING);
-	publish_message(chat, st, chat_str(o->p, o->len), 0);
+	publish_message(chat, st, chat_str(o->p, o->len), CHAT_F_STREAM);
 	FAULT(STREAM_STORED);
 }
 
@@ -326,10 +326,10 @@ stream_is_known(struct chat *chat, struct stream *st,
 }
 
 /* Somebody asked for an id that there is no stream of (stream.c). */
-static void
-stream_asked(struct chat *chat, const struct chat_delivery *d)
+void
+stream_asked(struct chat *chat, struct chat_socket *s, const struct pending *p,
+    const struct chat_delivery *d)
 {
-	struct pending *p = pending_take(d->socket, d->request);
 	struct chat_id session, message;
 	struct error_context ctx = {
 		.event = EVENT_SEND_ERROR,
@@ -339,8 +339,6 @@ stream_asked(struct chat *chat, const struct chat_delivery *d)
 	};
 	struct json_out *o;
 
-	if (p == NULL)
-		return;
 	chat_id_set(&session, chat_cstr(p->room->session));
 	chat_id_set(&message, d->ev.field[0]);
 	ctx.has_ack = p->has_ack;
@@ -355,14 +353,13 @@ stream_asked(struct chat *chat, const struct chat_delivery *d)
 		json_out_u64(o, d->seq);
 		json_out_key(o, "timestamp");
 		json_out_u64(o, d->time_ms);
-		reply_end(chat, d->socket, NULL, p->has_ack, p->ack);
+		reply_end(chat, s, NULL, p->has_ack, p->ack);
 	} else {
-		reply_error(chat, d->socket,
+		reply_error(chat, s,
 		    d->outcome == CHAT_REJECTED ? CHAT_E_STREAM_UNKNOWN
 						: error_of(d->outcome),
 		    &ctx);
 	}
-	pending_free(chat, &p);
 }
 
 void
@@ -370,19 +367,16 @@ stream_verdict(struct chat *chat, const struct chat_delivery *d)
 {
 	struct stream *st;
 
-	if (!d->own)
-		return;
-	if (d->socket != NULL)
-		stream_asked(chat, d);
-	if (d->request != 0 ||
-	    (st = stream_own(chat, d->ev.room, d->ev.field[0])) == NULL)
+	if (!d->own || d->request != 0 ||
+	    (st = stream_own(chat, d->ev.room, d->ev.field[0])) == NULL ||
+	    st->user != d->ev.user)
 		return;
 	if ((d->ev.flags & CHAT_F_ONLY_DUPLICATE) != 0) {
 		if (d->outcome == CHAT_DUPLICATE || d->outcome == CHAT_ID_TAKEN)
 			stream_is_known(chat, st, d);
 		return;
 	}
-	if (st->state != STREAM_ENDING)
+	if ((d->ev.flags & CHAT_F_STREAM) == 0 || st->state != STREAM_ENDING)
 		return;
 	if (d->outcome == CHAT_STORE_UNAVAILABLE) {
 		stream_enter(chat, st, STREAM_RETRYING);

@@ -73,6 +73,7 @@ loop_tick(struct worker *w)
 	loop_overload(w);
 	reader_tick(w->reader, w->now_ms);
 	chat_tick(w->chat);
+	leftovers_tick(w);
 	bridge_tick(w->bridge, w->now_ms);
 	ctl_tick(w);
 	publisher_expire(w->publisher, w->now_ms, worker_lost, w);

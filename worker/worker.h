@@ -24,6 +24,7 @@
  *   bridge    whose a token is, as the web application says
  *   ops       what the chat asks for
  *   stream    and of that, what it asks about streams
+ *   leftover  streams of a former run
  *   reader    the store, read beside the loop
  *   publish   events on their way into the rings
  *   deliver   events out of the rings
@@ -96,6 +97,15 @@ enum worker_phase {
 	WORKER_CLOSING,
 };
 
+/* Where it is in the list of streams that a former run has left. */
+struct leftovers {
+	uint8_t key[CHAT_PLACE_MAX];
+	size_t len;
+	/* some were found in this pass; none are left */
+	bool any, done;
+	uint64_t due_ms;
+};
+
 struct worker {
 	/* what every child has; the pointers below are copies for short */
 	struct child child;
@@ -130,6 +140,7 @@ struct worker {
 	uint64_t log_cursor;
 	uint64_t live_cursor;
 	bool log_active;
+	struct leftovers leftovers;
 	/* the record that tests the whole path at the start */
 	uint64_t probe;
 	bool probed;
@@ -255,6 +266,10 @@ void worker_pass_log(struct worker *w);
 bool worker_pass_live(struct worker *w);
 /* Would one of these do anything?  Sequentially consistent. */
 bool worker_may_pass(const struct worker *w);
+
+/* leftover.c */
+/* Some ten times a second: what a former run has left is stored. */
+void leftovers_tick(struct worker *w);
 
 /* ops.c */
 extern const struct chat_ops worker_chat_ops;
