@@ -39,6 +39,8 @@ take_terms(struct steering *st, size_t at)
 	const char **reason = &st->args.option[OPTION_REASON];
 	uint64_t ms;
 
+	if (st->args.n > at + 1)
+		return "too many arguments";
 	if (at < st->args.n && *reason == NULL)
 		*reason = st->args.at[at];
 	else if (at < st->args.n)

@@ -130,8 +130,35 @@ a_message_is_one_line(void **state)
 	    "2001-09-09 01:46:40  17  ada: hello\\nyou\n");
 	shows(show_message, "{\"agentId\":\"bot\",\"content\":\"x\",\"seq\":1}",
 	    "  1  bot: x\n");
+	/* the server said it */
+	shows(show_message,
+	    "{\"content\":\"x\",\"seq\":1,\"metadata\":{\"senderName\":"
+	    "\"chatd\"}}",
+	    "  1  chatd: x\n");
 	shows(show_message, "{\"missed\":12}", "... 12 missed\n");
 	shows(show_message, "{}", ": \n");
+}
+
+static void
+a_security_event_is_one_line_too(void **state)
+{
+	shows(show_message,
+	    "{\"event\":\"rate_limit_exceeded\",\"userId\":\"e\\u001bve\","
+	    "\"details\":\"chat:typing\",\"timestamp\":1000000000123}",
+	    "2001-09-09 01:46:40  rate_limit_exceeded  userId=e\\x1bve  "
+	    "details=chat:typing\n");
+	shows(show_message,
+	    "{\"event\":\"message_blocked\",\"leftOut\":80,\"timestamp\":"
+	    "1000000000123}",
+	    "2001-09-09 01:46:40  message_blocked  leftOut=80\n");
+}
+
+static void
+a_result_is_what_it_says_of_itself(void **state)
+{
+	shows(show_result, "{\"a\":1,\"result\":\"done \\u0007\"}",
+	    "done \\x07\n");
+	shows(show_result, "{\"a\":1}", "");
 }
 
 int
@@ -147,6 +174,8 @@ main(void)
 		cmocka_unit_test(numbers_keep_their_digits),
 		cmocka_unit_test(nothing_harms_a_terminal),
 		cmocka_unit_test(a_message_is_one_line),
+		cmocka_unit_test(a_security_event_is_one_line_too),
+		cmocka_unit_test(a_result_is_what_it_says_of_itself),
 	};
 
 	(void)setenv("TZ", "UTC", 1);
