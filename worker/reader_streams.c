@@ -125,7 +125,8 @@ reader_streams(struct store_txn *t, const struct read_query *q,
 	errno = EINVAL;
 	if (place.len > sizeof(place.key))
 		return -1;
-	memcpy(place.key, q->text.p, place.len);
+	if (place.len > 0)
+		memcpy(place.key, q->text.p, place.len);
 	rc = store_stream_walk(t, &place, LOOK, add_stream, &l);
 	free(l.text);
 	if (rc == -1)

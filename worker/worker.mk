@@ -4,6 +4,6 @@ $(O)/unit/test_wheel: $(O)/obj/worker/wheel.o
 $(O)/unit/test_publish: $(O)/obj/worker/publish.o
 $(O)/unit/test_handoff: $(O)/obj/worker/handoff.o
 $(O)/unit/test_asset: $(O)/obj/worker/asset.o
-$(O)/unit/test_reader: $(call obj,$(wildcard worker/reader*.c))
+$(O)/unit/test_reader $(O)/unit/test_reader_streams: $(call obj,$(wildcard worker/reader*.c))
 $(O)/unit/test_steer_args: $(O)/obj/worker/steer_args.o \
     $(O)/obj/worker/steer_command.o
