@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/rules.h"
-
 #include "common/keys.h"
+#include "common/rules.h"
+#include "common/url.h"
 
 #define MAX_WORKERS 32
 /* RFC 7518 3.2: a key as long as the hash of HS256 */
@@ -160,8 +160,8 @@ check_rules(struct check *ck)
 
 	if (blob->p == NULL)
 		return;
-	rules = rules_new(ck->cfg->content_rules, blob->p, blob->len,
-	    ck->errors);
+	rules =
+	    rules_new(ck->cfg->content_rules, blob->p, blob->len, ck->errors);
 	rules_free(&rules);
 }
 
@@ -195,6 +195,28 @@ check_blobs(struct check *ck, bool without_files)
 	check_rules(ck);
 }
 
+/* The text itself may hold something secret, so it is not shown. */
+static void
+check_webhook(struct check *ck)
+{
+	const struct config *cfg = ck->cfg;
+	const char *why;
+	struct url url;
+
+	if (ck->refused[CONFIG_auth_webhook_url])
+		return;
+	if (*cfg->auth_webhook_url != '\0') {
+		if (!url_parse(cfg->auth_webhook_url, &url, &why))
+			wrong(ck, CONFIG_auth_webhook_url, "the address %s",
+			    why);
+	} else if (cfg->auth_mode == AUTH_MODE_WEBHOOK &&
+	    !ck->refused[CONFIG_auth_mode]) {
+		wrong(ck, CONFIG_auth_webhook_url,
+		    "auth.mode webhook (%s) needs one: http:// or https://",
+		    cfg->where[CONFIG_auth_mode]);
+	}
+}
+
 static void
 check_auth(struct check *ck, bool without_files)
 {
@@ -203,6 +225,7 @@ check_auth(struct check *ck, bool without_files)
 
 	if (cfg->auth_mode == AUTH_MODE_NONE)
 		check_auth_none(ck);
+	check_webhook(ck);
 	if (*file != '\0' && *file != '/')
 		wrong(ck, CONFIG_auth_secret_file, "%s is not an absolute path",
 		    log_text(file, strlen(file)));

@@ -79,7 +79,7 @@ class Daemon:
         return lines[0] if len(lines) == 1 else lines
 
     def children(self):
-        """{"scribe": pid, slot: pid}"""
+        """{"scribe": pid, "bridge": pid, slot: pid}"""
         found = {}
         pid = self.proc.pid
         with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
@@ -92,8 +92,8 @@ class Daemon:
                 continue
             if title.startswith("chatd: worker"):
                 found[int(title.split()[2])] = int(p)
-            elif title.startswith("chatd: scribe"):
-                found["scribe"] = int(p)
+            elif title.startswith(("chatd: scribe", "chatd: bridge")):
+                found[title[7:]] = int(p)
         return found
 
     def stop(self, sig=signal.SIGTERM, timeout=20):

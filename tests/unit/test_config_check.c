@@ -54,6 +54,27 @@ teardown(void **state)
 }
 
 static void
+mode_webhook_needs_an_address_to_ask(void **state)
+{
+	static const char *const good[] = { "auth.mode=webhook",
+		"auth.webhook_url=https://app.example/who?for=chat" };
+	static const char *const bad[] = { "auth.mode=webhook",
+		"auth.webhook_url=https://me:sesame@app.example/who" };
+
+	assert_string_equal(check("auth.mode=webhook"),
+	    "default: auth.webhook_url: auth.mode webhook (-o) needs one: "
+	    "http:// or https://");
+	assert_string_equal(check_all(good, 2), "");
+	/* and what may be a secret is not said */
+	(void)check_all(bad, 2);
+	assert_non_null(strstr(said.data, "a user or a password"));
+	assert_null(strstr(said.data, "sesame"));
+	/* for the reload that switches to it */
+	assert_non_null(strstr(check("auth.webhook_url=ftp://x/"),
+	    "must begin with http:// or https://"));
+}
+
+static void
 identities_of_nobody_stay_on_this_machine(void **state)
 {
 	static const char *const local[] = { "auth.mode=none",
@@ -168,6 +189,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(mode_webhook_needs_an_address_to_ask),
 		T(identities_of_nobody_stay_on_this_machine),
 		T(paths_are_absolute),
 		T(the_clients_directory_is_absolute_or_none),
