@@ -71,11 +71,14 @@ COMMAND("message", "steer", "delete workspace/session id", 3, 4, LINE,
     "Delete a message, whoever wrote it.")
 COMMAND("token", "steer", "--user id [--name name] [--role role] "
     "[--workspace id [--session id]...]... [--expires 1h] "
-    "[--secret-file file]", 0, 64, LOCAL,
-    "Sign a token for development (HS256).  Without --secret-file the "
-    "secret is the one that the daemon is configured with.  A --session "
-    "restricts the --workspace before it; without a --workspace the token "
-    "gives access to none.")
+    "[--not-before 5m] [--id jti] [--kid name] [--algorithm HS256] "
+    "[--secret-file file|--key-file file]", 0, 64, LOCAL,
+    "Sign a token for development: with a private key (PEM), or else with "
+    "the secret of a file, or else with the one that the daemon is "
+    "configured with.  Algorithms: HS256, HS384, HS512; RS, PS (256, 384, "
+    "512); ES256, ES384, ES512; EdDSA.  A --session restricts the "
+    "--workspace before it; without a --workspace the token gives access to "
+    "none.")
 COMMAND("backup", "store", "[--max-growth size] file", 1, 3, CLERK,
     "A consistent copy of the store into a new file, while the daemon runs, "
     "read again and verified before it gets its name.  \"-\" is standard "

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * token - signs a token for development: a JWT with HS256.
+ * token - the command that signs a token for development.
  */
 
 #include "chatctl/token.h"
@@ -15,7 +15,6 @@
 #include <time.h>
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "chatctl/client.h"
 #include "chatctl/command.h"
@@ -23,107 +22,9 @@
 #include "common/json.h"
 #include "common/strbuf.h"
 
-#define SECRET_MIN 32
-#define SECRET_MAX 65536
+#define SECRET_MIN KEYS_SECRET_MIN
+#define SECRET_MAX KEYS_SECRET_MAX
 #define EXPIRES_DEFAULT_S 3600
-
-static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
-
-/* ------------------------------------------------------------------ */
-/* Signing. */
-
-static void
-add_base64url(struct strbuf *sb, const void *bytes, size_t len)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz0123456789-_";
-	const unsigned char *p = bytes;
-	uint32_t group;
-	size_t n;
-
-	for (; len > 0; p += n, len -= n) {
-		n = len < 3 ? len : 3;
-		group = (uint32_t)p[0] << 16;
-		if (n > 1)
-			group |= (uint32_t)p[1] << 8;
-		if (n > 2)
-			group |= p[2];
-		for (size_t i = 0; i <= n; i++)
-			sb_addc(sb, digits[group >> (18 - 6 * i) & 63]);
-	}
-}
-
-static void
-put_text(struct json_out *o, const char *key, const char *text)
-{
-	if (text == NULL || text[0] == '\0')
-		return;
-	json_out_key(o, key);
-	json_out_cstring(o, text);
-}
-
-static void
-put_workspace(struct json_out *o, const struct token_workspace *w)
-{
-	if (w->nsessions == 0) {
-		json_out_cstring(o, w->id);
-		return;
-	}
-	json_out_object(o);
-	put_text(o, "id", w->id);
-	json_out_key(o, "sessions");
-	json_out_array(o);
-	for (unsigned i = 0; i < w->nsessions; i++)
-		json_out_cstring(o, w->sessions[i]);
-	json_out_array_end(o);
-	json_out_object_end(o);
-}
-
-static void
-put_claims(struct json_out *o, const struct token *t)
-{
-	json_out_object(o);
-	put_text(o, "sub", t->user);
-	put_text(o, "name", t->name);
-	put_text(o, "role", t->role);
-	json_out_key(o, "workspaces");
-	json_out_array(o);
-	for (unsigned i = 0; i < t->nworkspaces; i++)
-		put_workspace(o, &t->workspaces[i]);
-	json_out_array_end(o);
-	put_text(o, "iss", t->issuer);
-	put_text(o, "aud", t->audience);
-	json_out_key(o, "iat");
-	json_out_i64(o, t->issued);
-	json_out_key(o, "exp");
-	json_out_i64(o, t->expires);
-	json_out_object_end(o);
-}
-
-int
-token_sign(const struct token *t, const void *secret, size_t len,
-    struct strbuf *sb)
-{
-	unsigned char mac[EVP_MAX_MD_SIZE];
-	struct json_out o = { 0 };
-	unsigned maclen;
-
-	put_claims(&o, t);
-	if (o.failed) {
-		json_out_clear(&o);
-		return -1;
-	}
-	add_base64url(sb, header, sizeof(header) - 1);
-	sb_addc(sb, '.');
-	add_base64url(sb, o.p, o.len);
-	json_out_clear(&o);
-	if (HMAC(EVP_sha256(), secret, (int)len,
-		(const unsigned char *)sb->data, sb->len, mac, &maclen) == NULL)
-		return -1;
-	sb_addc(sb, '.');
-	add_base64url(sb, mac, maclen);
-	return 0;
-}
 
 /* ------------------------------------------------------------------ */
 /* What the daemon expects. */
@@ -256,7 +157,12 @@ enum {
 	ARG_WORKSPACE,
 	ARG_SESSION,
 	ARG_EXPIRES,
+	ARG_NOT_BEFORE,
+	ARG_ID,
+	ARG_KID,
+	ARG_ALGORITHM,
 	ARG_SECRET_FILE,
+	ARG_KEY_FILE,
 };
 
 static const struct option longopts[] = {
@@ -266,13 +172,26 @@ static const struct option longopts[] = {
 	{ "workspace", required_argument, NULL, ARG_WORKSPACE },
 	{ "session", required_argument, NULL, ARG_SESSION },
 	{ "expires", required_argument, NULL, ARG_EXPIRES },
+	{ "not-before", required_argument, NULL, ARG_NOT_BEFORE },
+	{ "id", required_argument, NULL, ARG_ID },
+	{ "kid", required_argument, NULL, ARG_KID },
+	{ "algorithm", required_argument, NULL, ARG_ALGORITHM },
 	{ "secret-file", required_argument, NULL, ARG_SECRET_FILE },
+	{ "key-file", required_argument, NULL, ARG_KEY_FILE },
 	{ NULL, 0, NULL, 0 },
+};
+
+/* What the arguments say. */
+struct request {
+	struct token token;
+	/* the algorithm was named */
+	bool has_alg;
+	const char *secret_file, *key_file;
 };
 
 /* "90", "15m", "1h", "7d" to seconds; -1. */
 static int64_t
-parse_expires(const char *s)
+parse_duration(const char *s)
 {
 	static const struct {
 		char unit;
@@ -315,45 +234,79 @@ add_session(struct token *t, const char *id)
 	return 0;
 }
 
+static int
+take_time(const struct token *t, int64_t *at)
+{
+	int64_t seconds = parse_duration(optarg);
+
+	if (seconds == -1)
+		return -1;
+	*at = t->issued + seconds;
+	return 0;
+}
+
+static int
+take_role(struct token *t)
+{
+	t->role = optarg;
+	return strcmp(optarg, "user") == 0 || strcmp(optarg, "agent") == 0 ||
+		strcmp(optarg, "service") == 0
+	    ? 0
+	    : -1;
+}
+
+static int
+take_algorithm(struct request *r)
+{
+	r->has_alg = true;
+	r->token.alg = key_alg_find(optarg);
+	return r->token.alg == KEY_ALG__MAX ? -1 : 0;
+}
+
 /* 0, or -1: that is no argument of ours, or too many of them. */
 static int
-take_argument(struct token *t, const char **secret_file, int c)
+take_argument(struct request *r, int c)
 {
-	int64_t seconds;
+	struct token *t = &r->token;
+	const struct {
+		int c;
+		const char **text;
+	} texts[] = {
+		{ ARG_USER, &t->user },
+		{ ARG_NAME, &t->name },
+		{ ARG_ID, &t->id },
+		{ ARG_KID, &t->kid },
+		{ ARG_SECRET_FILE, &r->secret_file },
+		{ ARG_KEY_FILE, &r->key_file },
+	};
 
 	switch (c) {
-	case ARG_USER:
-		t->user = optarg;
-		return 0;
-	case ARG_NAME:
-		t->name = optarg;
-		return 0;
 	case ARG_ROLE:
-		t->role = optarg;
-		return strcmp(optarg, "user") == 0 ||
-			strcmp(optarg, "agent") == 0 ||
-			strcmp(optarg, "service") == 0
-		    ? 0
-		    : -1;
+		return take_role(t);
 	case ARG_WORKSPACE:
 		return add_workspace(t, optarg);
 	case ARG_SESSION:
 		return add_session(t, optarg);
 	case ARG_EXPIRES:
-		if ((seconds = parse_expires(optarg)) == -1)
-			return -1;
-		t->expires = t->issued + seconds;
-		return 0;
-	case ARG_SECRET_FILE:
-		*secret_file = optarg;
-		return 0;
+		return take_time(t, &t->expires);
+	case ARG_NOT_BEFORE:
+		return take_time(t, &t->not_before);
+	case ARG_ALGORITHM:
+		return take_algorithm(r);
+	}
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i].c == c) {
+			*texts[i].text = optarg;
+			return 0;
+		}
 	}
 	return -1;
 }
 
 static int
-parse(struct token *t, const char **secret_file, int argc, char *argv[])
+parse(struct request *r, int argc, char *argv[])
 {
+	struct token *t = &r->token;
 	int c;
 
 	t->issued = time(NULL);
@@ -361,49 +314,93 @@ parse(struct token *t, const char **secret_file, int argc, char *argv[])
 	/* 0: start over, main() has used getopt() before */
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "", longopts, NULL)) != -1)
-		if (take_argument(t, secret_file, c) == -1)
+		if (take_argument(r, c) == -1)
 			return -1;
-	return optind == argc && t->user != NULL && t->user[0] != '\0' ? 0 : -1;
+	return optind == argc && t->user != NULL && t->user[0] != '\0' &&
+		(r->secret_file == NULL || r->key_file == NULL)
+	    ? 0
+	    : -1;
+}
+
+/* A private key, or else the secret; -1: told. */
+static int
+find_key(struct request *r, const struct settings *settings,
+    struct token_key *key)
+{
+	static unsigned char secret[SECRET_MAX];
+	enum key_alg usual = KEY_HS256;
+	const char *why;
+
+	if (r->key_file != NULL) {
+		key->pkey = token_key_load(r->key_file, &usual, &why);
+		if (key->pkey == NULL) {
+			(void)fprintf(stderr, "chatctl: %s: %s\n", r->key_file,
+			    why);
+			return -1;
+		}
+	} else {
+		if (r->secret_file == NULL)
+			r->secret_file = settings->secret_file;
+		if (r->secret_file[0] == '\0') {
+			(void)fprintf(stderr,
+			    "chatctl: no auth.secret_file is configured; "
+			    "use --secret-file or --key-file\n");
+			return -1;
+		}
+		if (read_secret(r->secret_file, secret, &key->secret_len) == -1)
+			return -1;
+		key->secret = secret;
+	}
+	if (!r->has_alg)
+		r->token.alg = usual;
+	if ((why = token_key_misfit(r->token.alg, key)) == NULL)
+		return 0;
+	(void)fprintf(stderr, "chatctl: %s: %s\n", key_alg_name(r->token.alg),
+	    why);
+	return -1;
+}
+
+static int
+sign_and_print(const struct options *opt, const struct request *r,
+    const struct token_key *key)
+{
+	struct strbuf sb = STRBUF_INIT;
+	int rc = EXIT_DONE;
+
+	if (r->token.nworkspaces == 0)
+		(void)fprintf(stderr,
+		    "chatctl: without --workspace the token "
+		    "gives access to nothing\n");
+	if (token_sign(&r->token, key, &sb) == -1) {
+		(void)fprintf(stderr, "chatctl: cannot sign\n");
+		rc = EXIT_FAILED;
+	} else {
+		/* nothing in a token needs an escape */
+		(void)printf(opt->json ? "{\"token\":\"%s\"}\n" : "%s\n",
+		    sb.data);
+	}
+	sb_clear(&sb);
+	return rc;
 }
 
 int
 token_main(const struct options *opt, int argc, char *argv[])
 {
-	static unsigned char secret[SECRET_MAX];
 	static struct settings settings;
-	static struct token t;
-	struct strbuf sb = STRBUF_INIT;
-	const char *secret_file = NULL;
-	size_t len;
+	static struct request r;
+	struct token_key key = { .secret = NULL };
+	int rc;
 
-	if (parse(&t, &secret_file, argc, argv) == -1) {
+	if (parse(&r, argc, argv) == -1) {
 		command_usage(command_find("token"), stderr);
 		return EXIT_USAGE;
 	}
 	find_settings(opt, &settings);
-	t.issuer = settings.issuer;
-	t.audience = settings.audience;
-	if (secret_file == NULL)
-		secret_file = settings.secret_file;
-	if (secret_file[0] == '\0') {
-		(void)fprintf(stderr,
-		    "chatctl: no auth.secret_file is "
-		    "configured; use --secret-file\n");
+	r.token.issuer = settings.issuer;
+	r.token.audience = settings.audience;
+	if (find_key(&r, &settings, &key) == -1)
 		return EXIT_FAILED;
-	}
-	if (read_secret(secret_file, secret, &len) == -1)
-		return EXIT_FAILED;
-	if (t.nworkspaces == 0)
-		(void)fprintf(stderr,
-		    "chatctl: without --workspace the token "
-		    "gives access to nothing\n");
-	if (token_sign(&t, secret, len, &sb) == -1) {
-		(void)fprintf(stderr, "chatctl: cannot sign\n");
-		sb_clear(&sb);
-		return EXIT_FAILED;
-	}
-	/* nothing in a token needs an escape */
-	(void)printf(opt->json ? "{\"token\":\"%s\"}\n" : "%s\n", sb.data);
-	sb_clear(&sb);
-	return EXIT_DONE;
+	rc = sign_and_print(opt, &r, &key);
+	EVP_PKEY_free(key.pkey);
+	return rc;
 }
