@@ -42,6 +42,8 @@ struct html {
 	/* the text that is judged */
 	const char *text;
 	uint32_t len;
+	/* all '<' in it, whatever follows */
+	size_t nangles;
 	struct start *starts;
 	size_t nstarts, cap_starts;
 	/* one for each byte, and one behind */
@@ -124,8 +126,9 @@ find_starts(struct html *h, const char *text, size_t len)
 
 	h->text = text;
 	h->len = (uint32_t)len;
-	h->nstarts = h->ntags = 0;
+	h->nstarts = h->ntags = h->nangles = 0;
 	while ((p = memchr(p, '<', (size_t)(end - p))) != NULL) {
+		h->nangles++;
 		if (++p == end)
 			break;
 		if (!is_letter(*p))
@@ -356,7 +359,7 @@ add_tree(struct html *h)
 	const uint32_t *at;
 	size_t i, k, n;
 
-	at = html_tree_judge(h->tree, h->text, h->len, h->nstarts, &n);
+	at = html_tree_judge(h->tree, h->text, h->len, h->nangles, &n);
 	for (i = 0; i < n; i++) {
 		k = start_behind(h, at[i]);
 		if (k < h->nstarts && h->starts[k].at == at[i])

@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* texts with more bytes, or more tags, are not for gumbo */
-#define HTML_TREE_BYTES (64 << 10)
+/* texts with more bytes, or more '<', are not for gumbo */
+#define HTML_TREE_BYTES (32 << 10)
 #define HTML_TREE_TAGS 256
 
 struct html_tree;
@@ -28,7 +28,7 @@ struct html_tree *html_tree_new(void);
 void html_tree_free(struct html_tree **t);
 
 /*
- * Where the active elements of a text with 'ntags' tags begin, ascending;
+ * Where the active elements of a text with 'ntags' '<' begin, ascending;
  * valid until the next call.  None if it is not asked or gives up.
  */
 const uint32_t *html_tree_judge(struct html_tree *t, const char *text,
