@@ -414,6 +414,8 @@ test("a process is killed in the middle of it", async () => {
 });
 
 test("10,000 bans", { timeout: 300000 }, async () => {
+  await d.restart();
+  console.log(`# a worker's private memory without: ${await memory()} KiB`);
   const before = Date.now();
   await banMany(10000);
   console.log(`# 10,000 bans took ${Date.now() - before} ms`);
@@ -422,10 +424,18 @@ test("10,000 bans", { timeout: 300000 }, async () => {
   const begin = Date.now();
   await d.restart();
   console.log(`# a start with them takes ${Date.now() - begin} ms`);
+  console.log(`# a worker's private memory: ${await memory()} KiB`);
   assert.equal((await refused(connect("mass9999"))).data.code, "BANNED");
   assert.equal((await refused(connect("mass0"))).data.code, "BANNED");
   (await connect("somebody-else")).disconnect();
 });
+
+/** Of worker 0, in KiB. */
+async function memory() {
+  const { readFileSync } = await import("node:fs");
+  const text = readFileSync(`/proc/${d.roles().workers[0]}/smaps_rollup`, "utf8");
+  return Number(text.match(/Private_Dirty:\s+(\d+)/)[1]);
+}
 
 /** On the socket, without a process each. */
 async function banMany(n) {
