@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -225,6 +226,45 @@ class BrokenDisk(Case):
         self.assertNotEqual(now.pop("scribe"), self.pids.pop("scribe"))
         self.assertEqual(now, self.pids)
         self.finish(False)
+
+    def decide(self, *args):
+        """chatctl, while everybody goes on talking: documents, or why not."""
+        answer = []
+
+        def ask():
+            try:
+                answer.append(self.host.ask(*args, timeout=25))
+            except OSError as e:
+                answer.append(str(e))
+        thread = threading.Thread(target=ask)
+        thread.start()
+        self.assertTrue(self.world.until(lambda: answer, 30), args)
+        thread.join()
+        return answer[0]
+
+    def test_what_operators_decide_is_stored_or_refused(self):
+        self.begin()
+        self.assertIsInstance(self.decide("ban", "mallory"), dict)
+        f = self.host.faults
+        f.arm("DISK_PAGES", FAIL, times=1 << 30, value=errno.ENOSPC,
+              roles="s")
+        self.world.pump(0.5)
+        for what in ("ban", "mute", "revoke", "unban"):
+            self.assertIn("the store cannot be written",
+                          self.decide(what, "mallory" if what == "unban"
+                                      else "eve"))
+        # what leaves no trace is done all the same
+        self.assertEqual(self.decide("kick", "eve"), "eve is not connected")
+        self.assertEqual(self.decide("broadcast", "--workspace", "nowhere",
+                                     "full")["workers"], 3)
+        self.assertEqual([b["id"] for b in self.decide("bans")["bans"]],
+                         ["mallory"])
+        f.clear("DISK_PAGES")
+        self.well()
+        self.assertIsInstance(self.decide("ban", "eve"), dict)
+        self.assertEqual([b["id"] for b in self.decide("bans")["bans"]],
+                         ["eve", "mallory"])
+        self.finish()
 
     def test_a_disk_that_became_read_only_is_waited_for(self):
         self.begin()
