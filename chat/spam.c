@@ -9,7 +9,7 @@
 
 #include <xxhash.h>
 
-/* Any escape but of a half pair is one unit, and \u has six bytes. */
+/* bytes of UTF-8: 1 to 4 */
 #define PERIOD 12
 
 bool
@@ -33,9 +33,9 @@ is_ruler(uint32_t c)
 }
 
 /*
- * Whatever it is written as, a character of UTF-8 or an escape has a length
- * that divides PERIOD: no four bytes are again there PERIOD bytes behind,
- * no character is repeated.  SPAM_RUN + 1 bytes are enough to be met.
+ * A character has a length that divides PERIOD: if no four bytes are again
+ * there PERIOD bytes behind, no character is repeated.  SPAM_RUN + 1 bytes
+ * are enough to be met.  Escapes may be mixed with what they stand for.
  */
 static bool
 may_repeat(struct json_span text)
@@ -49,7 +49,7 @@ may_repeat(struct json_span text)
 		if (a == b)
 			return true;
 	}
-	return false;
+	return memmem(text.p, text.len, "\\u", 2) != NULL;
 }
 
 /* Where a text stands between Markdown's backticks and indented lines. */
