@@ -10,6 +10,7 @@
 
 #include "chat/html.h"
 #include "chat/rewrite.h"
+#include "chat/security.h"
 #include "chat/socket.h"
 #include "chat/spam.h"
 #include "common/log.h"
@@ -385,12 +386,14 @@ content_measure(const struct chat *chat, struct json_value text)
 /* Whose socket is gone has nobody to be named; it counts all the same. */
 static void
 report(struct chat *chat, const struct chat_socket *s, enum chat_count what,
-    const char *session)
+    const char *session, const char *rule)
 {
-	if (s != NULL)
-		security_event(chat, s, what, session);
-	else
-		chat_count(chat, what);
+	const struct security sec = { .what = what,
+		.s = s,
+		.session = session,
+		.details = rule };
+
+	security_report(chat, &sec);
 }
 
 static void
@@ -418,17 +421,20 @@ content_pass(struct chat *chat, const struct chat_socket *s,
 		log_limit(chat, result.limited);
 	switch (result.verdict) {
 	case CONTENT_BLOCK:
-		report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session);
+		report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session,
+		    result.rule);
 		return CHAT_E_CONTENT_BLOCKED;
 	case CONTENT_SPAM:
-		report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session);
+		report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session,
+		    result.rule);
 		return CHAT_E_SPAM_BLOCKED;
 	case CONTENT_ALLOW:
 	case CONTENT_SANITIZE:
 		break;
 	}
 	if (result.flagged)
-		report(chat, s, CHAT_COUNT_SUSPICIOUS_ACTIVITY, session);
+		report(chat, s, CHAT_COUNT_SUSPICIOUS_ACTIVITY, session,
+		    result.rule);
 	*text = result.text;
 	return CHAT_OK;
 }
@@ -458,5 +464,5 @@ void
 content_burst_refused(struct chat *chat, const struct chat_socket *s,
     const char *session)
 {
-	report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session);
+	report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session, "burst");
 }
