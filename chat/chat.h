@@ -109,6 +109,9 @@ struct chat_socket *chat_resume(struct chat *chat, void *conn,
     const struct chat_connect *options);
 
 const struct identity *chat_socket_identity(const struct chat_socket *s);
+/* Call 'fn' with the 'conn' of each socket of this user; it frees none. */
+void chat_each_of(const struct chat *chat, struct chat_str user_id,
+    void (*fn)(void *conn, void *arg), void *arg);
 /* What chat_connect() or chat_resume() got as 'conn'. */
 void *chat_socket_conn(const struct chat_socket *s);
 /*

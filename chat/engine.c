@@ -220,6 +220,7 @@ chat_deliver(struct chat *chat, const struct chat_delivery *d)
 		break;
 	case CHAT_SECURITY:
 	case CHAT_STEERED:
+	case CHAT_PING:
 	case CHAT_EVENT__MAX:
 		/* for those who watch the worker */
 		break;

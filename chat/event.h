@@ -43,6 +43,7 @@ enum chat_event_type {
 	CHAT_SECURITY,
 	/* a worker has done what a STEER asks for */
 	CHAT_STEERED,
+	CHAT_PING,
 	CHAT_EVENT__MAX,
 };
 
@@ -83,7 +84,7 @@ chat_event_is_live(enum chat_event_type type)
 {
 	return type == CHAT_TYPING || type == CHAT_CHUNK ||
 	    type == CHAT_CANCEL || type == CHAT_SECURITY ||
-	    type == CHAT_STEERED;
+	    type == CHAT_STEERED || type == CHAT_PING;
 }
 
 /* Names a socket within its worker's incarnation, never used again. */
@@ -99,8 +100,8 @@ struct chat_owner {
  *             asked for, a colon and the afterRevision, in decimal; without
  *             what was not asked for)
  *   LEAVE     socket id, user id, reason
- *   PRESENCE  socket id, user id, user name, status, when it joined (ms since
- *             the epoch, in decimal)
+ *   PRESENCE  socket id, user id, user name, status, when it joined and, behind
+ *             a blank, was active last (ms since the epoch, in decimal)
  *   MESSAGE   message id, socket id, body
  *   RESUME    pid, user id, socket id
  *   RELEASE   pid, user id, socket id
@@ -115,6 +116,7 @@ struct chat_owner {
  *   CANCEL    message id, user id
  *   SECURITY  line
  *   STEERED   position, sockets
+ *   PING      user id
  * (shm/record.h says more of these.)
  * body: the inside of the ChatMessage object without sessionId, timestamp
  * and seq, which are added when it is shown.

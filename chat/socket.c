@@ -125,6 +125,21 @@ chat_socket_identity(const struct chat_socket *s)
 	return s->identity;
 }
 
+void
+chat_each_of(const struct chat *chat, struct chat_str user_id,
+    void (*fn)(void *conn, void *arg), void *arg)
+{
+	const struct chat_socket *s;
+	const char *id;
+
+	LIST_FOREACH(s, &chat->sockets, entry) {
+		id = s->identity->user_id;
+		if (strlen(id) == user_id.len &&
+		    memcmp(id, user_id.p, user_id.len) == 0)
+			fn(s->conn, arg);
+	}
+}
+
 void *
 chat_socket_conn(const struct chat_socket *s)
 {

@@ -480,6 +480,7 @@ decide(struct sequence *q, const struct sequence_event *ev)
 	case RECORD_CANCEL:
 	case RECORD_SECURITY:
 	case RECORD_STEERED:
+	case RECORD_PING:
 	case RECORD__MAX:
 		break;
 	}

@@ -28,6 +28,7 @@ static const unsigned char nfields[RECORD__MAX] = {
 	[RECORD_CANCEL] = 2,
 	[RECORD_SECURITY] = 1,
 	[RECORD_STEERED] = 2,
+	[RECORD_PING] = 1,
 };
 
 unsigned

@@ -11,8 +11,8 @@
  *   JOIN      workspace, session, user id, user name, socket id, agent id,
  *             pid, after
  *   LEAVE     socket id, user id, reason
- *   PRESENCE  socket id, user id, user name, status, when it joined (ms since
- *             the epoch, in decimal)
+ *   PRESENCE  socket id, user id, user name, status, when it joined and, behind
+ *             a blank, was active last (ms since the epoch, in decimal)
  *   MESSAGE   message id, socket id, body
  *   RESUME    pid, user id, socket id
  *   RELEASE   pid, user id, socket id
@@ -27,6 +27,7 @@
  *   CANCEL    message id, user id
  *   SECURITY  line
  *   STEERED   position, sockets
+ *   PING      user id
  *
  * seq, time, index, start, until: in decimal.
  *
@@ -132,6 +133,8 @@ enum record_type {
 	RECORD_CANCEL,
 	RECORD_SECURITY,
 	RECORD_STEERED,
+	/* whoever has connections of this user pings them at once */
+	RECORD_PING,
 	RECORD__MAX,
 };
 

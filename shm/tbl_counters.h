@@ -62,6 +62,7 @@ COUNTER(AUTHENTICATED,	"authenticated", "Socket.IO connections admitted")
 COUNTER(AUTH_FAILED,	"auth_failed",	"Socket.IO connections refused: identity")
 COUNTER(RECOVERED,	"recovered",	"Socket.IO connections that went on where they were cut")
 COUNTER(USER_LIMITED,	"user_limited",	"Socket.IO connections refused: limits.connections_per_user")
+COUNTER(USER_HELD,	"user_held",	"Socket.IO connections refused: who runs into limits all the time")
 COUNTER(USERS_FULL,	"users_full",	"users for whom the user table had no row")
 
 

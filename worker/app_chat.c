@@ -18,6 +18,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "worker/bridge.h"
+#include "worker/crowd.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
 
@@ -130,12 +131,27 @@ refuse_steered(struct sock *so, const struct identity *id)
 	return true;
 }
 
-/*
- * Authenticated: a socket that its client had ('resume' is not NULL), or a new
- * one.
- */
+/* Somebody who runs into limits and does not stop (shm/user.h). */
+static bool
+refuse_held(struct sock *so, const struct identity *id)
+{
+	struct worker *w = so->session->worker;
+	struct user_ref user;
+	uint64_t wait_ns;
+
+	if (user_find(w->tables, id->user_id, strlen(id->user_id), &user) == -1)
+		return false;
+	if ((wait_ns = user_held(w->tables, &user, clock_mono_ns())) == 0)
+		return false;
+	WORKER_COUNT(w, USER_HELD, 1);
+	refuse(so, CHAT_E_RATE_LIMITED,
+	    (unsigned)((wait_ns - 1) / NS_PER_S + 1));
+	return true;
+}
+
+/* A new socket; it is counted. */
 static void
-admit(struct sock *so, struct identity **id, const struct chat_resume *resume)
+accept_new(struct sock *so, struct identity **id)
 {
 	struct session *s = so->session;
 	struct worker *w = s->worker;
@@ -143,25 +159,8 @@ admit(struct sock *so, struct identity **id, const struct chat_resume *resume)
 		.offsets = s->offsets,
 		.owner = { s->number, s->serial },
 	};
-	struct chat_resume wanted;
 	char pid[SID_SIZE];
-	int error = 0;
 
-	if (refuse_steered(so, *id))
-		return;
-	if (count_user(so, *id, w->cfg->limits_connections_per_user) == -1)
-		error = errno;
-	if (resume != NULL && (error == 0 || error == EDQUOT)) {
-		wanted = *resume;
-		wanted.crowded = error == EDQUOT;
-		so->app = chat_resume(w->chat, so, id, &wanted, &options);
-		if (so->app != NULL)
-			return;
-	}
-	if (error != 0) {
-		refuse_crowd(so, error);
-		return;
-	}
 	sid_new(w, so->sid);
 	sid_new(w, pid);
 	options.pid = pid;
@@ -170,6 +169,74 @@ admit(struct sock *so, struct identity **id, const struct chat_resume *resume)
 		fatal("memory for a socket");
 	WORKER_COUNT(w, AUTHENTICATED, 1);
 	sock_accept(so, so->sid, chat_socket_pid(so->app));
+}
+
+/* A socket that its client had, if it is still there. */
+static bool
+take_up(struct sock *so, struct identity **id, const struct chat_resume *resume,
+    bool crowded)
+{
+	struct session *s = so->session;
+	struct chat_connect options = {
+		.offsets = s->offsets,
+		.owner = { s->number, s->serial },
+	};
+	struct chat_resume wanted = *resume;
+
+	wanted.crowded = crowded;
+	so->app = chat_resume(s->worker->chat, so, id, &wanted, &options);
+	return so->app != NULL;
+}
+
+/*
+ * Authenticated: a socket that its client had ('resume' is not NULL), or a new
+ * one.
+ */
+static void
+admit(struct sock *so, struct identity **id, const struct chat_resume *resume)
+{
+	struct worker *w = so->session->worker;
+	int error = 0;
+
+	if (refuse_steered(so, *id) || refuse_held(so, *id))
+		return;
+	if (count_user(so, *id, w->cfg->limits_connections_per_user) == -1)
+		error = errno;
+	if (resume != NULL && (error == 0 || error == EDQUOT) &&
+	    take_up(so, id, resume, error != 0))
+		return;
+	if (error == EDQUOT && crowd_add(w, so, id))
+		return;
+	if (error != 0)
+		refuse_crowd(so, error);
+	else
+		accept_new(so, id);
+}
+
+bool
+app_chat_has_place(const struct sock *so, const struct identity *id)
+{
+	const struct worker *w = so->session->worker;
+	uint32_t limit = w->cfg->limits_connections_per_user;
+	struct user_ref user;
+
+	return limit == 0 ||
+	    user_find(w->tables, id->user_id, strlen(id->user_id), &user) ==
+	    -1 ||
+	    user_connections(w->tables, &user) < limit;
+}
+
+void
+app_chat_again(struct sock *so, struct identity **id)
+{
+	struct worker *w = so->session->worker;
+
+	if (w->phase != WORKER_SERVING)
+		refuse(so, CHAT_E_OVERLOADED, 1);
+	else if (count_user(so, *id, w->cfg->limits_connections_per_user) == -1)
+		refuse_crowd(so, errno);
+	else
+		accept_new(so, id);
 }
 
 static void
@@ -303,7 +370,7 @@ connect_answered(struct sock *so, const struct bridge_answer *a)
 	admit(so, &id, a->resume);
 	identity_free(&id);
 	/* what it had said meanwhile may have ended all */
-	return so->app != NULL;
+	return so->app != NULL || crowd_waits(w, so);
 }
 
 static bool
@@ -472,6 +539,7 @@ app_disconnect(void *ctx, struct sock *so, const char *reason)
 	if (cs != NULL)
 		chat_disconnect(w->chat, &cs, reason);
 	bridge_forget(w->bridge, so);
+	crowd_forget(w, so);
 	reader_forget(w->reader, so);
 	uncount_user(so);
 }

@@ -17,6 +17,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "worker/ctl.h"
+#include "worker/crowd.h"
 #include "worker/worker.h"
 
 /* stored events in one turn */
@@ -129,6 +130,8 @@ deliver_record(struct worker *w, uint64_t gseq, const struct ring_index *ix,
 	if (ix != NULL && ix->user != 0)
 		d.ev.user = ix->user;
 	FAULT(DELIVER_HALF);
+	if (d.ev.type == CHAT_PING)
+		crowd_probe(w, d.ev.field[0].p, d.ev.field[0].len);
 	chat_deliver(w->chat, &d);
 	FAULT(DELIVERED);
 	if (ctl != 0)

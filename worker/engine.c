@@ -132,6 +132,23 @@ session_on_timer(struct session *s)
 }
 
 void
+session_probe(struct session *s, uint64_t ms)
+{
+	uint64_t due = s->worker->now_ms + ms;
+
+	if (s->closing || s->revision == EIO_REVISION_3 ||
+	    (s->pong_due == 0 && s->ping_due == 0))
+		return;
+	if (s->pong_due == 0) {
+		s->ping_due = s->worker->now_ms;
+		send_ping(s);
+	}
+	if (s->pong_due > due)
+		s->pong_due = due;
+	session_set_timer(s);
+}
+
+void
 session_on_poll_timer(void *arg, struct wheel_entry *e)
 {
 	struct poll *p =

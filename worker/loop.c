@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "worker/bridge.h"
 #include "worker/core.h"
+#include "worker/crowd.h"
 #include "worker/ctl.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
@@ -34,6 +35,17 @@ scribe_is_missing(const struct worker *w)
 	    TABLES_CHILD_READY;
 }
 
+/* How full the log ring is; what waits for space in it: too full for us. */
+static unsigned
+ring_sign(const struct worker *w, const struct ring_info *ring)
+{
+	unsigned full = (unsigned)(ring->occupied * 100 / ring->slots);
+
+	return !publisher_idle(w->publisher) && full < OVERLOAD_HIGH
+	    ? OVERLOAD_HIGH
+	    : full;
+}
+
 /* Refuse more, or less, of those who ask for most. */
 static void
 loop_overload(struct worker *w)
@@ -44,7 +56,7 @@ loop_overload(struct worker *w)
 
 	ring_info(w->log, &ring);
 	if (!overload_tick(&w->overload, w->now_ms, TICK_MS,
-		(unsigned)(ring.occupied * 100 / ring.slots),
+		ring_sign(w, &ring),
 		(unsigned)(iobuf_chunks_used(&w->io) * 100 / max)))
 		return;
 	gauge_set(w->tables, w->slot, GAUGE_OVERLOAD, w->overload.level);
@@ -71,6 +83,7 @@ loop_tick(struct worker *w)
 	w->last_tick_ms = w->now_ms;
 	child_beat(&w->child);
 	loop_overload(w);
+	crowd_tick(w);
 	reader_tick(w->reader, w->now_ms);
 	chat_tick(w->chat);
 	leftovers_tick(w);

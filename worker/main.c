@@ -24,6 +24,7 @@
 #include "store/store.h"
 #include "worker/bridge.h"
 #include "worker/core.h"
+#include "worker/crowd.h"
 #include "worker/ctl.h"
 #include "worker/reader.h"
 #include "worker/worker.h"
@@ -102,6 +103,7 @@ static void
 start_memory(struct worker *w)
 {
 	TAILQ_INIT(&w->ctls);
+	TAILQ_INIT(&w->crowds);
 	w->app.ops = &app_chat;
 	w->app.ctx = w;
 	core_start(w);
@@ -242,6 +244,7 @@ finish(struct worker *w)
 {
 	ctl_free_all(w);
 	worker_forget_sockets(w);
+	crowd_free_all(w);
 	bridge_free(&w->bridge);
 	if (w->bridge_ev != NULL)
 		event_free(w->bridge_ev);

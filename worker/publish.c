@@ -75,6 +75,7 @@ static const uint16_t record_types[] = {
 	[CHAT_CANCEL] = RECORD_CANCEL,
 	[CHAT_SECURITY] = RECORD_SECURITY,
 	[CHAT_STEERED] = RECORD_STEERED,
+	[CHAT_PING] = RECORD_PING,
 };
 
 struct publisher *

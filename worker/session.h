@@ -218,6 +218,11 @@ void session_message(struct session *s, char *data, size_t len, bool binary);
 void session_start(struct session *s);
 void session_set_timer(struct session *s);
 void session_on_timer(struct session *s);
+/*
+ * Is its client there?  It is pinged now, and closed if nothing comes within
+ * 'ms'.  Not in revision 3, where it is the client who pings.
+ */
+void session_probe(struct session *s, uint64_t ms);
 /* For the wheel of those who poll. */
 void session_on_poll_timer(void *arg, struct wheel_entry *e);
 /* Has a deadline passed that nobody has looked at yet?  Then it is closed. */

@@ -189,6 +189,9 @@ struct worker {
 
 	/* chatctl's (ctl.h) */
 	TAILQ_HEAD(, ctl) ctls;
+	/* those who wait for a place (crowd.h) */
+	TAILQ_HEAD(, crowd) crowds;
+	size_t ncrowds;
 	uint32_t last_ctl;
 
 	/* CLOCK_MONOTONIC, read once a turn */
@@ -218,6 +221,10 @@ const char *worker_date(struct worker *w);
 
 /* app_chat.c */
 extern const struct app_ops app_chat;
+/* A CONNECT that waited for a place (crowd.h): is there one; go on, or refuse
+ * it for good. */
+bool app_chat_has_place(const struct sock *so, const struct identity *id);
+void app_chat_again(struct sock *so, struct identity **id);
 /* operations of the chat that end a CONNECT, or a socket */
 void app_chat_connected(void *ctx, void *conn, const char *sid, const char *pid,
     bool recovered);

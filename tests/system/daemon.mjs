@@ -249,3 +249,8 @@ export function send(socket, sessionId, content, extra = {}) {
   return socket.emitWithAck("chat:send-message",
     { message: { content, type: "user", sessionId, ...extra } });
 }
+
+/** Any event, and its acknowledgement. */
+export function ask(socket, event, payload) {
+  return socket.emitWithAck(event, payload);
+}

@@ -227,6 +227,17 @@ decide_release(struct world *w, struct stored *e)
 	recovery_put(w, row);
 }
 
+static uint32_t
+members_of(const struct world *w, uint64_t room)
+{
+	uint32_t n = 0;
+	int i;
+
+	for (i = 0; i < ROWS; i++)
+		n += w->presence[i].used && w->presence[i].room == room;
+	return n;
+}
+
 static void
 decide_join(struct world *w, struct stored *e)
 {
@@ -248,9 +259,11 @@ decide_join(struct world *w, struct stored *e)
 			assert_true(i < ROWS - 1);
 		p = &w->presence[i];
 		p->joined_ms = w->real_ms;
+		snprintf(p->status, sizeof(p->status), "active");
 	}
 	p->used = true;
 	p->room = e->d.ev.room;
+	p->user = e->d.ev.user;
 	p->active_ms = w->real_ms;
 	p->gseq = e->d.gseq;
 	p->whose = whose(e);
@@ -258,7 +271,7 @@ decide_join(struct world *w, struct stored *e)
 	snprintf(p->user_name, sizeof(p->user_name), "%s", e->field[3]);
 	snprintf(p->socket_id, sizeof(p->socket_id), "%s", e->field[4]);
 	snprintf(p->pid, sizeof(p->pid), "%s", e->field[6]);
-	snprintf(p->status, sizeof(p->status), "active");
+	e->d.members = members_of(w, p->room);
 }
 
 static void
@@ -273,6 +286,7 @@ decide_leave(struct world *w, struct stored *e)
 	}
 	recovery_leave(w, e, p->pid);
 	p->used = false;
+	e->d.members = members_of(w, p->room);
 	for (i = 0; i < ROWS; i++) {
 		if (w->presence[i].used &&
 		    w->presence[i].room == e->d.ev.room &&
@@ -371,6 +385,7 @@ decide(struct world *w, struct stored *e)
 	case CHAT_CANCEL:
 	case CHAT_SECURITY:
 	case CHAT_STEERED:
+	case CHAT_PING:
 	case CHAT_EVENT__MAX:
 		fail();
 	}

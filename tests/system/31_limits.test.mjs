@@ -1,0 +1,193 @@
+// Limits of every kind, exact to the event; who does not stop is held off for
+// longer, and let go at last; what was lost is joined again for nothing.
+import { test, before, after } from "node:test";
+import assert from "node:assert/strict";
+import { Daemon, until, sleep, join_, send, ask } from "./daemon.mjs";
+
+const RATES = { message: 30, typing: 60, join: 10, history: 30, presence: 30 };
+const d = new Daemon({
+  ...Object.fromEntries(
+    Object.entries(RATES).map(([k, v]) => [`limits.${k}_rate`, v])),
+  "limits.backoff_max": "6s",
+});
+before(() => d.start());
+after(() => d.end());
+
+/** One event of each kind, by its answer. */
+const events = {
+  message: (s, i) => send(s, "kinds", `text ${i}`),
+  typing: (s, i) => ask(s, "chat:typing",
+    { sessionId: "kinds", isTyping: i % 2 === 0 }),
+  join: (s) => ask(s, "chat:join-session",
+    { sessionId: "kinds", workspaceId: "w1" }),
+  history: (s) => ask(s, "chat:request-history", { sessionId: "kinds" }),
+  presence: (s, i) => ask(s, "chat:update-presence",
+    { sessionId: "kinds", status: i % 2 ? "idle" : "away" }),
+};
+
+for (const [kind, event] of Object.entries(events)) {
+  test(`${RATES[kind]} of ${kind} a minute, and not one more`, async () => {
+    const a = await d.clientOn(0, `one-${kind}`);
+    const b = await d.clientOn(1, `one-${kind}`);
+    // these two count as joins
+    await join_(a, "kinds");
+    await join_(b, "kinds");
+    const limit = RATES[kind] - (kind === "join" ? 2 : 0);
+    const began = Date.now();
+    for (let i = 0; i < limit; i++) {
+      const r = await event(i % 2 ? a : b, i);
+      assert.equal(r.ok, true, `${kind} ${i}: ${JSON.stringify(r)}`);
+    }
+    const r = await event(a, limit);
+    // the next slot: a minute's share, less what this took
+    const share = 60 / RATES[kind];
+    const least = Math.max(1, Math.ceil(share - (Date.now() - began) / 1000));
+    assert.equal(r.ok, false);
+    assert.equal(r.code, "RATE_LIMITED");
+    assert.equal(r.error, "Rate limit exceeded");
+    assert.equal(r.retryable, true);
+    assert.ok(r.retryAfter >= least && r.retryAfter <= Math.ceil(share),
+      `${r.retryAfter} of ${least}..${Math.ceil(share)}`);
+    // and nobody else is meant
+    const c = await d.client(`two-${kind}`);
+    await join_(c, "kinds");
+    assert.equal((await event(c, 0)).ok, true);
+  });
+}
+
+test("ten refusals double the time, and nothing passes before", async () => {
+  const a = await d.client("pushy");
+  await join_(a, "pushed");
+  for (let i = 0; i < 30; i++) assert.ok((await send(a, "pushed", "x")).ok);
+  const first = await send(a, "pushed", "x");
+  assert.ok(first.retryAfter <= 2);
+  let last;
+  for (let i = 0; i < 30; i++) last = await send(a, "pushed", "x");
+  assert.ok(last.retryAfter >= 4 && last.retryAfter <= 6,
+    `${last.retryAfter}`);
+  // other kinds are not held off
+  assert.equal((await events.history(a)).code, "NOT_JOINED");
+  await sleep(2500);
+  assert.equal((await send(a, "pushed", "x")).code, "RATE_LIMITED");
+});
+
+test("who goes on is let go, and may come back later", async () => {
+  const a = await d.client("stubborn");
+  const heard = {};
+  a.on("chat:disconnect-reason", (x) => (heard.reason = x));
+  const gone = new Promise((done) => a.on("disconnect", done));
+  await join_(a, "pushed2");
+  for (let i = 0; i < 140; i++)
+    a.emit("chat:request-history", { sessionId: "pushed2" }, () => {});
+  assert.equal(await gone, "io server disconnect");
+  assert.equal(heard.reason.code, "RATE_LIMITED");
+  assert.ok(heard.reason.retryAfter > 2 && heard.reason.retryAfter <= 7);
+  const refused = await d.client("stubborn").catch((e) => e);
+  assert.equal(refused.message, "Rate limit exceeded");
+  assert.equal(refused.data.code, "RATE_LIMITED");
+  assert.equal(refused.data.retryable, true);
+  assert.ok(refused.data.retryAfter >= 1 && refused.data.retryAfter <= 7);
+  // somebody else may
+  assert.ok(await d.client("patient"));
+  await until(() => d.client("stubborn").catch(() => null), 60000);
+});
+
+test("what was lost with the connection is joined again for nothing",
+  async () => {
+    const name = "unlucky";
+    let s = await d.client(name);
+    for (let i = 0; i < 8; i++) assert.ok((await join_(s, `lost${i}`)).ok);
+    for (let round = 0; round < 3; round++) {
+      s.io.engine.close();
+      s = await d.client(name);
+      for (let i = 0; i < 8; i++)
+        assert.ok((await join_(s, `lost${i}`)).ok, `${round} ${i}`);
+    }
+    // two are left of ten: what was left on purpose counts
+    assert.ok((await join_(s, "more0")).ok);
+    assert.ok((await join_(s, "more1")).ok);
+    assert.equal((await join_(s, "more2")).code, "RATE_LIMITED");
+  });
+
+test("the sixth connection asks whether the other five are there",
+  { timeout: 60000 }, async () => {
+    const few = new Daemon({ "limits.connections_per_user": 5 });
+    await few.start();
+    try {
+      const five = [];
+      for (let i = 0; i < 5; i++) five.push(await few.client("many"));
+      const no = await few.client("many").catch((e) => e);
+      assert.equal(no.message, "Maximum connections per user exceeded (5)");
+      assert.equal(no.data.code, "TOO_MANY_CONNECTIONS");
+      assert.equal(no.data.retryable, true);
+      assert.ok(five.every((s) => s.connected));
+      // two of them are deaf: they make room, and nobody else does
+      for (const s of five.slice(0, 2))
+        s.io.engine.transport.onPacket = () => {};
+      const sixth = await few.client("many");
+      assert.ok(sixth.connected);
+      assert.ok(five.slice(2).every((s) => s.connected));
+      // who gives up waiting leaves no trace
+      const gone = few.client("many", { wait: false });
+      gone.on("connect_error", () => {});
+      await sleep(100);
+      gone.disconnect();
+      assert.ok((await few.client("other")).connected);
+      const stats = await few.ctl("stats", "user_limited");
+      assert.ok(JSON.stringify(stats).includes("user_limited"));
+    } finally {
+      await few.end();
+    }
+  });
+
+test("with too much to do, who asks for most is refused first, for a while",
+  { timeout: 120000 }, async () => {
+    const busy = new Daemon({
+      workers: 1, "limits.message_rate": 30, "ring.slots": 64,
+      "ring.arena_bytes": "64k", "limits.event_bytes": "8k",
+      "limits.message_length": 2000, "limits.metadata_bytes": 4096,
+    });
+    await busy.start();
+    const gauge = async () => {
+      const stats = await busy.ctl("stats", "overload");
+      return JSON.stringify(stats);
+    };
+    try {
+      const quiet = await gauge();
+      const heavy = await busy.client("heavy");
+      const light = await busy.client("light");
+      await join_(heavy, "h");
+      await join_(light, "h");
+      for (let i = 0; i < 28; i++) assert.ok((await send(heavy, "h", "x")).ok);
+      const crowd = [];
+      for (let i = 0; i < 60; i++) {
+        crowd.push(await busy.client(`crowd${i}`));
+        await join_(crowd[i], `c${i}`);
+      }
+      const { scribe } = busy.roles();
+      process.kill(scribe, "SIGSTOP");
+      let refused;
+      try {
+        crowd.forEach((s, i) =>
+          s.emit("chat:send-message", { message: {
+            content: "full", type: "user", sessionId: `c${i}` } }, () => {}));
+        await until(async () => (await gauge()) !== quiet, 15000, "overload");
+        refused = await Promise.race([
+          send(heavy, "h", "one too many"), sleep(3000)]);
+      } finally {
+        process.kill(scribe, "SIGCONT");
+      }
+      assert.equal(refused?.code, "OVERLOADED", JSON.stringify(refused));
+      assert.equal(refused.error, "Server busy");
+      assert.equal(refused.retryable, true);
+      assert.ok(refused.retryAfter >= 1);
+      assert.ok((await send(light, "h", "I say little")).ok);
+      assert.match(busy.log, /too much to do/);
+      // and it opens up again by itself
+      await until(async () => (await gauge()) === quiet, 30000, "all is well");
+      assert.ok((await send(heavy, "h", "again")).ok);
+      assert.match(busy.log, /there is less to do/);
+    } finally {
+      await busy.end();
+    }
+  });
