@@ -43,7 +43,7 @@ static const struct {
 	{ "receipt", "nn", check_receipt },
 	{ "stream", "nt", check_stream },
 	{ "meta", "t", NULL },
-	{ "ban", "t", NULL },
+	{ "ban", "t", check_ban },
 };
 
 #define NKNOWN (sizeof(tables) / sizeof(tables[0]))

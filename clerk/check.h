@@ -107,7 +107,7 @@ bool check_has_user(struct check *ck, const struct store_row *row,
 typedef void check_row_fn(struct check *ck, const struct store_row *row);
 check_row_fn check_session, check_user, check_message, check_log,
     check_presence, check_recovery, check_dedupe, check_member, check_change,
-    check_receipt, check_stream;
+    check_receipt, check_stream, check_ban;
 
 /* A key as people read it. */
 void check_key(char *buf, size_t size, const struct store_row *row);

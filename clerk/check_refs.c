@@ -314,3 +314,25 @@ check_stream(struct check *ck, const struct store_row *row)
 	(void)check_has_room(ck, row, row->u.stream.room);
 	(void)check_has_user(ck, row, row->u.stream.user);
 }
+
+/* --- what operators decided ---------------------------------------------- */
+
+/* kinds of chat/steer.h */
+#define BAN_KINDS 6
+
+void
+check_ban(struct check *ck, const struct store_row *row)
+{
+	const struct store_ban *ban;
+
+	if (row == NULL || row->fault != STORE_SOUND)
+		return;
+	ban = &row->u.ban;
+	if (ban->kind == 0 || ban->kind > BAN_KINDS)
+		check_fail(ck, row, "its kind is %u", ban->kind);
+	if (ban->gseq >= ck->pos)
+		check_fail(ck, row,
+		    "its position %" PRIu64 " is not below the store's, "
+		    "%" PRIu64,
+		    ban->gseq, ck->pos);
+}

@@ -33,6 +33,8 @@ store_decode_ban(struct store_txn *t, const MDB_val *key, const MDB_val *val,
 
 	if (!store_value_open(t, STORE_BAN, key, val, &f, NULL))
 		return false;
+	if (key->mv_size < 2)
+		return store_value_odd(t, &f);
 	ban->kind = k[0];
 	ban->id.p = (const char *)k + 1;
 	ban->id.len = key->mv_size - 1;

@@ -112,7 +112,8 @@ static inline void
 add_rest(struct store_txn *t)
 {
 	const struct store_member member = { .room = ROOM, .user = USER };
-	const struct store_ban ban = { .user_id = text("eve"),
+	const struct store_ban ban = { .kind = 1,
+		.id = text("eve"),
 		.reason = text(""),
 		.by = text("ada") };
 	const struct store_stream stream = { .room = ROOM,

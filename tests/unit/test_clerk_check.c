@@ -356,6 +356,39 @@ no_position_is_above_the_stores(void **state)
 }
 
 static void
+what_the_server_said_has_no_author(void **state)
+{
+	struct store_message m = { .room = ROOM,
+		.seq = 11,
+		.gseq = 300,
+		.time_ms = 1000,
+		.id = text("said"),
+		.body = text("\"id\":\"said\"") };
+	XXH128_hash_t h = XXH3_128bits("said", 4);
+	uint64_t hash[2] = { h.low64, h.high64 };
+	struct store_txn *t = begin();
+
+	store_message_add(t, &m, hash);
+	commit(t);
+	expect(0, NULL, NULL, NULL);
+}
+
+static void
+bans_have_a_kind_and_a_position(void **state)
+{
+	struct store_ban ban = { .kind = 9, .id = text("eve"), .gseq = 5 };
+	struct store_txn *t = begin();
+
+	store_ban_put(t, &ban);
+	ban.kind = 2;
+	ban.gseq = POS;
+	store_ban_put(t, &ban);
+	commit(t);
+	expect(2, "ban", "\\x09eve", "its kind is 9");
+	expect(2, "ban", "\\x02eve", "is not below the store's");
+}
+
+static void
 the_log_knows_the_hash_of_the_id(void **state)
 {
 	struct store_message m = { .room = ROOM,
@@ -646,6 +679,8 @@ main(void)
 		T(times_and_positions_do_not_run_back),
 		T(positions_ascend_with_the_seq),
 		T(no_position_is_above_the_stores),
+		T(what_the_server_said_has_no_author),
+		T(bans_have_a_kind_and_a_position),
 		T(the_log_knows_the_hash_of_the_id),
 		T(a_session_is_found_by_its_name_and_number),
 		T(a_user_is_found_by_its_id_and_number),
