@@ -76,9 +76,9 @@ struct stream {
 	bool waits, has_ack;
 	uint64_t ack;
 	/* ENDED: what became of the message; its id was taken before the
-	 * stream began ('known') */
+	 * stream began ('known'); it was there ('duplicate') */
 	enum chat_error err;
-	bool known;
+	bool known, duplicate;
 	uint64_t seq, time_ms;
 	size_t id_len, agent_len;
 	/* the room's number, id, agent */

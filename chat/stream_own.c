@@ -298,6 +298,10 @@ stream_answer(struct chat *chat, struct stream *st, enum chat_error err)
 	json_out_u64(o, st->seq);
 	json_out_key(o, "timestamp");
 	json_out_u64(o, st->time_ms);
+	if (st->duplicate) {
+		json_out_key(o, "duplicate");
+		json_out_bool(o, true);
+	}
 	reply_end(chat, st->s, NULL, st->has_ack, st->ack);
 }
 
@@ -385,6 +389,7 @@ stream_verdict(struct chat *chat, const struct chat_delivery *d)
 	}
 	st->seq = d->seq;
 	st->time_ms = d->time_ms;
+	st->duplicate = d->outcome == CHAT_DUPLICATE;
 	if (d->outcome == CHAT_STORED)
 		chat_count(chat, CHAT_COUNT_STREAMS_STORED);
 	stream_ended(chat, st, error_of(d->outcome));

@@ -163,6 +163,8 @@ struct world {
 		unsigned incarnation;
 		/* what the others deliver has been delivered up to here */
 		uint64_t delivered;
+		/* it misses what is live, until chat_resync_live() */
+		bool deaf;
 		int interests;
 	} engine[WORKERS];
 	struct conn conn[CONNS];

@@ -379,13 +379,14 @@ sequence(struct world *w)
 	w->npublished = 0;
 }
 
+/* On that worker: another may have one in the same place of memory. */
 static bool
-alive(const struct world *w, const struct chat_socket *s)
+alive(const struct world *w, const struct chat_socket *s, int worker)
 {
 	int i;
 
 	for (i = 0; i < w->nconns; i++) {
-		if (w->conn[i].s == s)
+		if (w->conn[i].s == s && w->conn[i].worker == worker)
 			return s != NULL;
 	}
 	return false;
@@ -396,9 +397,11 @@ deliver_to(struct world *w, struct stored *e, int worker)
 {
 	struct chat_delivery d = e->d;
 
+	if (chat_event_is_live(d.ev.type) && w->engine[worker].deaf)
+		return;
 	d.own = e->worker == worker &&
 	    e->incarnation == w->engine[worker].incarnation;
-	d.socket = d.own && alive(w, e->d.socket) ? e->d.socket : NULL;
+	d.socket = d.own && alive(w, e->d.socket, worker) ? e->d.socket : NULL;
 	if (!d.own)
 		d.request = 0;
 	if (d.own || chat_has_room(w->chat[worker], d.ev.room) ||
