@@ -5,4 +5,3 @@ $(O)/unit/test_bridge_cache: $(O)/obj/bridge/cache.o
 $(O)/unit/test_bridge_post: $(O)/obj/bridge/post.o
 $(O)/unit/test_desk: $(call obj,$(addprefix bridge/,desk.c breaker.c cache.c \
 	post.c))
-$(O)/unit/test_bridge_http: $(O)/obj/bridge/http.o
