@@ -155,6 +155,7 @@ changes_row(void *arg, const struct chat_change *c)
 	struct changes_run *run = arg;
 	struct json_out *o = &run->chat->event;
 	bool of_message = c->type == CHAT_EDIT || c->type == CHAT_DELETE;
+	const char *event;
 
 	if (c->gseq >= run->end) {
 		run->met = true;
@@ -165,8 +166,9 @@ changes_row(void *arg, const struct chat_change *c)
 		return false;
 	}
 	json_out_reset(o);
-	changes_json(run, c->gseq, render_change(o, run->job->room->session, c),
-	    chat_str(o->p, o->len));
+	event = render_change(o, run->job->room->session, c);
+	chat_check_out(o);
+	changes_json(run, c->gseq, event, chat_str(o->p, o->len));
 	return true;
 }
 

@@ -182,7 +182,7 @@ bool
 held_rows(const struct room *room, uint64_t pos, chat_row_fn fn, void *arg)
 {
 	const struct change *c;
-	struct chat_row row;
+	struct chat_row row = { .seq = 0 };
 
 	if (room->held == NULL || pos < room->held->from)
 		return false;

@@ -11,6 +11,7 @@ ALL_OBJ += $(call obj,tests/bench/store_bench.c)
 
 $(O)/unit/test_dedupe $(O)/unit/test_rooms $(O)/unit/test_sequence \
 $(O)/unit/test_scribe_presence $(O)/unit/test_commit $(O)/unit/test_orphans \
+$(O)/unit/test_scribe_edit \
 $(O)/unit/test_recovery_rows $(O)/unit/test_recovery_resume \
 $(O)/unit/test_sweep $(O)/unit/test_scribe_steps \
 $(O)/unit/test_merge $(O)/unit/test_retention $(O)/unit/test_expire \

@@ -138,13 +138,14 @@ op_find(void *ctx, void *conn, uint64_t room, struct chat_str id, uint64_t *at,
     chat_row_fn fn, void *arg)
 {
 	struct world *w = ((struct engine *)ctx)->w;
-	struct read r = read_of(ctx, conn, READ_FIND);
 	struct chat_row row;
 	enum chat_read rc;
+	struct read r;
 	int i;
 
-	r.room = room;
 	for (i = w->nmessages - (int)*at; i > 0; i = w->nmessages - (int)*at) {
+		r = read_of(ctx, conn, READ_FIND);
+		r.room = room;
 		r.from = *at;
 		if ((rc = read_ask(w, &r)) != CHAT_READ_DONE)
 			return rc;

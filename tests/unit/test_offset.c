@@ -36,10 +36,12 @@ it_is_written_in_base_36(void **state)
 	expect_text(&o, "10");
 	o.pos = UINT64_MAX;
 	expect_text(&o, "3w5e11264sgsf");
-	assert_true(offset_add(&o, (struct offset_pair){ 71, 1, 0 }));
-	assert_true(offset_add(&o, (struct offset_pair){ 2, 37, 100 }));
-	assert_true(offset_add(&o, (struct offset_pair){ 9, 0, 0 }));
-	expect_text(&o, "3w5e11264sgsf.2:11:2s.9:0.1z:1");
+	assert_true(offset_add(&o, (struct offset_pair){ 71, 1, 0, 0 }));
+	assert_true(offset_add(&o, (struct offset_pair){ 2, 37, 100, 0 }));
+	assert_true(offset_add(&o, (struct offset_pair){ 9, 0, 0, 0 }));
+	assert_true(offset_add(&o, (struct offset_pair){ 72, 1, 0, 36 }));
+	assert_true(offset_add(&o, (struct offset_pair){ 73, 2, 3, 1 }));
+	expect_text(&o, "3w5e11264sgsf.2:11:2s.9:0.1z:1.20:1:0:10.21:2:3:1");
 }
 
 static void
@@ -52,11 +54,12 @@ what_was_written_is_read(void **state)
 
 	for (i = OFFSET_MAX_PAIRS; i > 0; i--) {
 		struct offset_pair pair = { UINT64_MAX - i * 7, UINT64_MAX - i,
-			i % 3 == 0 ? UINT64_MAX - i / 2 : 0 };
+			i % 3 == 0 ? UINT64_MAX - i / 2 : 0,
+			i % 2 == 0 ? UINT64_MAX - i / 3 : 0 };
 
 		assert_true(offset_add(&o, pair));
 	}
-	assert_false(offset_add(&o, (struct offset_pair){ 1, 1, 1 }));
+	assert_false(offset_add(&o, (struct offset_pair){ 1, 1, 1, 0 }));
 	assert_true(strlen(offset_write(&o, buf)) < OFFSET_TEXT_SIZE);
 	assert_true(offset_parse(buf, strlen(buf), &back, &why));
 	assert_memory_equal(&o, &back, sizeof(o));
@@ -71,7 +74,8 @@ nothing_else_is_read(void **state)
 	static const char *const rows[] = { "", " ", "A", "1 ", " 1", "+1",
 		"-1", "01", "00", "1.", "1.5", "1.5:", "1.:5", "1.0:5",
 		"1.5:1.", "1.5:1:", "1.5:2:1", "1.5:1:0", "1.5:0:1",
-		"1.5:1:2:3", "1..5:1", "1.5:01", "1.05:1", "1.5:1.5:2",
+		"1.5:1:2:0", "1.5:0:0:3", "1.5:1:2:3:4", "1.5:2:1:3",
+		"1.5:1::3", "1..5:1", "1.5:01", "1.05:1", "1.5:1.5:2",
 		"1.6:1.5:2", "0.5:1", "1,5:1", "1.5;1", "3w5e11264sgsg",
 		"1000000000000000", "1.3w5e11264sgsg:1", "1.1:3w5e11264sgsg",
 		"\xc3\xbc", "1\\u0031", "Q84gah_", "1795374663599-0" };
