@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -22,12 +23,20 @@
 
 /* an expression is not made longer than this by further lines */
 #define JOINED_MAX 8192
-/* steps of a search: so many, and so many for each byte of the text */
-#define STEPS 50000
-#define STEPS_PER_BYTE 20
-#define STEPS_MAX 2000000
+/* steps from one place of a text on: so many, and so many for each byte */
+#define STEPS 5000
+#define STEPS_PER_BYTE 2
 #define DEPTH_MAX 50000
 #define HEAP_MAX_KIB 8192
+/* CPU time for one rule and one text */
+#define BUDGET_NS 50000000
+/* A text is searched in so many pieces, but by so many places at least (few,
+ * if that is slow), and the time is looked at between them: steps are only
+ * what PCRE2 goes back, and it limits them for each place anew. */
+#define PIECES 256
+#define PIECE_MIN 256
+#define PIECE_SLOW 16
+#define PIECE_SLOW_NS 5000000
 
 struct compiled {
 	struct rule rule;
@@ -39,6 +48,8 @@ struct rules {
 	size_t n;
 	pcre2_match_data *data;
 	pcre2_match_context *context;
+	/* what the search under way has left */
+	int64_t left_ns;
 };
 
 /* What is being read. */
@@ -122,7 +133,8 @@ add_link(struct strbuf *sb, const char *host)
 static void
 compile(struct reader *rd)
 {
-	uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
+	uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C |
+	    PCRE2_USE_OFFSET_LIMIT;
 	const struct rules_line *l = &rd->last;
 	struct rules *r = rd->rules;
 	char why[256], text[320];
@@ -287,23 +299,68 @@ rules_get(const struct rules *r, size_t i)
 	return &r->v[i].rule;
 }
 
+/* Of this thread only: others may want the processor, too. */
+static int64_t
+cpu_ns(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == -1)
+		return 0;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* A match that begins in [at, to). */
+static int
+match_piece(struct rules *r, size_t i, const char *text, size_t len, size_t at,
+    size_t to)
+{
+	(void)pcre2_set_offset_limit(r->context, to - 1);
+	return pcre2_match(r->v[i].code, (PCRE2_SPTR)text, len, at,
+	    PCRE2_NOTEMPTY | PCRE2_NO_UTF_CHECK, r->data, r->context);
+}
+
+/* The end of a piece: not within a character. */
+static size_t
+piece_end(const char *text, size_t len, size_t to)
+{
+	while (to < len && ((uint8_t)text[to] & 0xc0) == 0x80)
+		to++;
+	return to < len ? to : len;
+}
+
 enum rule_result
 rules_match(struct rules *r, size_t i, const char *text, size_t len, size_t at,
     size_t *from_r, size_t *to_r)
 {
-	size_t steps = STEPS + STEPS_PER_BYTE * len;
+	size_t piece = len / PIECES > PIECE_MIN ? len / PIECES : PIECE_MIN, to;
 	const PCRE2_SIZE *where;
+	int64_t before, ns;
 	int n;
 
-	if (steps > STEPS_MAX)
-		steps = STEPS_MAX;
-	(void)pcre2_set_match_limit(r->context, (uint32_t)steps);
-	n = pcre2_match(r->v[i].code, (PCRE2_SPTR)text, len, at,
-	    PCRE2_NOTEMPTY | PCRE2_NO_UTF_CHECK, r->data, r->context);
-	if (n == PCRE2_ERROR_NOMATCH)
+	if (at == 0)
+		r->left_ns = BUDGET_NS;
+	(void)pcre2_set_match_limit(r->context,
+	    (uint32_t)(STEPS + STEPS_PER_BYTE * len));
+	before = len - at > piece ? cpu_ns() : 0;
+	for (; at < len; at = to) {
+		to = piece_end(text, len, at + piece);
+		n = match_piece(r, i, text, len, at, to);
+		if (n >= 0)
+			break;
+		if (n != PCRE2_ERROR_NOMATCH)
+			return RULE_LIMIT;
+		if (to == len)
+			return RULE_MISS;
+		ns = cpu_ns() - before;
+		before += ns;
+		if ((r->left_ns -= ns) < 0)
+			return RULE_LIMIT;
+		if (ns > PIECE_SLOW_NS)
+			piece = PIECE_SLOW;
+	}
+	if (at >= len)
 		return RULE_MISS;
-	if (n < 0)
-		return RULE_LIMIT;
 	where = pcre2_get_ovector_pointer(r->data);
 	*from_r = where[0];
 	*to_r = where[1];
