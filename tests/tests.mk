@@ -61,6 +61,8 @@ install: all
 	install -D -m 0755 $(O)/chatd $(DESTDIR)$(PREFIX)/sbin/chatd
 	install -D -m 0755 $(O)/chatctl $(DESTDIR)$(PREFIX)/bin/chatctl
 	install -D -m 0644 etc/chatd.conf $(DESTDIR)$(SYSCONFDIR)/chatd/chatd.conf
+	install -D -m 0644 etc/content.rules \
+	    $(DESTDIR)$(SYSCONFDIR)/chatd/content.rules
 	install -D -m 0644 etc/man/chatd.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/chatd.8
 	install -D -m 0644 etc/man/chatctl.1 \
