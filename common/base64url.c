@@ -43,6 +43,22 @@ value_of(char c)
 	return c == '_' ? 63 : -1;
 }
 
+bool
+base64url_valid(const char *src, size_t len)
+{
+	size_t i;
+	int v = 0;
+
+	for (i = 0; i < len; i++) {
+		if ((v = value_of(src[i])) == -1)
+			return false;
+	}
+	/* bits that are left over could be anything */
+	if (len % 4 == 2)
+		return (v & 15) == 0;
+	return len % 4 == 0 || (len % 4 == 3 && (v & 3) == 0);
+}
+
 ssize_t
 base64url_decode(void *dst, const char *src, size_t len)
 {
@@ -50,14 +66,11 @@ base64url_decode(void *dst, const char *src, size_t len)
 	uint32_t bits = 0;
 	unsigned nbits = 0;
 	size_t i;
-	int v;
 
-	if (len % 4 == 1)
+	if (!base64url_valid(src, len))
 		return -1;
 	for (i = 0; i < len; i++) {
-		if ((v = value_of(src[i])) == -1)
-			return -1;
-		bits = bits << 6 | (uint32_t)v;
+		bits = bits << 6 | (uint32_t)value_of(src[i]);
 		nbits += 6;
 		if (nbits >= 8) {
 			nbits -= 8;
@@ -65,6 +78,5 @@ base64url_decode(void *dst, const char *src, size_t len)
 			bits &= (1U << nbits) - 1;
 		}
 	}
-	/* bits that are left over could be anything */
-	return bits == 0 ? to - (uint8_t *)dst : -1;
+	return to - (uint8_t *)dst;
 }

@@ -9,6 +9,7 @@
 #ifndef COMMON_BASE64URL_H
 #define COMMON_BASE64URL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,6 +22,9 @@ base64url_size(size_t len)
 
 /* base64url_size(len) characters and no NUL. */
 void base64url_encode(char *dst, const void *src, size_t len);
+
+/* Is it something that base64url_encode() makes? */
+bool base64url_valid(const char *src, size_t len);
 
 /*
  * Returns the number of bytes, at most len / 4 * 3 + 2; -1 if this is

@@ -111,7 +111,7 @@ the_rfcs_examples_are_signed(void **state)
 
 		assert_invalid(&cfg, t,
 		    is_json ? "sub is missing or no user id"
-			    : "the payload is no JSON object in base64url",
+			    : "the payload is no JSON object",
 		    rfc_vectors[i].of);
 		/* and not by chance: one bit, far from the end */
 		assert_non_null(t = strdup(rfc_vectors[i].token));
