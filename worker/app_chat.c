@@ -24,6 +24,8 @@
 
 /* seconds after which a user with too many connections may try again */
 #define RETRY_CONNECTIONS 5
+/* ... and one of whom the application says what makes no sense */
+#define RETRY_NONSENSE 2
 /* the longest event name that is looked at */
 #define NAME_MAX_LEN 100
 #define NS_PER_S UINT64_C(1000000000)
@@ -364,7 +366,10 @@ connect_answered(struct sock *so, const struct bridge_answer *a)
 		return false;
 	}
 	if ((id = identity_of(a, &err)) == NULL) {
-		refuse_identity(so, err, a->retry_after);
+		refuse_identity(so, err,
+		    err == CHAT_E_AUTH_UNAVAILABLE && a->retry_after == 0
+			? RETRY_NONSENSE
+			: a->retry_after);
 		return false;
 	}
 	admit(so, &id, a->resume);
