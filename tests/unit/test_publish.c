@@ -28,6 +28,8 @@ struct fixture {
 	struct ring *log, *live;
 	struct publisher *p;
 	uint64_t next;
+	/* of what the scribe took last */
+	unsigned flags;
 };
 
 static struct ring *
@@ -122,6 +124,7 @@ scribe_takes(struct fixture *f, uint32_t *ids, unsigned max)
 		    RING_OK);
 		assert_int_equal(record_parse(buf, len, fields), 3);
 		ids[n++] = ((struct record *)(void *)buf)->request;
+		f->flags = ((struct record *)(void *)buf)->flags;
 		ring_decide(f->log, f->next, &ix);
 		f->next++;
 	}
@@ -294,10 +297,12 @@ after_an_eviction_what_is_in_doubt_is_published_again(void **state)
 	publisher_put(f->p, &who, &ev, 1000);
 	assert_int_equal(scribe_takes(f, ids, 64), 1);
 	first = ids[0];
+	assert_int_equal(f->flags, 0);
 	/* we go on behind it and have not seen its verdict */
 	publisher_again(f->p, f->next);
 	assert_int_equal(scribe_takes(f, ids, 64), 1);
 	assert_int_equal(ids[0], first);
+	assert_int_equal(f->flags, RECORD_F_AGAIN);
 	assert_true(publisher_settle(f->p, first, &got));
 	/* what is settled is not published again */
 	publisher_again(f->p, f->next + 10);
