@@ -265,8 +265,10 @@ confirm(struct tables *t, const struct stream_ref *r, uint64_t key,
 
 	A_STORE(stream_key(t, r->row), key, A_SEQ_CST);
 	FAULT(STREAM_KEYED);
-	if (has_rival(t, key, r->row, rival_r) ||
-	    !A_CAS(stream_state(t, r->row), &was,
+	if (has_rival(t, key, r->row, rival_r))
+		return fail(EEXIST);
+	FAULT(STREAM_ALONE);
+	if (!A_CAS(stream_state(t, r->row), &was,
 		stream_word(STREAM_WORD_OPEN, r->generation, r->owner),
 		A_SEQ_CST))
 		return fail(EEXIST);
@@ -406,6 +408,17 @@ stream_detach(struct tables *t, struct stream_ref *r, uint64_t until_ns)
 	return 0;
 }
 
+static void
+settle(struct tables *t, const struct stream_ref *r)
+{
+	const struct stream_holder h = { r->row, r->generation };
+	struct stream_row *s = stream_row(t, r->row);
+
+	stream_settle(t, &h, s->list, STREAM_LIST);
+	stream_settle(t, &h, s->tails[0], STREAM_TAIL_LIST);
+	stream_settle(t, &h, s->tails[1], STREAM_TAIL_LIST);
+}
+
 int
 stream_claim(struct tables *t, struct stream_ref *r, uint32_t incarnation,
     uint64_t user, uint64_t now_ns)
@@ -436,6 +449,7 @@ stream_claim(struct tables *t, struct stream_ref *r, uint32_t incarnation,
 			? EBUSY
 			: ESTALE);
 	FAULT(STREAM_CLAIMED);
+	settle(t, r);
 	A_STORE(&stream_row(t, r->row)->active_ns, now_ns, A_RELAXED);
 	r->owner = incarnation;
 	return 0;

@@ -170,6 +170,9 @@ struct stream_holder {
  */
 int stream_take(struct tables *t, const struct stream_holder *h,
     stream_entry *list, uint32_t blocks);
+/* Become the holder of a list that another has left. */
+void stream_settle(struct tables *t, const struct stream_holder *h,
+    stream_entry *list, uint32_t max);
 /* Give back all that the list holds, but for the first 'keep' blocks. */
 void stream_give(struct tables *t, const struct stream_holder *h,
     stream_entry *list, uint32_t max, uint32_t keep);

@@ -337,6 +337,33 @@ stream_take(struct tables *t, const struct stream_holder *h, stream_entry *list,
 	return 0;
 }
 
+/*
+ * The last number of a list may have been meant when its owner died, and
+ * never taken; or taken and not backed.
+ */
+void
+stream_settle(struct tables *t, const struct stream_holder *h,
+    stream_entry *list, uint32_t max)
+{
+	uint32_t n, block;
+	uint64_t mine = held_by(h);
+
+	for (n = 0; n < max && A_LOAD(&list[n], A_RELAXED) != 0;)
+		n++;
+	if (n == 0)
+		return;
+	block = A_LOAD(&list[n - 1], A_RELAXED) - 1;
+	if (block >= t->stream_at->blocks ||
+	    A_LOAD(owner_of(t, block), A_ACQUIRE) != mine) {
+		A_STORE(&list[n - 1], 0, A_RELEASE);
+		return;
+	}
+	if (A_LOAD(slab_of(t, block / STREAM_SLAB), A_ACQUIRE) !=
+		STREAM_SLAB_BACKED &&
+	    back_slab(t, block / STREAM_SLAB) == -1)
+		stream_give(t, h, list, max, n - 1);
+}
+
 void
 stream_give(struct tables *t, const struct stream_holder *h, stream_entry *list,
     uint32_t max, uint32_t keep)

@@ -2,6 +2,9 @@
 #
 #   make ring-tsan      the rings with threads, under ThreadSanitizer (5 s)
 #   make client-tsan    clients that change hands while workers die (5 s)
+#   make stream-tsan    streams that change hands, the same (5 s)
+#   make stream-torture-short  kill -9 of those who write streams: 5 s
+#   make stream-torture        the same for five minutes
 #   make torture-short  kill -9, SIGSTOP, eviction: 14 s, for every change
 #   make torture        the same in seven configurations: 10 minutes
 #   make ring-bench     what a publication costs, against a floor
@@ -15,16 +18,24 @@ TORTURE_SRC := tests/stress/ring_torture.c tests/stress/torture_scribe.c \
 fault_obj := $(patsubst %.c,$(O)/faults/%.o,$(RING_SRC) $(TORTURE_SRC))
 tsan_obj := $(patsubst %.c,$(O)/ring-tsan/%.o,\
 	$(RING_SRC) tests/stress/ring_threads.c)
+# what tables.c wants
+TABLES_SRC := shm/tables.c shm/segment.c shm/iobuf.c shm/user.c shm/counter.c \
+	shm/burst.c shm/lost.c shm/address.c shm/wake.c $(wildcard shm/stream*.c) \
+	common/log.c common/log_line.c common/clock.c
 client_tsan_obj := $(patsubst %.c,$(O)/ring-tsan/%.o,shm/client.c \
-	shm/tables.c shm/segment.c shm/iobuf.c shm/user.c shm/counter.c \
-	shm/wake.c common/log.c common/log_line.c common/clock.c \
-	tests/stress/client_threads.c)
+	$(TABLES_SRC) tests/stress/client_threads.c)
+stream_fault_obj := $(patsubst %.c,$(O)/faults/%.o,$(TABLES_SRC) \
+	tests/stress/stream_torture.c tests/stress/stream_work.c \
+	tests/stress/fault.c)
+stream_tsan_obj := $(patsubst %.c,$(O)/ring-tsan/%.o,$(TABLES_SRC) \
+	tests/stress/stream_threads.c tests/stress/stream_work.c)
 ring_bench_obj := $(patsubst %.c,$(O)/obj/%.o,\
 	$(RING_SRC) tests/bench/ring_bench.c)
-ALL_OBJ += $(fault_obj) $(tsan_obj) $(client_tsan_obj) $(ring_bench_obj)
+ALL_OBJ += $(fault_obj) $(tsan_obj) $(client_tsan_obj) $(ring_bench_obj) \
+	$(stream_fault_obj) $(stream_tsan_obj)
 
 .PHONY: ring-tsan client-tsan torture torture-short torture-recovery \
-	ring-bench
+	ring-bench stream-tsan stream-torture stream-torture-short
 
 # The same sources, with the steps at which a test may kill.
 $(O)/faults/%.o: %.c
@@ -58,6 +69,25 @@ $(O)/bench/ring_bench: $(ring_bench_obj)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+$(O)/stress/stream_torture: $(stream_fault_obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
+$(O)/stress/stream_threads: $(stream_tsan_obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -fsanitize=thread -o $@ $^ -lxxhash -lbsd -pthread
+
+stream-tsan: $(O)/stress/stream_threads
+	TSAN_OPTIONS=halt_on_error=1 $(O)/stress/stream_threads 5
+
+stream-torture-short: $(O)/stress/stream_torture
+	$(O)/stress/stream_torture -t 5 -k 1000 -S $(SEED)
+
+stream-torture: $(O)/stress/stream_torture
+	$(O)/stress/stream_torture -t 300 -S $(SEED)
 
 ring-tsan: $(O)/stress/ring_threads
 	TSAN_OPTIONS=halt_on_error=1 $(O)/stress/ring_threads 5
