@@ -41,6 +41,8 @@ COMPUTE = [
     ("sandbox", "build/unit/test_sandbox", 60),
     ("ring-tsan", "make -s ring-tsan", 400),
     ("client-tsan", "make -s client-tsan", 300),
+    ("stream-tsan", "make -s stream-tsan", 300),
+    ("stream-torture", "make -s stream-torture-short SEED=1", 300),
     ("models", "make -s models", 600),
     ("torture-short", "make -s torture-short", 300),
     ("torture-system", "make -s torture-ci", 600),

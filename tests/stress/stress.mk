@@ -80,6 +80,9 @@ $(O)/stress/stream_threads: $(stream_tsan_obj)
 	$(call say,LD,$@)
 	$(Q)$(CC) -fsanitize=thread -o $@ $^ -lxxhash -lbsd -pthread
 
+$(O)/unit/test_stream_kill: $(O)/obj/tests/stress/stream_work.o
+ALL_OBJ += $(O)/obj/tests/stress/stream_work.o
+
 stream-tsan: $(O)/stress/stream_threads
 	TSAN_OPTIONS=halt_on_error=1 $(O)/stress/stream_threads 5
 
