@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat/delta.h"
 #include "chat/identity.h"
 #include "chat/render.h"
 #include "chat/replay.h"
 #include "chat/request.h"
+#include "chat/roster.h"
 #include "chat/typing.h"
 #include "common/fault.h"
 
@@ -276,13 +278,22 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
     uint64_t time_ms)
 {
 	struct json_out *o = &chat->event;
+	struct chat_member m = { .joined_ms = 0 };
 
 	typing_user_left(chat, room, d->ev.user, d->ev.field[0]);
-	if (d->outcome != CHAT_STORED || room->nmembers == 0)
+	if (d->outcome != CHAT_STORED)
 		return;
+	room_count(room, d->members);
+	if (room->nmembers == 0)
+		return;
+	if (delta_is_due(chat, room)) {
+		m.socket_id = d->ev.field[0];
+		delta_add(chat, room, DELTA_LEFT, &m, d->gseq, NULL);
+		return;
+	}
 	json_out_reset(o);
 	render_left(o, room->session, d, time_ms);
-	room_send_presence(chat, room, EVENT_USER_LEFT, o, NULL, d->gseq);
+	room_send_presence(chat, room, EVENT_USER_LEFT, -1, o, NULL, d->gseq);
 }
 
 void

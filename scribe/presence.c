@@ -371,6 +371,20 @@ presence_leave(struct sequence *q, const struct sequence_event *ev)
 
 /* --- status ------------------------------------------------------------ */
 
+/* When it was active last: not later than now, and now if it says nothing. */
+static uint64_t
+active_ms(const struct sequence_event *ev, uint64_t now_ms)
+{
+	struct store_text times = event_text(ev, 4);
+	const char *p = memchr(times.p, ' ', times.len);
+	const char *end = times.p + times.len;
+	uint64_t ms = 0;
+
+	while (p != NULL && ++p < end && *p >= '0' && *p <= '9' && ms < now_ms)
+		ms = ms * 10 + (uint64_t)(*p - '0');
+	return ms > 0 && ms < now_ms ? ms : now_ms;
+}
+
 enum ring_verdict
 presence_update(struct sequence *q, const struct sequence_event *ev)
 {
@@ -395,12 +409,12 @@ presence_update(struct sequence *q, const struct sequence_event *ev)
 	row.agent = keep(&kept, row.agent);
 	row.pid = keep(&kept, row.pid);
 	row.status = status;
-	row.activity_ms = sequence_time(q, room);
+	ev->ix->time_ms = sequence_time(q, room);
+	row.activity_ms = active_ms(ev, ev->ix->time_ms);
 	row.gseq = ev->gseq;
 	store_presence_put(q->t, &row);
 	FAULT(SEQ_STATUS);
 	q->dirty = true;
 	ev->ix->seq = room->now.last_seq;
-	ev->ix->time_ms = row.activity_ms;
 	return RING_STORED;
 }

@@ -66,24 +66,49 @@ store_decode_presence(struct store_txn *t, const MDB_val *key,
 	return store_value_done(t, &f);
 }
 
+static int
+roster_from(struct store_txn *t, const struct store_key *from, bool behind,
+    store_presence_fn *fn, void *arg)
+{
+	struct store_presence p;
+	struct store_scan sc;
+	int rc;
+
+	if (store_scan_begin(&sc, t, STORE_PRESENCE, from, 8, false) == -1)
+		return -1;
+	while ((rc = store_scan_row(&sc, store_decode_presence, &p)) == 1) {
+		if (behind && sc.key.mv_size == from->len &&
+		    memcmp(sc.key.mv_data, from->b, from->len) == 0)
+			continue;
+		if (!fn(&p, arg))
+			break;
+	}
+	store_scan_end(&sc);
+	return rc == -1 ? -1 : 0;
+}
+
 int
 store_roster(struct store_txn *t, uint64_t room, store_presence_fn *fn,
     void *arg)
 {
-	struct store_presence p;
-	struct store_scan sc;
 	struct store_key k;
-	int rc;
 
 	store_key_begin(&k);
 	store_key_u64(&k, room);
-	if (store_scan_begin(&sc, t, STORE_PRESENCE, &k, 8, false) == -1)
+	return roster_from(t, &k, false, fn, arg);
+}
+
+int
+store_roster_behind(struct store_txn *t, uint64_t room, uint64_t user,
+    struct store_text socket, store_presence_fn *fn, void *arg)
+{
+	struct store_key k;
+
+	if (!presence_key(&k, room, user, socket)) {
+		errno = ENOENT;
 		return -1;
-	while ((rc = store_scan_row(&sc, store_decode_presence, &p)) == 1)
-		if (!fn(&p, arg))
-			break;
-	store_scan_end(&sc);
-	return rc == -1 ? -1 : 0;
+	}
+	return roster_from(t, &k, true, fn, arg);
 }
 
 /*

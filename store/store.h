@@ -293,8 +293,16 @@ typedef bool store_presence_fn(const struct store_presence *p, void *arg);
 int store_roster(struct store_txn *t, uint64_t room, store_presence_fn *fn,
     void *arg);
 
+/* The same, of those behind this socket of this user. */
+int store_roster_behind(struct store_txn *t, uint64_t room, uint64_t user,
+    struct store_text socket, store_presence_fn *fn, void *arg);
+
 int store_presence_get(struct store_txn *t, uint64_t room, uint64_t user,
     struct store_text socket, struct store_presence *p_r);
+
+/* Sockets of one user in the room; of everybody (user 0). */
+int store_presence_count(struct store_txn *t, uint64_t room, uint64_t user,
+    uint64_t *n_r);
 
 /* --- recovery ---------------------------------------------------------- */
 

@@ -224,32 +224,104 @@ read_of(void *ctx, void *conn, enum read_kind kind)
 
 /* --- ops --------------------------------------------------------------------- */
 
+/* By user and then by socket, as the store has them. */
+static int
+compare_presence(const void *a, const void *b)
+{
+	const struct presence_row *p = a, *q = b;
+
+	if (p->user != q->user)
+		return p->user < q->user ? -1 : 1;
+	return strcmp(p->socket_id, q->socket_id);
+}
+
+static bool
+give_member(const struct presence_row *p, chat_member_fn fn, void *arg)
+{
+	struct chat_member m = { .user = p->user,
+		.joined_ms = p->joined_ms,
+		.active_ms = p->active_ms,
+		.gseq = p->gseq,
+		.user_id = str_of(p->user_id),
+		.user_name = str_of(p->user_name),
+		.socket_id = str_of(p->socket_id),
+		.status = str_of(p->status) };
+
+	return fn(arg, &m);
+}
+
+static bool
+is_socket(const struct presence_row *p, struct chat_str id)
+{
+	return strlen(p->socket_id) == id.len &&
+	    memcmp(p->socket_id, id.p, id.len) == 0;
+}
+
+/* Behind which the page begins. */
+static int
+roster_place(const struct read *r, const struct chat_roster_query *q)
+{
+	int i;
+
+	for (i = 0; i < r->n && q->after.len > 0; i++) {
+		if (is_socket(&r->roster[i], q->after))
+			return i + 1;
+	}
+	return 0;
+}
+
+static void
+give_roster(const struct read *r, const struct chat_roster_query *q,
+    chat_member_fn fn, void *arg, struct chat_roster *roster_r)
+{
+	const struct presence_row *self = NULL;
+	uint64_t n = 0;
+	int i, k;
+
+	for (i = 0; i < r->n; i++) {
+		if (q->self.len > 0 && is_socket(&r->roster[i], q->self) &&
+		    r->roster[i].user == q->self_user)
+			self = &r->roster[i];
+	}
+	for (k = roster_place(r, q); k < r->n; k++) {
+		const struct presence_row *p = &r->roster[k];
+
+		if (p != self && n + (self != NULL) >= q->limit) {
+			roster_r->more = true;
+			break;
+		}
+		n++;
+		if (p == self)
+			self = NULL;
+		if (!give_member(p, fn, arg))
+			return;
+	}
+	if (self != NULL)
+		(void)give_member(self, fn, arg);
+}
+
 static enum chat_read
-op_roster(void *ctx, void *conn, uint64_t room, chat_member_fn fn, void *arg,
-    uint64_t *pos_r)
+op_roster(void *ctx, void *conn, const struct chat_roster_query *q,
+    chat_member_fn fn, void *arg, struct chat_roster *roster_r)
 {
 	struct world *w = ((struct engine *)ctx)->w;
 	struct read r = read_of(ctx, conn, READ_ROSTER);
 	enum chat_read rc;
-	int i;
 
-	r.room = room;
+	r.room = q->room;
+	r.from = q->limit << 1 | q->count;
+	snprintf(r.pid, sizeof(r.pid), "%.*s", (int)q->after.len,
+	    q->after.len == 0 ? "" : q->after.p);
 	if (fn == NULL)
 		return read_ask_only(w, &r);
 	rc = read_ask(w, &r);
-	*pos_r = r.pos;
-	for (i = 0; rc == CHAT_READ_DONE && i < r.n; i++) {
-		const struct presence_row *p = &r.roster[i];
-		struct chat_member m = { .joined_ms = p->joined_ms,
-			.active_ms = p->active_ms,
-			.gseq = p->gseq,
-			.user_id = str_of(p->user_id),
-			.user_name = str_of(p->user_name),
-			.socket_id = str_of(p->socket_id),
-			.status = str_of(p->status) };
-
-		if (!fn(arg, &m))
-			break;
+	if (rc == CHAT_READ_DONE) {
+		qsort(r.roster, (size_t)r.n, sizeof(*r.roster),
+		    compare_presence);
+		roster_r->pos = r.pos;
+		roster_r->more = false;
+		roster_r->count = q->count ? (uint64_t)r.n : 0;
+		give_roster(&r, q, fn, arg, roster_r);
 	}
 	read_free(&r);
 	return rc;

@@ -34,14 +34,16 @@ the_joiner_learns_all_at_once(void **state)
 	    "chat:join-session-success {\"sessionId\":\"s1\",\"agentId\":"
 	    "\"bot\",\"workspaceId\":\"w1\",\"roomId\":\"chat:session:s1\","
 	    "\"workspaceRoomId\":\"chat:workspace:w1\",\"timestamp\":"
-	    "1700000000000,\"presences\":[" ADA "],\"presence\":" ADA
+	    "1700000000000,\"presences\":[" ADA
+	    "],\"count\":1,\"presence\":" ADA
 	    ",\"lastSeq\":0,\"lastRevision\":0,\"receipts\":[],\"streams\":[]"
 	    "}");
 	expect(a,
 	    "ack:7 {\"ok\":true,\"sessionId\":\"s1\",\"agentId\":"
 	    "\"bot\",\"workspaceId\":\"w1\",\"roomId\":\"chat:session:s1\","
 	    "\"workspaceRoomId\":\"chat:workspace:w1\",\"timestamp\":"
-	    "1700000000000,\"presences\":[" ADA "],\"presence\":" ADA
+	    "1700000000000,\"presences\":[" ADA
+	    "],\"count\":1,\"presence\":" ADA
 	    ",\"lastSeq\":0,\"lastRevision\":0,\"receipts\":[],\"streams\":[]"
 	    "}");
 	expect_nothing(a);

@@ -20,7 +20,23 @@ struct view {
 	char who[CONNS][40], status[CONNS][16];
 	int n;
 	uint64_t next;
+	/* as it was told last, and has counted since */
+	int64_t count;
+	/* how often presence was told so */
+	int deltas, singles;
 };
+
+static bool
+view_knows(const struct view *v, const char *id)
+{
+	int i;
+
+	for (i = 0; i < v->n; i++) {
+		if (strcmp(v->who[i], id) == 0)
+			return true;
+	}
+	return false;
+}
 
 static void
 view_put(struct view *v, const char *id, const char *status)
@@ -49,13 +65,17 @@ view_drop(struct view *v, const char *id)
 	memmove(v->status[i], v->status[v->n], sizeof(v->status[i]));
 }
 
+/* Nothing is told twice: 'new' is of one who is not there, else he is. */
 static void
-view_presence(struct view *v, struct json_value p)
+view_presence(struct view *v, struct json_value p, bool new)
 {
 	char id[40], status[16];
 
 	assert_true(
 	    json_decode(json_member(p, "socketId"), id, sizeof(id)) > 0);
+	if (v->in && strcmp(id, v->c->id) != 0 && view_knows(v, id) == new)
+		fail_msg("%s: %s is told of %s%s", v->c->id,
+		    new ? "joined" : "else", id, new ? " again" : "");
 	if (json_decode(json_member(p, "status"), status, sizeof(status)) <= 0)
 		view_drop(v, id);
 	else
@@ -63,14 +83,52 @@ view_presence(struct view *v, struct json_value p)
 }
 
 static void
-view_roster(struct view *v, struct json_value list)
+view_roster(struct view *v, struct json_value p)
+{
+	struct json_iter it = json_iter(json_member(p, "presences"));
+	struct json_value e;
+
+	v->n = 0;
+	while (json_next(&it, &e))
+		view_presence(v, e, true);
+	assert_true(
+	    json_to_int(json_member(p, "count"), 0, INT64_MAX, &v->count));
+	assert_int_equal(v->count, v->n);
+}
+
+static void
+view_list(struct view *v, struct json_value list, bool new)
 {
 	struct json_iter it = json_iter(list);
 	struct json_value p;
 
-	v->n = 0;
 	while (json_next(&it, &p))
-		view_presence(v, p);
+		view_presence(v, p, new);
+}
+
+static void
+view_single(struct view *v, struct json_value p, bool new)
+{
+	v->singles++;
+	view_presence(v, p, new);
+}
+
+static void
+view_delta(struct view *v, struct json_value p)
+{
+	struct json_iter it = json_iter(json_member(p, "left"));
+	struct json_value id;
+	char text[40];
+
+	v->deltas++;
+	view_list(v, json_member(p, "joined"), true);
+	view_list(v, json_member(p, "changed"), false);
+	while (json_next(&it, &id)) {
+		assert_true(json_decode(id, text, sizeof(text)) > 0);
+		if (v->in && !view_knows(v, text))
+			fail_msg("%s: %s has left twice", v->c->id, text);
+		view_drop(v, text);
+	}
 }
 
 static void
@@ -109,7 +167,7 @@ view_joined(struct view *v, struct json_value p)
 	if (!v->in)
 		v->next = (uint64_t)last + 1;
 	v->in = true;
-	view_roster(v, json_member(p, "presences"));
+	view_roster(v, p);
 }
 
 /* Take in what it has been sent. */
@@ -125,12 +183,14 @@ view_read(struct view *v)
 		if (is_event(text, "chat:join-session-success", &p))
 			view_joined(v, p);
 		else if (is_event(text, "chat:presence-sync", &p))
-			view_roster(v, json_member(p, "presences"));
-		else if (is_event(text, "chat:user-joined", &p) ||
-		    is_event(text, "chat:presence-updated", &p))
-			view_presence(v, p);
-		else if (is_event(text, "chat:user-left", &p))
-			view_presence(v, p);
+			view_roster(v, p);
+		else if (is_event(text, "chat:user-joined", &p))
+			view_single(v, p, true);
+		else if (is_event(text, "chat:presence-updated", &p) ||
+		    is_event(text, "chat:user-left", &p))
+			view_single(v, p, false);
+		else if (is_event(text, "chat:presence-delta", &p))
+			view_delta(v, p);
 		else if (is_event(text, "chat:leave-session-success", &p))
 			v->in = false;
 		else if (is_event(text, "chat:message-received", &p) ||
@@ -207,6 +267,20 @@ act(struct world *w, struct view *v, unsigned what, unsigned *number)
 	}
 }
 
+/* What it would miss now is nothing that somebody waits for. */
+static bool
+waits_for_nothing(const struct world *w, unsigned worker)
+{
+	int i;
+
+	for (i = w->ndelivered; i < w->nsequenced; i++) {
+		if (w->sequenced[i]->worker == (int)worker &&
+		    w->sequenced[i]->d.request != 0)
+			return false;
+	}
+	return true;
+}
+
 static void
 one_step(struct world *w, struct view *v, unsigned *number)
 {
@@ -227,13 +301,19 @@ one_step(struct world *w, struct view *v, unsigned *number)
 		(void)produce(w);
 		break;
 	}
+	w->mono_ms += late_random(w) % 200;
+	if (what % 64 == 5 && waits_for_nothing(w, what / 64 % WORKERS))
+		fall_behind(w, (int)(what / 64 % WORKERS));
+	else if (what % 4 == 2)
+		chat_tick(w->chat[what / 8 % WORKERS]);
 	w->fail_roster =
 	    w->fail_roster ? late_random(w) % 8 > 0 : late_random(w) % 64 == 0;
 }
 
 /*
- * Whatever is read late, and whenever: who is in knows who is there and in
- * which status, and has every message once and in order.
+ * Whatever is read late, and whenever, and however many there are: who is in
+ * knows who is there and in which status, and has every message once and in
+ * order.
  */
 static void
 rosters_and_messages_are_those_of_the_store(void **state)
@@ -241,7 +321,7 @@ rosters_and_messages_are_those_of_the_store(void **state)
 	struct world *w = *state;
 	struct view v[ACTORS];
 	unsigned life, number = 0;
-	int i, step;
+	int i, step, deltas = 0, singles = 0;
 
 	memset(v, 0, sizeof(v));
 	w->late = 70;
@@ -253,6 +333,8 @@ rosters_and_messages_are_those_of_the_store(void **state)
 		v[i].c = client(w, i % WORKERS, user);
 	}
 	for (life = 0; life < LIVES; life++) {
+		/* the border is crossed in some of them */
+		w->cfg.presence_delta_above = life % 4 < 2 ? 3 : life % 4 - 2;
 		for (step = 0; step < STEPS; step++)
 			one_step(w, v, &number);
 		w->fail_roster = false;
@@ -267,7 +349,11 @@ rosters_and_messages_are_those_of_the_store(void **state)
 			view_check(w, &v[i]);
 		}
 	}
-	assert_true(w->nmessages > 30);
+	for (i = 0; i < ACTORS; i++) {
+		deltas += v[i].deltas;
+		singles += v[i].singles;
+	}
+	assert_true(w->nmessages > 30 && deltas > 100 && singles > 100);
 }
 
 /* Messages come all the time: who has missed some is level all the same. */
