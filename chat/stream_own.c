@@ -6,7 +6,6 @@
  * were taken over, to the verdict about their message.
  */
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +138,19 @@ stream_attach(struct stream *st, struct chat_socket *s)
 
 /* --- what it says ------------------------------------------------------------- */
 
+/* In decimal, into the end of 'buf'. */
+static struct chat_str
+decimal(char buf[24], uint64_t n)
+{
+	char *p = buf + 24;
+
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	return chat_str(p, (size_t)(buf + 24 - p));
+}
+
 void
 stream_publish(struct chat *chat, const struct stream *st, uint64_t index,
     uint64_t start, struct chat_str text, unsigned flags)
@@ -149,17 +161,11 @@ stream_publish(struct chat *chat, const struct stream *st, uint64_t index,
 		.room = st->room,
 		.user = st->user,
 		.nfields = 6 };
-	int len[2];
-
-	len[0] = snprintf(numbers[0], sizeof(numbers[0]), "%llu",
-	    (unsigned long long)index);
-	len[1] = snprintf(numbers[1], sizeof(numbers[1]), "%llu",
-	    (unsigned long long)start);
 	ev.field[0] = stream_id(st);
 	ev.field[1] = chat_str("", 0);
 	ev.field[2] = stream_agent(st);
-	ev.field[3] = chat_str(numbers[0], (size_t)len[0]);
-	ev.field[4] = chat_str(numbers[1], (size_t)len[1]);
+	ev.field[3] = decimal(numbers[0], index);
+	ev.field[4] = decimal(numbers[1], start);
 	ev.field[5] = text;
 	chat->ops->publish(chat->ctx, NULL, 0, &ev);
 }

@@ -1,6 +1,6 @@
 # bench.mk - the benchmark: its programs, its own test, and `make bench'.
 #
-#   make bench-tools    $(O)/bench/load, floor and bare
+#   make bench-tools    $(O)/bench/load, stream, floor and bare
 #   make bench          the table (BENCH=quick: within a minute)
 #   make bench-test     planted faults: does the verifier see each of them?
 
@@ -8,12 +8,20 @@ BENCH_LIB := util hist scan frame
 BENCH_LOAD := load client wire poll answer pace history report verify $(BENCH_LIB)
 BENCH_FLOOR := floor floor_http util
 BENCH_BARE := bare util
+BENCH_STREAM := stream util hist frame
 bench_obj = $(patsubst %,$(O)/obj/tests/bench/%.o,$(1))
-ALL_OBJ += $(call bench_obj,$(BENCH_LOAD) $(BENCH_FLOOR) $(BENCH_BARE))
+ALL_OBJ += $(call bench_obj,$(BENCH_LOAD) $(BENCH_FLOOR) $(BENCH_BARE) \
+	$(BENCH_STREAM))
 
 .PHONY: bench bench-tools bench-test
 
-bench-tools: $(O)/bench/load $(O)/bench/floor $(O)/bench/bare
+bench-tools: $(O)/bench/load $(O)/bench/stream $(O)/bench/floor \
+	$(O)/bench/bare
+
+$(O)/bench/stream: $(call bench_obj,$(BENCH_STREAM))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDSAN) -lm
 
 $(O)/bench/load: $(call bench_obj,$(BENCH_LOAD))
 	@mkdir -p $(@D)

@@ -400,6 +400,30 @@ def polling(table):
                   rounds)
 
 
+def streams(table):
+    """Agents that write: chunks from due to received, and their cost."""
+    name = "%d streams x 50 chunks/s x 2 viewers" % (100 if QUICK else 1000)
+    progress(name)
+    with Chatd({"workers": 2, "limits.chunk_rate": 0}) as s:
+        p = subprocess.run(
+            [OUT + "/bench/stream", "--json", "--streams",
+             name.split()[0], "--seconds", "2" if QUICK else "5",
+             "--server-pid", str(s.proc.pid), s.address],
+            capture_output=True, text=True, timeout=180)
+    if p.returncode != 0:
+        failures.append(name)
+        print("%s: exit status %d\n%s" % (name, p.returncode, p.stderr),
+              file=sys.stderr)
+    if not p.stdout:
+        return
+    got = json.loads(p.stdout)
+    for q in ("p50", "p99", "p999"):
+        table.add(name + ", due to received", q + " ms",
+                  got["chunk_us"][q] / 1000, rounds=[got])
+    table.add(name, "server CPU us a chunk", got["server_cpu_us_per_chunk"],
+              rounds=[got])
+
+
 def store(table):
     """The rows of store.py: ring, scribe, store, restarts."""
     progress("ring, scribe, store")
@@ -426,7 +450,8 @@ def main():
     here = machine()
     table = Table()
     here["seconds"] = {}
-    for part in (relay, durable, latency, memory, connecting, polling, store):
+    for part in (relay, durable, latency, memory, connecting, polling,
+                 streams, store):
         began = time.time()
         try:
             part(table)
