@@ -58,13 +58,16 @@ OPT("auth.mode", auth_mode, AUTH_MODE, "jwt", 0, 0, NULL, true,
     "application gave them, and the application is asked.  none: they say "
     "who they are; for development, and only on loopback listeners.")
 OPT("auth.secret_file", auth_secret_file, STRING, "", 0, 4000, NULL, true,
-    "File that holds the secret of HS256 tokens, at least 32 bytes; one "
-    "line end behind it does not count.")
+    "File that holds the secret of HS256, HS384 and HS512 tokens, at least "
+    "as long as the hash (32, 48, 64 bytes); one line end behind it does not "
+    "count.")
 OPT("auth.key_file", auth_key_file, STRING, "", 0, 4000, NULL, true,
-    "PEM file with the public keys of RS, PS, ES and EdDSA tokens; absolute.")
+    "PEM file with the public keys (or certificates, whose dates do not "
+    "matter) of RS, PS, ES and EdDSA tokens; absolute.")
 OPT("auth.jwks_file", auth_jwks_file, STRING, "", 0, 4000, NULL, true,
-    "JWKS file with keys, chosen by a token's kid; absolute.  Put another "
-    "one in its place and reload to rotate keys.")
+    "JWK set with keys, chosen by a token's kid; absolute.  Put another one "
+    "in its place and reload to rotate keys: tokens of a key that has gone "
+    "are refused at CONNECT, who is connected stays until the token ends.")
 OPT("auth.issuer", auth_issuer, STRING, "", 0, 1000, NULL, true,
     "What a token's iss must be; empty: not checked.")
 OPT("auth.audience", auth_audience, STRING, "", 0, 1000, NULL, true,

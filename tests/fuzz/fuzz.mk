@@ -87,6 +87,8 @@ FUZZ_SRC_http := proto/http.c proto/http_accept.c \
 	proto/ws_handshake.c
 FUZZ_SRC_proxy := proto/proxy.c proto/address.c
 FUZZ_SRC_forwarded := proto/forwarded.c proto/address.c
+FUZZ_SRC_token := chat/token.c chat/claims.c $(wildcard common/keys*.c) \
+	common/base64url.c
 FUZZ_SRC_payload := $(wildcard proto/payload*.c) proto/base64.c
 fuzz_src = $(or $(FUZZ_SRC_$(1)),$(wildcard common/$(1)*.c proto/$(1)*.c))
 
