@@ -413,6 +413,49 @@ test("a process is killed in the middle of it", async () => {
     assert.equal((await refused(connect("killed0"))).data.code, "BANNED");
 });
 
+test("any command, a scribe or a worker killed in the middle of it", { timeout: 300000 },
+  async () => {
+    const ada = await connect("ada6", {}, { reconnection: true });
+    await join_(ada, "torn");
+    const commands = [
+      (n) => ["kick", `gone${n}`], (n) => ["unmute", `m${n}`], (n) => ["revoke", `r${n}`],
+      (n) => ["broadcast", "--workspace", "w9", `b${n}`], (n) => ["say", "w1/torn", `s${n}`],
+      (n) => ["session", "status", "w1/torn", n % 2 ? "active" : "paused"],
+      (n) => ["message", "delete", "w1/torn", `d${n}`],
+    ];
+    let n = 0;
+    for (const command of commands) {
+      for (const victim of ["scribe", "worker"]) {
+        const args = command(++n);
+        await d.ctl("mute", `m${n}`);
+        await until(async () => (await send(ada, "torn", "x", { id: `d${n}` })).ok, 20000);
+        const asked = ctl(...args);
+        await sleep(n % 5);
+        const { scribe, workers } = d.roles();
+        process.kill(victim === "scribe" ? scribe : Object.values(workers)[n % WORKERS], "SIGKILL");
+        const r = await asked;
+        assert.ok([0, 1].includes(r.code), `${args}: ${r.errout}`);
+        assert.ok(r.code === 0 || r.errout.length > 10);
+        // it answers again, and what was asked for can be had
+        await until(async () => {
+          const again = await ctl(...args);
+          return again.code === 0 ||
+            /is not (connected|muted)|no such message/.test(again.errout);
+        }, 20000, args.join(" "));
+        await until(async () => Object.keys(d.roles().workers).length === WORKERS &&
+          d.roles().scribe !== 0 && ada.connected, 20000);
+        if (!(await join_(ada, "torn")).ok) throw new Error("cannot join again");
+      }
+    }
+    ada.disconnect();
+    const { bans } = await d.ctl("bans");
+    assert.equal(bans.filter((b) => b.kind === "mute" && /^m[34]$/.test(b.id)).length, 0);
+    assert.equal(bans.filter((b) => b.kind === "tokens" && /^r[56]$/.test(b.id)).length, 2);
+    const history = await d.ctl("history", "w1/torn", "200");
+    for (const gone of ["d13", "d14"]) assert.ok(!history.some((m) => m.id === gone && m.content));
+    for (const said of ["s9", "s10"]) assert.ok(history.some((m) => m.content === said));
+  });
+
 test("10,000 bans", { timeout: 300000 }, async () => {
   await d.restart();
   console.log(`# a worker's private memory without: ${await memory()} KiB`);

@@ -119,6 +119,18 @@ what_is_taken_back_must_be_there(void **state)
 }
 
 static void
+what_is_asked_for_again_was_done_perhaps(void **state)
+{
+	const char *const fields[] = { "unban", "eve", "", "", "", "", "", "" };
+	struct record h = { .type = RECORD_STEER, .flags = RECORD_F_AGAIN };
+	struct scribe_fixture *f = *state;
+	uint64_t gseq = fix_publish(f, &h, fields, 8);
+
+	assert_int_equal(fix_turns(f), COMMIT_IDLE);
+	assert_int_equal(fix_index(f, gseq).verdict, RING_DUPLICATE);
+}
+
+static void
 kicks_are_kept_for_a_while_and_broadcasts_are_not(void **state)
 {
 	struct scribe_fixture *f = *state;
@@ -276,6 +288,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(each_decision_has_its_row),
 		T(what_is_taken_back_must_be_there),
+		T(what_is_asked_for_again_was_done_perhaps),
 		T(kicks_are_kept_for_a_while_and_broadcasts_are_not),
 		T(what_makes_no_sense_is_rejected),
 		T(on_a_store_that_fails_only_what_needs_no_row_goes),
