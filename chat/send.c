@@ -49,15 +49,16 @@ send_parse(struct request *r)
 	struct json_iter it = json_iter(message);
 	bool ok = message.kind == JSON_KIND_OBJECT;
 
-	while (ok && json_next_member(&it, &k, &v)) {
+	/* all of it: a refusal says what it is about */
+	while (json_next_member(&it, &k, &v)) {
 		if (json_is(k, "id"))
-			ok = read_id(v, &r->message);
+			ok = read_id(v, &r->message) && ok;
 		else if (json_is(k, "sessionId"))
-			ok = read_id(v, &r->session);
+			ok = read_id(v, &r->session) && ok;
 		else if (json_is(k, "agentId"))
-			ok = read_id(v, &r->agent);
+			ok = read_id(v, &r->agent) && ok;
 		else if (json_is(k, "type"))
-			ok = read_type(v, &r->u.send.type);
+			ok = read_type(v, &r->u.send.type) && ok;
 		else if (json_is(k, "content"))
 			r->u.send.content = v;
 		else if (json_is(k, "metadata"))
