@@ -93,11 +93,11 @@ audit(const struct ctl *c, const char *outcome)
 	const struct steering *st = c->state;
 	const char *reason = st->args.option[OPTION_REASON];
 
-	log_notice("steered command=%s whom=%s outcome=%s sockets=%" PRIu64
-		   " by=%s reason=%s",
-	    st->cmd->audit,
+	log_notice("steered command=%s whom=%s id=%s outcome=%s "
+		   "sockets=%" PRIu64 " by=%s reason=%s",
+	    log_text(st->cmd->audit, strlen(st->cmd->audit)),
 	    st->whom == NULL ? "all" : log_text(st->whom, strlen(st->whom)),
-	    outcome, st->sockets, log_text(c->by, strlen(c->by)),
+	    st->id, outcome, st->sockets, log_text(c->by, strlen(c->by)),
 	    reason == NULL ? "" : log_text(reason, strlen(reason)));
 }
 
