@@ -49,6 +49,8 @@ send_parse(struct request *r)
 	struct json_iter it = json_iter(message);
 	bool ok = message.kind == JSON_KIND_OBJECT;
 
+	if (!ok)
+		return false;
 	/* all of it: a refusal says what it is about */
 	while (json_next_member(&it, &k, &v)) {
 		if (json_is(k, "id"))
