@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "chat/count.h"
-#include "chat/steer.h"
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
@@ -598,63 +597,6 @@ ops_recovery(void *ctx, void *conn, struct chat_str pid, chat_recovery_fn fn,
 	return CHAT_READ_DONE;
 }
 
-/* The last row is the place. */
-static enum chat_read
-bans_page(const struct read_answer *a, struct chat_place *place,
-    chat_steered_fn fn, void *arg)
-{
-	struct chat_steered e;
-	struct read_row row;
-	size_t at = 0;
-
-	while (reader_row(a, &at, &row) && row.n[0] != 0) {
-		e.kind = (enum steer_kind)row.n[0];
-		e.until_ms = row.n[1];
-		e.since_ms = row.n[2];
-		e.gseq = row.n[3];
-		e.id = chat_text(row.text[0]);
-		e.reason = chat_text(row.text[1]);
-		if (!fn(arg, &e))
-			break;
-	}
-	if (row.text[0].len > sizeof(place->key))
-		return CHAT_READ_FAILED;
-	memcpy(place->key, row.text[0].p, row.text[0].len);
-	place->len = row.text[0].len;
-	place->done = !a->more;
-	return CHAT_READ_DONE;
-}
-
-static void
-on_bans(void *chat)
-{
-	(void)steer_turn(chat);
-}
-
-static enum chat_read
-ops_bans(void *ctx, struct chat_place *place, uint64_t pos, chat_steered_fn fn,
-    void *arg)
-{
-	struct worker *w = ctx;
-	const struct read_query q = { .kind = READ_BANS,
-		.count = BANS_A_PAGE,
-		.text = { (const char *)place->key, place->len },
-		.notify = on_bans };
-	const struct read_answer *a;
-	enum chat_read rc;
-
-	if ((rc = ask(w, w->chat, &q, &a)) != CHAT_READ_DONE)
-		return rc;
-	/* something was decided since it was read */
-	if (a->pos < pos) {
-		reader_taken(w->reader, a);
-		return ops_bans(ctx, place, pos, fn, arg);
-	}
-	rc = bans_page(a, place, fn, arg);
-	reader_taken(w->reader, a);
-	return rc;
-}
-
 static void
 ops_new_ids(void *ctx, void *conn, char sid[CHAT_SID_SIZE],
     char pid[CHAT_SID_SIZE])
@@ -755,7 +697,7 @@ const struct chat_ops worker_chat_ops = {
 	.receipts = ops_receipts,
 	.find = ops_find,
 	.recovery = ops_recovery,
-	.bans = ops_bans,
+	.bans = worker_bans,
 	.stream_open = ops_stream_open,
 	.stream_append = ops_stream_append,
 	.stream_rate = ops_stream_rate,

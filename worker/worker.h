@@ -280,6 +280,9 @@ void leftovers_tick(struct worker *w);
 
 /* ops.c */
 extern const struct chat_ops worker_chat_ops;
+/* ops_bans.c */
+enum chat_read worker_bans(void *ctx, struct chat_place *place, uint64_t pos,
+    chat_steered_fn fn, void *arg);
 /* A row of READ_MESSAGES and the like. */
 struct chat_row worker_message_of(const struct read_row *r);
 

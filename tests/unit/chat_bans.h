@@ -114,4 +114,10 @@ op_bans(void *ctx, struct chat_place *place, uint64_t pos, chat_steered_fn fn,
 	return CHAT_READ_DONE;
 }
 
+static void
+op_address(void *ctx, void *conn, char *buf, size_t size)
+{
+	snprintf(buf, size, "192.0.2.1");
+}
+
 #endif /* CHAT_BANS_H */

@@ -290,12 +290,6 @@ op_verify(void *ctx, void *conn, uint32_t request, struct chat_str token)
 	c->verify_token[token.len] = '\0';
 }
 
-static void
-op_address(void *ctx, void *conn, char *buf, size_t size)
-{
-	snprintf(buf, size, "192.0.2.1");
-}
-
 static uint64_t
 op_mono_ms(void *ctx)
 {
