@@ -120,14 +120,17 @@ stream_end(struct tables *t, struct stream_ref *r)
 static int
 take_row(struct tables *t, uint32_t incarnation, struct stream_ref *r)
 {
-	uint32_t row, generation, n;
+	uint32_t row, generation, n = stream_backed_rows(t);
+	a_u64 *state;
 	uint64_t w;
 
 	for (row = 0;; row++) {
-		n = stream_backed_rows(t);
 		if (row == n && stream_back_rows(t, n) == -1)
 			return fail(ENOSPC);
-		w = A_LOAD(stream_state(t, row), A_ACQUIRE);
+		if (row == n)
+			n = stream_backed_rows(t);
+		state = stream_state(t, 0);
+		w = A_LOAD(&state[row], A_ACQUIRE);
 		if (stream_word_state(w) != STREAM_WORD_FREE)
 			continue;
 		generation =
@@ -233,10 +236,10 @@ has_rival(struct tables *t, uint64_t key, uint32_t own,
     struct stream_ref *rival_r)
 {
 	uint32_t row, n = stream_backed_rows(t);
+	a_u64 *keys = stream_key(t, 0);
 
 	for (row = 0; row < n; row++)
-		if (row != own &&
-		    A_LOAD(stream_key(t, row), A_SEQ_CST) == key &&
+		if (row != own && A_LOAD(&keys[row], A_SEQ_CST) == key &&
 		    look_at_rival(t, key, row, own, rival_r) != RIVAL_NONE)
 			return true;
 	return false;

@@ -224,7 +224,7 @@ unsigned stream_orphans(struct tables *t, uint32_t incarnation, uint64_t now_ns,
 
 /*
  * The stream that runs with this id in this room: 0, or -1 with ENOENT.
- * Looks at all rows, a microsecond a thousand: keep the ref.
+ * Looks at all rows, some us a thousand: keep the ref.
  */
 int stream_find(const struct tables *t, uint64_t room, const void *id,
     size_t len, struct stream_ref *r_r);

@@ -149,10 +149,41 @@ struct stream_layout {
 
 void stream_lay_out(size_t memory, struct stream_layout *l);
 
-a_u64 *stream_state(const struct tables *t, uint32_t row);
-a_u64 *stream_key(const struct tables *t, uint32_t row);
-a_u64 *stream_room(const struct tables *t, uint32_t row);
-struct stream_row *stream_row(const struct tables *t, uint32_t row);
+static inline void *
+stream_part(const struct tables *t, size_t at)
+{
+	return (uint8_t *)t->streams + at;
+}
+
+static inline a_u64 *
+stream_word_at(const struct tables *t, size_t at, uint32_t i)
+{
+	return (a_u64 *)stream_part(t, at) + i;
+}
+
+static inline a_u64 *
+stream_state(const struct tables *t, uint32_t row)
+{
+	return stream_word_at(t, t->stream_at->state_at, row);
+}
+
+static inline a_u64 *
+stream_key(const struct tables *t, uint32_t row)
+{
+	return stream_word_at(t, t->stream_at->key_at, row);
+}
+
+static inline a_u64 *
+stream_room(const struct tables *t, uint32_t row)
+{
+	return stream_word_at(t, t->stream_at->room_at, row);
+}
+
+static inline struct stream_row *
+stream_row(const struct tables *t, uint32_t row)
+{
+	return (struct stream_row *)stream_part(t, t->stream_at->row_at) + row;
+}
 
 /* How many rows may be touched; at least one more of them: 0 or -1. */
 uint32_t stream_backed_rows(const struct tables *t);

@@ -42,19 +42,20 @@ stream_find(const struct tables *t, uint64_t room, const void *id, size_t len,
     struct stream_ref *r_r)
 {
 	uint32_t row, n = stream_backed_rows(t);
-	uint64_t key, w;
+	uint64_t key = 0, w;
+	a_u64 *keys;
 
-	if (len == 0 || len > STREAM_MAX_ID)
-		n = 0;
-	else
-		key = stream_make_key(t, room, id, len);
+	errno = ENOENT;
+	if (n == 0 || len == 0 || len > STREAM_MAX_ID)
+		return -1;
+	key = stream_make_key(t, room, id, len);
+	keys = stream_key(t, 0);
 	for (row = 0; row < n; row++) {
-		if (A_LOAD(stream_key(t, row), A_ACQUIRE) != key)
+		if (A_LOAD(&keys[row], A_ACQUIRE) != key)
 			continue;
 		w = A_LOAD(stream_state(t, row), A_ACQUIRE);
 		/* the key may have been that of the stream before */
-		if (!stream_runs(w) ||
-		    A_LOAD(stream_key(t, row), A_ACQUIRE) != key)
+		if (!stream_runs(w) || A_LOAD(&keys[row], A_ACQUIRE) != key)
 			continue;
 		*r_r = (struct stream_ref){ row, stream_word_generation(w), 0 };
 		return 0;

@@ -113,62 +113,23 @@ streams_close(struct tables *t)
 
 /* --- where things are ------------------------------------------------------ */
 
-static uint8_t *
-part(const struct tables *t, size_t at)
-{
-	return (uint8_t *)t->streams + at;
-}
-
-static a_u64 *
-word_of(const struct tables *t, size_t at, uint32_t i)
-{
-	void *words = part(t, at);
-
-	return (a_u64 *)words + i;
-}
-
-a_u64 *
-stream_state(const struct tables *t, uint32_t row)
-{
-	return word_of(t, t->stream_at->state_at, row);
-}
-
-a_u64 *
-stream_key(const struct tables *t, uint32_t row)
-{
-	return word_of(t, t->stream_at->key_at, row);
-}
-
-a_u64 *
-stream_room(const struct tables *t, uint32_t row)
-{
-	return word_of(t, t->stream_at->room_at, row);
-}
-
-struct stream_row *
-stream_row(const struct tables *t, uint32_t row)
-{
-	void *rows = part(t, t->stream_at->row_at);
-
-	return (struct stream_row *)rows + row;
-}
-
 static a_u64 *
 slab_of(const struct tables *t, uint32_t slab)
 {
-	return word_of(t, t->stream_at->slab_at, slab);
+	return stream_word_at(t, t->stream_at->slab_at, slab);
 }
 
 static a_u64 *
 owner_of(const struct tables *t, uint32_t block)
 {
-	return word_of(t, t->stream_at->owner_at, block);
+	return stream_word_at(t, t->stream_at->owner_at, block);
 }
 
 static a_u64 *
 block_of(const struct tables *t, uint32_t block)
 {
-	void *p = part(t, t->stream_at->block_at + block * t->stream_at->block);
+	void *p = stream_part(t,
+	    t->stream_at->block_at + block * t->stream_at->block);
 
 	return p;
 }
@@ -178,7 +139,7 @@ block_of(const struct tables *t, uint32_t block)
 static int
 back(const struct tables *t, size_t at, size_t len)
 {
-	size_t base = (size_t)(part(t, 0) - (uint8_t *)t->seg.mem);
+	size_t base = (size_t)((uint8_t *)t->streams - (uint8_t *)t->seg.mem);
 
 	return segment_allocate(&t->seg, base + at, len);
 }
@@ -548,7 +509,7 @@ static void
 punch_slab(struct tables *t, uint32_t slab, uint64_t mark)
 {
 	const struct stream_layout *l = t->stream_at;
-	size_t base = (size_t)(part(t, 0) - (uint8_t *)t->seg.mem);
+	size_t base = (size_t)((uint8_t *)t->streams - (uint8_t *)t->seg.mem);
 
 	if (!mark_all(t, slab, mark))
 		return;

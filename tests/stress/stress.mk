@@ -7,6 +7,7 @@
 #   make stream-torture        the same for five minutes
 #   make torture-short  kill -9, SIGSTOP, eviction: 14 s, for every change
 #   make torture        the same in seven configurations: 10 minutes
+#   make stream-table-bench  what a chunk costs, and a stream
 #   make ring-bench     what a publication costs, against a floor
 
 RING_SRC := $(sort $(wildcard shm/ring*.c)) shm/wake.c shm/record.c \
@@ -119,6 +120,18 @@ torture: $(O)/stress/ring_torture torture-recovery
 	$(ring_torture) -t 120 -l 16 -a 4096 -p 0
 	$(ring_torture) -t 30 -l 12 -c -p 300000
 	$(ring_torture) -t 30 -l 12 -c -p 300000 -f WAKE_TAKEN
+
+$(O)/bench/stream_table_bench: \
+    $(O)/obj/tests/bench/stream_table_bench.o $(O)/libchatd.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+ALL_OBJ += $(O)/obj/tests/bench/stream_table_bench.o
+
+.PHONY: stream-table-bench
+stream-table-bench: $(O)/bench/stream_table_bench
+	$(O)/bench/stream_table_bench 1
+	$(O)/bench/stream_table_bench 1000
 
 ring-bench: $(O)/bench/ring_bench
 	$(O)/bench/ring_bench
