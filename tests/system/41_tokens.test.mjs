@@ -206,6 +206,52 @@ test("who was let go may come back with another token", async () => {
   c.disconnect();
 });
 
+test("who polls is told the same", async () => {
+  const c = await connect(token({ sub: "pia", exp: now() + 0.5 }), { transports: ["polling"] });
+  const why = next(c, "chat:disconnect-reason", 10000), gone = next(c, "disconnect", 10000);
+  await next(c, "chat:auth-expired");
+  assert.equal((await why).code, "TOKEN_EXPIRED");
+  assert.equal(await gone, "io server disconnect");
+});
+
+test("who was recovered has an end as well", async () => {
+  const exp = now() + 4;
+  const c = await connect(token({ sub: "quin", exp }), { reconnection: true, reconnectionDelay: 50 });
+  await join_(c, "s");
+  assert.ok((await send(c, "s", "for the offset")).ok);
+  const bob = await connect(token({ sub: "bob" }));
+  await join_(bob, "s");
+  const got = next(c, "chat:message-received");
+  await send(bob, "s", "with an offset");
+  await got;
+  const there = next(c, "connect");
+  c.io.engine.close();
+  await there;
+  assert.equal(c.recovered, true);
+  await next(c, "chat:auth-expired", 10000);
+  assert.ok(now() >= exp - 0.05);
+  assert.equal((await next(c, "chat:disconnect-reason")).code, "TOKEN_EXPIRED");
+  bob.disconnect();
+});
+
+const AT_ONCE = Number(process.env.TOKENS_AT_ONCE ?? 400);
+test(`${AT_ONCE} tokens that end together`, { timeout: 120000 }, async () => {
+  // all are there before the first ends
+  const exp = now() + 10;
+  const late = [], clients = [];
+  for (let i = 0; i < AT_ONCE; i++) {
+    const c = await connect(token({ sub: `t${i}`, exp }));
+    c.once("chat:auth-expired", () => late.push(now() - exp));
+    clients.push(c);
+  }
+  assert.ok(now() < exp, "this machine is too slow for the test");
+  await until(() => late.length === AT_ONCE, 30000, "all are told");
+  late.sort((x, y) => x - y);
+  console.log(`# told ${(late[0] * 1000).toFixed(0)} to ${(late.at(-1) * 1000).toFixed(0)} ms after their end`);
+  assert.ok(late[0] > -0.05 && late.at(-1) < 10);
+  await until(() => clients.every((c) => !c.connected), 30000, "all are let go");
+});
+
 test("another token in time keeps the socket", async () => {
   for (const when of ["before", "within the grace time"]) {
     const c = await connect(token({ sub: "fay", exp: now() + 1 }));
