@@ -161,6 +161,7 @@ stream_publish(struct chat *chat, const struct stream *st, uint64_t index,
 		.room = st->room,
 		.user = st->user,
 		.nfields = 6 };
+
 	ev.field[0] = stream_id(st);
 	ev.field[1] = chat_str("", 0);
 	ev.field[2] = stream_agent(st);
