@@ -402,9 +402,10 @@ recheck_answered(struct sock *so, const struct bridge_answer *a)
 	struct identity *id = identity_of(a, &err);
 
 	/* what has come to its end is being dealt with (chat/expiry.h) */
-	if (err == CHAT_E_AUTH_UNAVAILABLE ||
-	    (err == CHAT_E_TOKEN_EXPIRED && expires != 0 &&
-		expires <= (uint64_t)clock_real_ms()))
+	if (id == NULL &&
+	    (err == CHAT_E_AUTH_UNAVAILABLE ||
+		(err == CHAT_E_TOKEN_EXPIRED && expires != 0 &&
+		    expires <= (uint64_t)clock_real_ms())))
 		return false;
 	if (id == NULL)
 		WORKER_COUNT(w, RECHECK_REVOKED, 1);
