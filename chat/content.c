@@ -396,6 +396,36 @@ report(struct chat *chat, const struct chat_socket *s, enum chat_count what,
 	security_report(chat, &sec);
 }
 
+static enum chat_error
+error_of_verdict(enum content_verdict verdict)
+{
+	switch (verdict) {
+	case CONTENT_BLOCK:
+		return CHAT_E_CONTENT_BLOCKED;
+	case CONTENT_SPAM:
+		return CHAT_E_SPAM_BLOCKED;
+	case CONTENT_ALLOW:
+	case CONTENT_SANITIZE:
+		break;
+	}
+	return CHAT_OK;
+}
+
+enum chat_error
+content_try(struct chat *chat, struct json_value text,
+    struct content_result *result_r)
+{
+	enum chat_error err = content_measure(chat, text);
+
+	if (err == CHAT_OK) {
+		content_judge(chat->content, text, result_r);
+		return error_of_verdict(result_r->verdict);
+	}
+	*result_r =
+	    (struct content_result){ .verdict = CONTENT_BLOCK, .text = text };
+	return err;
+}
+
 static void
 log_limit(struct chat *chat, const char *rule)
 {
@@ -415,22 +445,15 @@ content_pass(struct chat *chat, const struct chat_socket *s,
     const char *session, struct json_value *text)
 {
 	struct content_result result;
+	enum chat_error err;
 
 	content_judge(chat->content, *text, &result);
 	if (result.limited != NULL)
 		log_limit(chat, result.limited);
-	switch (result.verdict) {
-	case CONTENT_BLOCK:
+	if ((err = error_of_verdict(result.verdict)) != CHAT_OK) {
 		report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session,
 		    result.rule);
-		return CHAT_E_CONTENT_BLOCKED;
-	case CONTENT_SPAM:
-		report(chat, s, CHAT_COUNT_MESSAGE_BLOCKED, session,
-		    result.rule);
-		return CHAT_E_SPAM_BLOCKED;
-	case CONTENT_ALLOW:
-	case CONTENT_SANITIZE:
-		break;
+		return err;
 	}
 	if (result.flagged)
 		report(chat, s, CHAT_COUNT_SUSPICIOUS_ACTIVITY, session,

@@ -70,6 +70,9 @@ bool content_is_blank(struct json_value text);
  */
 enum chat_error content_measure(const struct chat *chat,
     struct json_value text);
+/* All of that, for whoever wants to know: nothing is counted or logged. */
+enum chat_error content_try(struct chat *chat, struct json_value text,
+    struct content_result *result_r);
 /*
  * Judge *text, and on CHAT_OK leave in it what to store; it lives until the
  * next call.  Else CHAT_E_CONTENT_BLOCKED or CHAT_E_SPAM_BLOCKED.  Counts

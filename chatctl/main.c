@@ -14,6 +14,7 @@
 #include "chatctl/clerk.h"
 #include "chatctl/client.h"
 #include "chatctl/command.h"
+#include "chatctl/filter.h"
 #include "chatctl/show.h"
 #include "chatctl/token.h"
 #include "common/json.h"
@@ -115,6 +116,8 @@ run(const struct options *opt, int argc, char *argv[])
 		return run_help(argc, argv);
 	if (strcmp(c->name, "token") == 0)
 		return token_main(opt, argc, argv);
+	if (strcmp(c->name, "filter") == 0)
+		return filter_main(opt, c, argc, argv);
 	if (c->how == HOW_CLERK)
 		return clerk_main(opt, c, argc, argv);
 	return run_remote(opt, c, argc, argv);

@@ -94,6 +94,10 @@ COMMAND("export", "store", "workspace/session [file]", 1, 2, CLERK,
     "standard output.")
 COMMAND("retention", "store", "run", 1, 1, CLERK,
     "Remove now what the options of retention do not keep.")
+COMMAND("filter", "debug", "test [text|--file file]", 1, 3, LOCAL,
+    "What would become of a text under the rules that are in force: allow, "
+    "sanitize (and to what), block or spam, by which rule, and whether it is "
+    "flagged.  Without a text it is read from standard input.")
 COMMAND("events", "debug", "", 0, 0, STREAM,
     "Security events of all workers as they come, until interrupted: what "
     "was blocked, refused or flagged; never what was said.")

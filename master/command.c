@@ -154,6 +154,10 @@ static const struct command commands[] = {
 	    .action = do_forward },
 	{ .name = "bans", .action = do_forward },
 	{ .name = "events", .action = do_forward },
+	{ .name = "filter",
+	    .min_args = 2,
+	    .max_args = 2,
+	    .action = do_forward },
 	{ .name = "reload", .action = do_reload },
 	{ .name = "stop", .action = do_stop },
 #ifdef CHATD_FAULTS

@@ -40,6 +40,7 @@ static const struct ctl_command {
 	{ "message", steer_serve },
 	{ "bans", bans_serve },
 	{ "events", events_serve },
+	{ "filter", filter_serve },
 };
 
 static void
