@@ -586,32 +586,54 @@ members_and_streams_have_a_session_and_a_user(void **state)
 	expect(4, "stream", "9|x", "there is no user 8");
 }
 
-/* A text that has no hole, one that has, and one without a beginning. */
+/* A text of two pieces, of which the second begins at 'start'. */
 static void
-pieces_follow_on_their_stream(void **state)
+put_text(struct store_txn *t, uint64_t start)
 {
-	struct store_stream s = { .room = ROOM,
+	const struct store_stream s = { .room = ROOM,
 		.id = text("m1"),
 		.user = USER,
 		.text = text("1234") };
 	struct store_piece p = { 1, 4, 2, 3, text("56") };
-	struct store_txn *t = begin();
 
 	store_stream_put(t, &s);
 	store_piece_put(t, ROOM, s.id, &p);
-	p = (struct store_piece){ 2, 6, 3, 3, text("7") };
+	p = (struct store_piece){ 2, start, 3, 3, text("7") };
 	store_piece_put(t, ROOM, s.id, &p);
+}
+
+static void
+pieces_follow_on_their_stream(void **state)
+{
+	struct store_txn *t = begin();
+
+	put_text(t, 6);
 	commit(t);
 	expect(0, NULL, NULL, NULL);
-	t = begin();
-	p.start = 9;
-	store_piece_put(t, ROOM, s.id, &p);
+}
+
+static void
+a_text_with_a_hole_is_found(void **state)
+{
+	struct store_txn *t = begin();
+
+	put_text(t, 9);
+	commit(t);
+	expect(1, "stream", "1|m1////\\x02",
+	    "piece 2 begins at 9 and not at 6");
+}
+
+static void
+a_piece_of_no_stream_is_found(void **state)
+{
+	const struct store_piece p = { 2, 6, 3, 3, text("7") };
+	struct store_txn *t = begin();
+
+	put_text(t, 6);
 	store_piece_put(t, ROOM, text("alone"), &p);
 	commit(t);
-	expect(2, "stream", "1|alone////\\x02",
+	expect(1, "stream", "1|alone////\\x02",
 	    "there is no stream that it belongs to");
-	expect(2, "stream", "1|m1////\\x02",
-	    "piece 2 begins at 9 and not at 6");
 }
 
 /* Overwrite the pages that hold this text. */
@@ -695,6 +717,8 @@ main(void)
 		T(receipts_are_not_for_messages_to_come),
 		T(members_and_streams_have_a_session_and_a_user),
 		T(pieces_follow_on_their_stream),
+		T(a_text_with_a_hole_is_found),
+		T(a_piece_of_no_stream_is_found),
 		T(a_ruined_page_is_named_and_the_rest_is_checked),
 		T(all_errors_are_counted_and_a_hundred_told),
 	};

@@ -23,6 +23,7 @@
 #include "shm/client.h"
 #include "shm/counter.h"
 #include "shm/iobuf.h"
+#include "shm/stream.h"
 #include "shm/tables.h"
 #include "shm/user.h"
 #include "shm/wake.h"
@@ -137,6 +138,7 @@ parts_do_not_overlap(void **state)
 	    part(t, AT(t, clients), g->max_clients * sizeof(struct client), at);
 	at = part(t, AT(t, users), users_size(g->users), at);
 	at = part(t, t->io_at, TABLES_WORKERS * t->io_stride, at);
+	at = part(t, AT(t, streams), streams_size(g->stream_bytes), at);
 	assert_int_equal(at, t->seg.size);
 	assert_true(
 	    t->io_stride >= g->read_bytes + g->encode_bytes + g->chunk_bytes);
@@ -301,6 +303,9 @@ a_process_can_write_only_what_is_its_own(void **state)
 		    slot == 5 ? 0 : 42);
 		assert_int_equal(may_write(t, TABLES_SCRIBE, io.read), 42);
 	}
+	/* any worker may have to finish any stream */
+	assert_int_equal(may_write(t, 5, t->streams), 0);
+	assert_int_equal(may_write(t, TABLES_SCRIBE, t->streams), 42);
 	/* the first and the last have no neighbour on one side */
 	iobuf_open(&io, t, 0);
 	assert_int_equal(may_write(t, 0, io.read), 0);
