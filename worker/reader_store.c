@@ -100,7 +100,8 @@ reserve(struct read_answer *a, size_t size)
 }
 
 int
-reader_put_row(struct store_txn *t, struct read_answer *a, const struct read_row *row)
+reader_put_row(struct store_txn *t, struct read_answer *a,
+    const struct read_row *row)
 {
 	struct copy c = { a, row, sizeof(struct row_head) };
 	size_t i;
