@@ -377,10 +377,11 @@ switch_over(struct reload *r)
 	if (log_changes)
 		supervise_log_target(m->supervisor);
 	logs_use(m->log_fd, m->cfg);
-	supervise_bridge_follow(m->supervisor);
 	counter_add(m->shared.tables, COUNTER_MASTER, COUNTER_RELOADS, 1);
 	log_notice("configuration reloaded");
 	r->phase = SWITCHING;
+	/* one that starts now has the new configuration from its HELLO */
+	supervise_bridge_follow(m->supervisor);
 	set_deadline(r);
 	if (!anybody_missing(r))
 		finish(r);

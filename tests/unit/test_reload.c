@@ -137,6 +137,8 @@ void
 supervise_bridge_follow(struct supervisor *s)
 {
 	f.followed++;
+	/* as if it were started: it is asked to prepare nothing */
+	reload_child_started(f.m.reload, &f.child[0]);
 }
 
 void
@@ -324,6 +326,8 @@ nobody_switches_before_all_have_agreed(void **state)
 	    "{\"changed\":[{\"option\":\"limits.message_rate\",\"old\":\"5\","
 	    "\"new\":\"6\"}]}");
 	assert_int_equal(reloads(), 1);
+	assert_int_equal(f.followed, 1);
+	assert_int_equal(f.prepared[0], 1);
 	assert_int_equal(f.log_targets, 0);
 }
 
