@@ -302,6 +302,9 @@ count_error(struct chat *chat, const struct chat_socket *s, enum chat_error err,
 		security_report(chat, &sec);
 		break;
 	case CHAT_E_ACCESS_DENIED:
+	case CHAT_E_FORBIDDEN:
+	case CHAT_E_TOKEN_INVALID:
+	case CHAT_E_SESSION_INVALID:
 		sec.what = CHAT_COUNT_UNAUTHORIZED_ACCESS;
 		security_report(chat, &sec);
 		break;

@@ -110,7 +110,9 @@ test("kick a user: all sockets at all workers, who may come again", async () => 
 });
 
 test("kick one connection, and nobody", async () => {
-  const [a, b] = [await connect("ada"), await connect("ada")];
+  const [a, b, c] = [await connect("ada"), await connect("ada"),
+    await connect("ada", {}, { transports: ["polling"] })];
+  assert.equal((await ended([c], () => d.ctl("kick", "--conn", c.id))).reason.code, "KICKED");
   const k = await ended([a], () => d.ctl("kick", "--conn", a.id));
   assert.equal(k.reason.code, "KICKED");
   assert.equal(k.answer.sockets, 1);
@@ -352,6 +354,16 @@ test("security events: of all workers, a line each, and no flood", async () => {
   }
   assert.deepEqual(new Set(of("session_validation_failed").map((e) => e.socketId)),
     new Set(ada.map((s) => s.id)));
+  await join_(ada[0], "events");
+  await send(ada[0], "events", "a".repeat(40));
+  for (let i = 0; i < 11; i++) await send(ada[0], "events", "the same long text, once more");
+  await until(() => of("suspicious_activity").length === 1 && of("message_blocked").length === 1);
+  for (const e of [...of("suspicious_activity"), ...of("message_blocked")]) {
+    assert.equal(e.workspaceId, "w1");
+    assert.equal(e.sessionId, "events");
+    assert.ok(e.details.length > 0);
+  }
+  assert.ok(!text.includes("the same long text"));
   const denied = of("unauthorized_access_attempt");
   assert.ok(denied.some((e) => e.workspaceId === "w9" && e.sessionId === "x"));
   assert.ok(denied.some((e) => e.details === "TOKEN_INVALID" && !e.userId));
