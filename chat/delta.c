@@ -27,6 +27,8 @@ struct entry {
 	/* position of its last change; and of its last joins and leaves in
 	 * turn, the oldest first */
 	uint64_t last, turn[TURNS];
+	/* the last of those that have been forgotten; 0: none */
+	uint64_t forgotten;
 	unsigned nturns;
 	/* is it there, as all have been told, and is it now? */
 	bool told, now;
@@ -138,6 +140,7 @@ entry_turn(struct entry *e, uint64_t gseq)
 {
 	if (e->nturns == TURNS) {
 		/* two of them cancel out */
+		e->forgotten = e->turn[1];
 		e->nturns -= 2;
 		memmove(e->turn, e->turn + 2, e->nturns * sizeof(e->turn[0]));
 	}
@@ -152,6 +155,9 @@ was_there(const struct entry *e, uint64_t pos)
 	unsigned i;
 	bool there = e->now;
 
+	/* not known: then it is told what it is now, which is never wrong */
+	if (pos <= e->forgotten)
+		return !e->now;
 	for (i = e->nturns; i > 0 && e->turn[i - 1] >= pos; i--)
 		there = !there;
 	return there;

@@ -51,6 +51,7 @@ COMPUTE = [
     ("power", "make -s power-short", 300),
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 400),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
+    ("ghosts", "/usr/bin/python3 tests/stress/ghosts.py --short", 300),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 400),
     ("wire-torture", ASAN + "/usr/bin/python3 tests/stress/wire_torture.py "
      "--seconds 40", 400),

@@ -108,6 +108,11 @@ torture-short: $(O)/stress/ring_torture
 	$(ring_torture) -t 5 -l 12 -a 512
 	$(ring_torture) -t 4 -c -p 300000 -f WAKE_TAKEN
 
+# workers are killed, and nobody believes in a ghost: 5 minutes
+.PHONY: ghosts
+ghosts: all
+	/usr/bin/python3 tests/stress/ghosts.py --kills 200 $(if $(SEED),--seed $(SEED))
+
 # 2,000 clients are cut, killed and recovered: 3 minutes
 torture-recovery: all bench-tools
 	/usr/bin/python3 tests/stress/recovery.py --long

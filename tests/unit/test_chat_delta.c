@@ -208,6 +208,36 @@ the_rest_is_told_to_who_comes_in_the_middle(void **state)
 	(void)expect_delta(d, 0, 0, 1, "5");
 }
 
+/* However often somebody comes and goes: who was told of him is told. */
+static void
+who_comes_and_goes_often_is_no_ghost(void **state)
+{
+	struct world *w = *state;
+	struct conn *c = w->conn, *d;
+	struct json_value v;
+	int i;
+
+	crowd(w, 6, 3);
+	say(&c[1], "chat:leave-session", LEAVE, 0);
+	run(w);
+	join(&c[1], "w1", "s1");
+	d = client(w, 0, "new");
+	join(d, "w1", "s1");
+	assert_non_null(
+	    strstr(expect_event(d, "chat:join-session-success").text.p,
+		c[1].id));
+	for (i = 0; i < 5; i++) {
+		say(&c[1], "chat:leave-session", LEAVE, 0);
+		run(w);
+		if (i < 4)
+			join(&c[1], "w1", "s1");
+	}
+	pass(w, 100);
+	v = expect_delta(d, 0, 1, 0, "6");
+	assert_member(v, "left", "[\"socket-01-0123456789\"]");
+	(void)expect_delta(&c[0], 1, 1, 0, "6");
+}
+
 /* Below and above the border: each change is told once. */
 static void
 the_border_is_crossed_without_loss(void **state)
@@ -383,6 +413,7 @@ main(void)
 		T_NOW(it_is_encoded_once_a_worker),
 		T(who_comes_and_goes_within_the_second_is_not_told),
 		T_NOW(the_rest_is_told_to_who_comes_in_the_middle),
+		T_NOW(who_comes_and_goes_often_is_no_ghost),
 		T(the_border_is_crossed_without_loss),
 		T(a_reload_changes_the_border),
 		T(after_a_gap_the_roster_says_what_was_missed),
