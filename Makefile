@@ -111,7 +111,7 @@ unit: $(UNIT_BIN)
 	tests/model/model.mk tests/fuzz/fuzz.mk
 
 -include tests/wire/wire.mk tests/fault/fault.mk tests/torture/torture.mk \
-	tests/power/power.mk
+	tests/power/power.mk tests/canary/canary.mk
 
 clean:
 	rm -rf build build-*

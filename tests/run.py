@@ -86,6 +86,8 @@ WAIT = [
      "node tests/clients/polling_load.mjs --requests 10000", 200),
     ("slow", "/usr/bin/python3 tests/clients/test_slow.py", 400),
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 400),
+    ("canary", "node tests/canary/canary.mjs --operations 30000", 300),
+    ("canary-leaks", "/usr/bin/python3 tests/canary/leaks.py", 600),
 ]
 
 COUNTS = [
