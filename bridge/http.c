@@ -219,7 +219,9 @@ set_up_tls(struct post *post)
 	    curl_easy_setopt(e, CURLOPT_CAINFO, NULL) == CURLE_OK &&
 	    curl_easy_setopt(e, CURLOPT_CAPATH, NULL) == CURLE_OK &&
 	    curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, on_tls) == CURLE_OK &&
-	    curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, post->http) == CURLE_OK;
+	    curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, post->http) == CURLE_OK &&
+	    /* it would keep ours, and put the old ones over newer ones */
+	    curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK;
 }
 
 /* What it may do, and what not. */
