@@ -135,5 +135,7 @@ class Around:
             ("ban", "--for", "1s", name), ("mute", "--for", "1s", name),
             ("unban", name), ("kick", name), ("bans",),
             ("revoke", "--for", "1s", "--token", name),
-            ("broadcast", "--workspace", name, "nobody hears it")]),
+            ("broadcast", "--workspace", name, "nobody hears it"),
+            ("session", "status", "w/churn", "paused", "for a while"),
+            ("session", "status", "w/churn", "active")]),
             timeout=2)

@@ -14,6 +14,8 @@ import socket
 import struct
 import time
 
+from changes import Changer, Changes
+
 UPGRADE = (b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
            b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -48,6 +50,7 @@ class Ledger:
         # why
         self.codes = set()
         self.ids = 0
+        self.changes = Changes(self.bad)
 
     def bad(self, what, *args):
         if len(self.wrong) < 50:
@@ -70,8 +73,12 @@ class Ledger:
             self.top[room] = seq
 
     def content(self, mid, text):
-        if self.text.get(mid, text) != text:
+        original = self.text.get(mid, text)
+        if not self.changes.may_be(mid, text, original):
             self.bad("%s says %r", mid, text)
+
+    def is_now(self, room, mid, text):
+        self.changes.is_now(room, mid, text, self.text.get(mid, text))
 
 
 class Conn:
@@ -232,10 +239,11 @@ class Conn:
             self.drop()
 
 
-class Member(Conn):
+class Member(Conn, Changer):
     """In one room for ever."""
 
     def __init__(self, talk, user, room, recovers=False):
+        Changer.__init__(self)
         self.room = room
         self.recovers = recovers
         self.last = None
@@ -261,7 +269,7 @@ class Member(Conn):
         self.cut_at = 0
         # when the newest of the acknowledged was sent first
         self.fresh = 0
-        super().__init__(talk, user)
+        Conn.__init__(self, talk, user)
 
     # --- coming and going
 
@@ -276,6 +284,7 @@ class Member(Conn):
     def lost(self):
         self.joined = False
         self.acks = {}
+        self.changing = {}
 
     def connected(self, d):
         if self.sid is not None and d["sid"] == self.sid:
@@ -289,6 +298,7 @@ class Member(Conn):
         payload = {"sessionId": self.room, "workspaceId": "w"}
         if self.last is not None:
             payload["afterSeq"] = self.last
+            payload["afterRevision"] = self.revision
         self.event("chat:join-session", payload, 0)
         self.join_at = time.monotonic()
 
@@ -336,6 +346,9 @@ class Member(Conn):
             self.pending[mid] = [now, now, None]
             self.transmit(mid)
             self.next_send = now + t.pause
+        if now >= self.next_change and not t.quiet and not self.silent and \
+                not self.changing and self.sock is not None:
+            self.change(now)
         if now >= self.next_typing and not t.quiet and self.sock is not None:
             self.typing = not self.typing
             self.typed_at = time.monotonic()
@@ -376,15 +389,19 @@ class Member(Conn):
             led.acked += 1
             led.duplicates += bool(d.get("duplicate"))
             self.fresh = max(self.fresh, p[1])
+            self.own_message(mid)
 
     def on_ack(self, n, d):
         if n == 0:
             if d.get("ok"):
                 if self.last is None:
                     self.last = d["lastSeq"]
+                    self.revision = d["lastRevision"]
                 self.enter()
             else:
                 self.drop()
+            return
+        if self.changed_ack(n, d):
             return
         mid = self.acks.pop(n, None)
         if mid is None:
@@ -413,8 +430,10 @@ class Member(Conn):
             led = self.talk.ledger
             led.delivered += 1
             led.note(self.room, d["seq"], d["id"])
-            led.content(d["id"], d["content"])
+            led.content(d["id"], d.get("content"))
             self.seen(d["seq"], d["id"].startswith(self.user + "-"))
+        elif self.changed_event(e[0], d):
+            pass
         elif e[0] == "chat:message-sent":
             self.answer(d["messageId"], d)
         elif e[0] == "chat:typing-indicator":
@@ -428,6 +447,9 @@ class Member(Conn):
             return "is not in (%s)" % self.heard
         if (self.last or 0) < top:
             return "has %s of %d" % (self.last, top)
+        revision = self.talk.ledger.changes.due.get(self.room, 0)
+        if (self.revision or 0) < revision:
+            return "has revision %s of %d" % (self.revision, revision)
         old = [m for m, p in self.pending.items() if p[1] < since]
         if old:
             return "waits for %s" % old[0]
@@ -588,7 +610,7 @@ class Reader(Conn):
                                      m["seq"], self.next)
             self.next = m["seq"]
             self.rows[m["seq"]] = m["id"]
-            self.talk.ledger.content(m["id"], m["content"])
+            self.talk.ledger.is_now(self.room, m["id"], m.get("content"))
         if d["hasMore"]:
             self.ask()
         else:

@@ -121,6 +121,72 @@ class Books(unittest.TestCase):
         self.assertIn("waits for", self.behind(1))
         self.assertIn("has 1 of 2", self.behind(2))
 
+    # --- changes
+
+    def updated(self, revision, mid, text):
+        self.m.on_event(["chat:message-updated", {
+            "id": mid, "content": text, "revision": revision}])
+
+    def changed(self, **answer):
+        self.m.own_message("me-1")
+        self.m.request("chat:edit-message", "me-1", "new")
+        self.m.on_ack(self.m.nack, answer)
+
+    def test_changes_in_order_are_right(self):
+        self.m.revision = 0
+        self.talk.ledger.changes.ask("o-1", "x")
+        self.got(1)
+        self.updated(1, "o-1", "x")
+        self.changed(ok=True, revision=2)
+        self.updated(2, "me-1", "new")
+        self.talk.ledger.changes.mark()
+        self.right()
+        self.sent(2, self.pend())
+        self.assertIsNone(self.behind(2))
+
+    def test_a_change_that_comes_twice_is_found(self):
+        self.m.revision = 0
+        self.updated(1, "o-1", "x")
+        self.updated(1, "o-1", "x")
+        self.wrong("revision 1 behind 1")
+
+    def test_a_revision_of_two_changes_is_found(self):
+        self.changed(ok=True, revision=1)
+        self.updated(1, "o-1", "x")
+        self.wrong("revision 1 is")
+
+    def test_a_change_that_was_not_told_is_found(self):
+        self.m.revision = 0
+        self.sent(1, self.pend())
+        self.changed(ok=True, revision=3)
+        self.talk.ledger.changes.mark()
+        self.assertIn("has revision 0 of 3", self.behind(1))
+
+    def test_a_change_that_is_refused_is_found(self):
+        self.changed(ok=False, retryable=True)
+        self.right()
+        self.changed(ok=False, retryable=False)
+        self.wrong("is refused")
+
+    def test_text_that_nobody_asked_for_is_found(self):
+        mid = self.pend()
+        self.talk.ledger.changes.ask(mid, "asked")
+        self.got(1, mid, "asked")
+        self.right()
+        self.got(2, mid + "-", "text of " + mid + "-")
+        self.talk.ledger.content(mid, None)
+        self.wrong("says None")
+
+    def test_a_lost_change_is_found(self):
+        self.m.revision = 0
+        self.got(1)
+        self.updated(1, "o-1", "x")
+        self.updated(2, "o-1", "y")
+        self.talk.ledger.is_now("r", "o-1", "y")
+        self.right()
+        self.talk.ledger.is_now("r", "o-1", "x")
+        self.wrong("not 'y'")
+
     def read(self, *seqs):
         r = Reader(self.talk, "r")
         r.on_ack(2, {"ok": True, "hasMore": False, "messages": [

@@ -63,6 +63,7 @@ class World:
                 if not self.host.ready():
                     continue
                 tops = dict(self.talk.ledger.top)
+                self.talk.ledger.changes.mark()
             why = self.talk.behind(tops, since)
             if why is None and self.host.ready():
                 return None

@@ -62,6 +62,7 @@ decide_join(struct event *e)
 	e->ev.room = 1 + (e->ev.field[0].len * 3 + e->ev.field[1].len) % ROOMS;
 	e->ev.user = (uint64_t)e->field[2][0];
 	e->seq = w.last[e->ev.room];
+	e->revision = w.revision[e->ev.room];
 	for (k = 0; i < 0 && k < CLIENTS; k++) {
 		if (e->ev.field[6].len > 0 &&
 		    memcmp(w.person[k].pid, e->field[6], CHAT_SID_LEN) == 0) {
@@ -84,6 +85,7 @@ decide_join(struct event *e)
 	row->room[e->ev.room].in = true;
 	row->room[e->ev.room].gseq = e->gseq;
 	row->room[e->ev.room].after = e->ev.field[7].len;
+	row->room[e->ev.room].revision = e->ev.field[7].len / 2;
 	keep_name(row->room[e->ev.room].workspace, e, 0);
 	keep_name(row->room[e->ev.room].session, e, 1);
 }
@@ -132,6 +134,48 @@ decide_release(const struct event *e)
 		w.person[i].room[e->ev.room].in = false;
 }
 
+/* The newest message of the room, whatever is asked for. */
+static struct message *
+newest(uint64_t room)
+{
+	int i;
+
+	for (i = w.nmessages - 1; i >= 0; i--) {
+		if (w.message[i].room == room)
+			return &w.message[i];
+	}
+	return NULL;
+}
+
+static void
+decide_change(struct event *e)
+{
+	struct message *m = newest(e->ev.room);
+	struct change *c;
+
+	if (m == NULL || w.over || w.nchanges == EVENTS)
+		e->outcome = w.over ? CHAT_FORBIDDEN : CHAT_NOT_FOUND;
+	else if (m->deleted && e->ev.type != CHAT_RECEIPT)
+		e->outcome = CHAT_DUPLICATE;
+	if (e->outcome != CHAT_STORED)
+		return;
+	c = &w.change[w.nchanges++];
+	c->type = e->ev.type;
+	c->room = e->ev.room;
+	c->seq = e->seq = m->seq;
+	c->gseq = e->gseq;
+	c->revision = e->revision = ++w.revision[e->ev.room];
+	if (e->ev.type == CHAT_RECEIPT)
+		return;
+	m->revision = c->revision;
+	m->deleted = e->ev.type == CHAT_DELETE;
+	if (e->ev.type == CHAT_EDIT) {
+		free(m->body);
+		CHECK((m->body = strndup(e->ev.field[3].p,
+			   e->ev.field[3].len)) != NULL);
+	}
+}
+
 void
 decide(void)
 {
@@ -158,9 +202,13 @@ decide(void)
 		case CHAT_RELEASE:
 			decide_release(e);
 			break;
-		case CHAT_PRESENCE:
-		case CHAT_ASK:
-		case CHAT_TYPING:
+		case CHAT_EDIT:
+		case CHAT_DELETE:
+		case CHAT_RECEIPT:
+			if (e->outcome == CHAT_STORED)
+				decide_change(e);
+			break;
+		default:
 			break;
 		}
 	}

@@ -43,12 +43,18 @@ struct event {
 	struct chat_socket *from;
 	uint32_t request;
 	enum chat_outcome outcome;
-	uint64_t gseq, seq;
+	uint64_t gseq, seq, revision;
 };
 
 struct message {
-	uint64_t room, seq, gseq;
+	uint64_t room, seq, gseq, revision;
+	bool deleted;
 	char *body;
+};
+
+struct change {
+	enum chat_event_type type;
+	uint64_t room, seq, gseq, revision;
 };
 
 /* What a client remembers, and its row: whether there is one, whose it is,
@@ -61,7 +67,7 @@ struct person {
 	uint64_t lost_ms;
 	struct {
 		bool in;
-		uint64_t gseq, after;
+		uint64_t gseq, after, revision;
 		char workspace[CHAT_FUZZ_NAME], session[CHAT_FUZZ_NAME];
 	} room[ROOMS + 1];
 };
@@ -79,7 +85,9 @@ struct script {
 	int published, decided, delivered;
 	struct message message[MESSAGES];
 	int nmessages;
-	uint64_t last[ROOMS + 1], gseq, now;
+	struct change change[EVENTS];
+	int nchanges;
+	uint64_t last[ROOMS + 1], revision[ROOMS + 1], gseq, now;
 	bool fail, late, over;
 	struct stream_table streams;
 	unsigned offers;

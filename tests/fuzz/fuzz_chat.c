@@ -96,7 +96,7 @@ op_encode(void *ctx, const char *name, const char *json, size_t len,
 	if (offset == NULL)
 		return (struct chat_frame){ 1, (uint32_t)len };
 	CHECK(offset_parse(offset, strlen(offset), &o, &why));
-	CHECK(o.pos > 0 && o.pos <= w.gseq);
+	CHECK(o.pos <= w.gseq);
 	snprintf(w.offset, sizeof(w.offset), "%s", offset);
 	return (struct chat_frame){ 2, (uint32_t)len };
 }
@@ -218,11 +218,13 @@ op_roster(void *ctx, void *conn, const struct chat_roster_query *q,
 	return rc;
 }
 
+#include "tests/fuzz/chat_change_ops.h"
+
 static enum chat_read
 op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,
     void *arg, struct chat_page *page_r)
 {
-	struct chat_row row = { .time_ms = 5 };
+	struct chat_row row;
 	enum chat_read rc = read_store(conn, fn != NULL);
 	uint64_t n = 0, from = q->from, skip = q->backward ? q->offset : 0;
 	const struct message *m;
@@ -257,28 +259,11 @@ op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,
 			skip--;
 			continue;
 		}
-		row.seq = m->seq;
-		row.gseq = m->gseq;
-		row.id = (struct chat_str){ "id", 2 };
-		row.body = (struct chat_str){ m->body, strlen(m->body) };
+		row = row_of(m);
 		if (!fn(arg, &row))
 			break;
 	}
 	return rc;
-}
-
-static enum chat_read
-op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq, uint64_t *seq_r)
-{
-	int i;
-
-	CHECK(room > 0 && room <= ROOMS);
-	*seq_r = w.last[room] + 1;
-	for (i = w.nmessages - 1; i >= 0; i--) {
-		if (w.message[i].room == room && w.message[i].gseq >= gseq)
-			*seq_r = w.message[i].seq;
-	}
-	return read_store(conn, true);
 }
 
 static enum chat_read
@@ -309,6 +294,8 @@ op_recovery(void *ctx, void *conn, struct chat_str pid, chat_recovery_fn fn,
 		room->gseq = row->room[k].gseq;
 		room->has_after = row->room[k].after > 0;
 		room->after_seq = row->room[k].after;
+		room->has_revision = row->room[k].revision > 0;
+		room->after_revision = row->room[k].revision;
 		room->workspace = (struct chat_str){ row->room[k].workspace,
 			strlen(row->room[k].workspace) };
 		room->session = (struct chat_str){ row->room[k].session,
@@ -423,6 +410,9 @@ static const struct chat_ops ops = {
 	.roster = op_roster,
 	.messages = op_messages,
 	.seek = op_seek,
+	.changes = op_changes,
+	.receipts = op_receipts,
+	.find = op_find,
 	.recovery = op_recovery,
 	.bans = op_bans,
 	.stream_open = op_stream_open,
@@ -478,6 +468,7 @@ deliver(bool lost)
 	d.outcome = e->outcome;
 	d.gseq = e->gseq;
 	d.seq = e->seq;
+	d.revision = e->revision;
 	d.time_ms = w.now;
 	d.own = true;
 	d.request = e->request;
