@@ -6,6 +6,7 @@ $(O)/unit/test_handoff: $(O)/obj/worker/handoff.o
 $(O)/unit/test_asset: $(O)/obj/worker/asset.o
 $(O)/unit/test_reader $(O)/unit/test_reader_streams \
 $(O)/unit/test_reader_changes: $(call obj,$(wildcard worker/reader*.c))
+$(O)/unit/test_worker_stream: $(O)/obj/worker/stream.o
 $(O)/unit/test_steer_args: $(O)/obj/worker/steer_args.o \
     $(O)/obj/worker/steer_command.o
 $(O)/unit/test_worker_bridge: $(O)/obj/worker/bridge.o $(O)/obj/worker/wheel.o

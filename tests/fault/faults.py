@@ -114,6 +114,7 @@ class Host:
     """One daemon; it is started again when it ends, as systemd would."""
 
     OPTIONS = {"auth.mode": "none", "workers": 3, "log.target": "stderr",
+               "content.burst": 0,
                "replay.max": 0, "engine.ping_interval": "3s",
                "engine.ping_timeout": "5s", **UNLIMITED}
     # changes with each reload
