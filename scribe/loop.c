@@ -74,6 +74,13 @@ may_keep_up(const struct scribe *s)
 	    commit_state(s->commit) == COMMIT_OK;
 }
 
+/* What space there is is for messages. */
+static bool
+may_store_streams(const struct scribe *s)
+{
+	return may_keep_up(s) && !sequence_full(s->seq);
+}
+
 /* What is done between two batches; -1: only a new process can go on. */
 static int
 keep_up(struct scribe *s, uint64_t now_ns)
@@ -84,11 +91,11 @@ keep_up(struct scribe *s, uint64_t now_ns)
 	if (ballast_turn(&s->ballast, now_ns))
 		commit_ballast_back(s->commit);
 	(void)readers_turn(&s->readers, now_ns);
-	if (may_keep_up(s)) {
-		if (streams_store_turn(s->streams, now_ns, now_ms) == -1)
-			return -1;
+	if (may_store_streams(s) &&
+	    streams_store_turn(s->streams, now_ns, now_ms) == -1)
+		return -1;
+	if (may_keep_up(s))
 		return upkeep_turn(&s->upkeep, now_ns, now_ms);
-	}
 	upkeep_wait(&s->upkeep);
 	return 0;
 }
@@ -104,7 +111,8 @@ next_time(const struct scribe *s, enum commit_result rc, uint64_t again_ns,
 		until = again_ns;
 	if (may_keep_up(s) && upkeep_next(&s->upkeep, now_ns) < until)
 		until = upkeep_next(&s->upkeep, now_ns);
-	if (may_keep_up(s) && streams_store_next(s->streams, now_ns) < until)
+	if (may_store_streams(s) &&
+	    streams_store_next(s->streams, now_ns) < until)
 		until = streams_store_next(s->streams, now_ns);
 	if (s->phase == SCRIBE_STOPPING && s->stop_ns < until)
 		until = s->stop_ns;

@@ -90,6 +90,7 @@ struct streams_store {
 	uint64_t look_ns, due_ns, wait_ns;
 	uint64_t now_ms, now_ns;
 	bool failing;
+	uint64_t told;
 	uint64_t puts;
 	char *buf;
 };
@@ -466,7 +467,8 @@ own_commit(struct streams_store *ss)
 		put_some(ss, t, OWN_STREAMS, OWN_BYTES, OWN_GONE);
 	FAULT(STREAMS_COMMIT);
 	if (store_commit(&t) == -1) {
-		log_warn_errno("streams in progress are not stored");
+		if (log_due(&ss->told))
+			log_warn_errno("streams in progress are not stored");
 		rc = errno == ENOTRECOVERABLE ? -1 : 0;
 		streams_store_rode(ss, false);
 		return rc;

@@ -311,6 +311,15 @@ store_piece_put(struct store_txn *t, uint64_t room, struct store_text id,
 	store_put_end(&put);
 }
 
+/* A row on a damaged page stays: the message comes first. */
+static bool
+del_row(struct store_txn *t, const struct store_key *k)
+{
+	return store_error(t) == 0 &&
+	    store_probe(t, STORE_STREAM, k, true) == 0 &&
+	    store_del(t, STORE_STREAM, k);
+}
+
 bool
 store_stream_del(struct store_txn *t, uint64_t room, struct store_text id)
 {
@@ -320,9 +329,9 @@ store_stream_del(struct store_txn *t, uint64_t room, struct store_text id)
 
 	if (!stream_key(&k, room, id))
 		return false;
-	there = store_del(t, STORE_STREAM, &k);
+	there = del_row(t, &k);
 	for (no = 1; piece_key(&k, room, id, no); no++)
-		if (!store_del(t, STORE_STREAM, &k))
+		if (!del_row(t, &k))
 			break;
 	return there || no > 1;
 }

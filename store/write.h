@@ -157,7 +157,8 @@ int store_ban_sweep(struct store_txn *t, struct store_place *place,
     uint64_t now_ms, unsigned *removed_r);
 /* Pieces that there are stay: a stream that begins anew is deleted first. */
 void store_stream_put(struct store_txn *t, const struct store_stream *st);
-/* With its pieces; was there one? */
+/* With its pieces, but for what is on a damaged page, which is no error here;
+ * was there one? */
 bool store_stream_del(struct store_txn *t, uint64_t room, struct store_text id);
 /* Put or replace. */
 void store_piece_put(struct store_txn *t, uint64_t room, struct store_text id,
