@@ -60,13 +60,15 @@ COMMAND("revoke", "steer", "[--for 1h] user|--token id [reason]", 1, 6, LINE,
     "Let in no more who has this token (its jti), or any token of a user "
     "that was issued until now, and disconnect those who came with one.  "
     "With --for it is forgotten then: not before the tokens have expired.")
-COMMAND("broadcast", "steer", "[--workspace id|--session workspace/session] "
-    "[--name name] text", 1, 6, LINE,
+COMMAND("broadcast", "steer", "[--workspace w|--session w/s] "
+    "text", 1, 7, LINE,
     "Tell something to everybody who is connected now, or is in that "
-    "workspace or session: a message of type system that is not stored.")
+    "workspace or session: a message of type system that is not stored.  Its "
+    "sender is chatd, or another with --name.")
 COMMAND("session", "steer", "status workspace/session "
-    "active|paused|completed|abandoned|error [reason]", 3, 6, LINE,
-    "Change the status of a session and tell its members.")
+    "status [reason]", 3, 6, LINE,
+    "Change the status of a session and tell its members: active, paused, "
+    "completed, abandoned or error.")
 COMMAND("message", "steer", "delete workspace/session id", 3, 4, LINE,
     "Delete a message, whoever wrote it.")
 COMMAND("token", "steer", "--user id [--name name] [--role role] "
