@@ -29,7 +29,8 @@ SMALL = ("CHATD_TEST_OPTIONS='ring.slots=64 ring.arena_bytes=64k "
 # name, command, seconds
 FIRST = [
     ("build", "make -s -j2 all bench-tools conformance torture-tools "
-     "build/power/power build/power/chatd build/unit/test_sandbox", 900),
+     "build/power/power build/power/chatd build/unit/test_sandbox "
+     "build/unit/test_sandbox_bridge", 900),
     ("build-asan", "make -s -j2 BUILD=asan all unit-programs conformance",
      1200),
     ("build-fault", "make -s -j2 BUILD=fault fault-tools", 900),
@@ -39,6 +40,7 @@ COMPUTE = [
     ("unit", "make -s -k BUILD=asan unit", 900),
     # the sandbox is real in this build only
     ("sandbox", "build/unit/test_sandbox", 60),
+    ("sandbox-bridge", "build/unit/test_sandbox_bridge", 60),
     ("ring-tsan", "make -s ring-tsan", 400),
     ("client-tsan", "make -s client-tsan", 300),
     ("stream-tsan", "make -s stream-tsan", 300),
@@ -71,6 +73,10 @@ WAIT = [
      "/usr/bin/python3 -W ignore tests/clients/test_python.py", 300),
     ("proxy", "/usr/bin/python3 tests/clients/test_proxy.py", 200),
     ("master", "/usr/bin/python3 tests/system/test_master.py", 400),
+    ("webhook", "/usr/bin/python3 tests/system/test_webhook.py", 400),
+    ("webhook-life", "/usr/bin/python3 tests/system/test_webhook_life.py",
+     500),
+    ("webhook-faults", "/usr/bin/python3 tests/fault/webhook.py", 400),
     ("handover", "/usr/bin/python3 tests/system/test_handover.py", 400),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 400),
     ("edges", "make -s edges", 400),

@@ -2,12 +2,13 @@
 #
 #   make faults         every fault point, its first three hits, its actions
 #   make faults-short   a slice of them; the store's points are always in it
+#   make webhook-faults the points of auth.mode webhook
 #   make disk-faults    full disks, slow disks, broken disks, stopped processes
 #
 # SEED=n takes another slice; ONLY=pattern takes the points whose name
 # matches.  All of it is built with BUILD=fault, into build-fault/.
 
-.PHONY: faults faults-short disk-faults fault-tools fault-build
+.PHONY: faults faults-short webhook-faults disk-faults fault-tools fault-build
 
 DISK_SO_SRC := tests/fault/disk.c common/fault.c
 fault_so_obj := $(patsubst %.c,$(O)/fault/%.o,$(DISK_SO_SRC))
@@ -36,6 +37,9 @@ faults: fault-build
 
 faults-short: fault-build
 	@$(FAULT_RUN) --short
+
+webhook-faults: fault-build
+	@/usr/bin/python3 tests/fault/webhook.py
 
 disk-faults: fault-build
 	@/usr/bin/python3 tests/fault/test_disk.py

@@ -273,6 +273,57 @@ may_write(struct tables *t, unsigned slot, void *at)
 	return WEXITSTATUS(status);
 }
 
+/* In a child that talks to strangers: 0 if it could read it (or write: 'w'),
+ * 42 if not. */
+static int
+may_narrow(struct tables *t, const void *at, char how)
+{
+	volatile uint8_t *p = (uint8_t *)(uintptr_t)at;
+	uint8_t byte;
+	int status;
+	pid_t pid;
+
+	assert_int_not_equal(pid = fork(), -1);
+	if (pid == 0) {
+		if (signal(SIGSEGV, on_fault) == SIG_ERR ||
+		    tables_narrow(t) == -1 || t->seg.fd != -1)
+			_exit(1);
+		byte = *p;
+		if (how == 'w')
+			*p = byte;
+		tables_free(&t);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+who_talks_to_strangers_has_state_and_counters_only(void **state)
+{
+	struct tables_geometry g = small_geometry();
+	struct tables *t;
+	const char *why;
+	struct iobuf io;
+
+	assert_non_null(t = tables_create(&g, &why));
+	assert_int_equal(tables_open_slot(t, 0), 0);
+	iobuf_open(&io, t, 0);
+	assert_int_equal(may_narrow(t, t->state, 'w'), 0);
+	assert_int_equal(may_narrow(t, t->counters, 'w'), 0);
+	assert_int_equal(may_narrow(t, &t->counters[COUNTER_BRIDGE], 'w'), 0);
+	assert_int_equal(may_narrow(t, t->wake, 'r'), 0);
+	assert_int_equal(may_narrow(t, t->wake, 'w'), 42);
+	assert_int_equal(may_narrow(t, t->closed, 'w'), 42);
+	assert_int_equal(may_narrow(t, t->secret, 'w'), 42);
+	assert_int_equal(may_narrow(t, t->addresses, 'r'), 42);
+	assert_int_equal(may_narrow(t, t->clients, 'r'), 42);
+	assert_int_equal(may_narrow(t, t->users, 'r'), 42);
+	assert_int_equal(may_narrow(t, io.read, 'r'), 42);
+	tables_free(&t);
+}
+
 static void
 a_process_can_write_only_what_is_its_own(void **state)
 {
@@ -329,6 +380,7 @@ main(void)
 		T(a_worker_s_memory_is_backed_when_its_slot_is_opened),
 		T(a_closed_slot_gives_its_memory_back),
 		T(unused_tables_cost_next_to_nothing),
+		T(who_talks_to_strangers_has_state_and_counters_only),
 		T(a_process_can_write_only_what_is_its_own),
 	};
 
