@@ -494,7 +494,26 @@ identity_of(int i)
 	id = identity_authenticate(&w.cfg, auth[i], strlen(auth[i]), NULL, 0, 1,
 	    &err);
 	CHECK(id != NULL);
+	/* the token of one of them has an end */
+	if (i == 0)
+		id->expires_ms = w.now + 9000;
 	return id;
+}
+
+/* Somebody's rights are looked at again: they are others, or gone. */
+static void
+recheck(int i, bool gone, bool less)
+{
+	struct client *c = current(i);
+	struct identity *id = gone ? NULL : identity_of(i);
+
+	if (id != NULL && less) {
+		id->all_workspaces = false;
+		id->nworkspaces = 0;
+	}
+	if (c->s != NULL)
+		chat_rechecked(w.chat, c->s, &id);
+	identity_free(&id);
 }
 
 static struct chat_connect
@@ -672,6 +691,15 @@ step(const char *line, size_t len)
 		break;
 	case 'r':
 		w.over = !w.over;
+		break;
+	case 'w':
+		recheck(i, false, true);
+		break;
+	case 'W':
+		recheck(i, false, false);
+		break;
+	case 'k':
+		recheck(i, true, false);
 		break;
 	case 'g':
 		chat_resync(w.chat, position());
