@@ -1,6 +1,6 @@
 # bench.mk - the benchmark: its programs, its own test, and `make bench'.
 #
-#   make bench-tools    $(O)/bench/load, stream, floor and bare
+#   make bench-tools    $(O)/bench/load, stream, join, floor and bare
 #   make bench          the table (BENCH=quick: within a minute)
 #   make bench-test     planted faults: does the verifier see each of them?
 
@@ -9,14 +9,20 @@ BENCH_LOAD := load client wire poll answer pace history report verify $(BENCH_LI
 BENCH_FLOOR := floor floor_http util
 BENCH_BARE := bare util
 BENCH_STREAM := stream util hist frame
+BENCH_JOIN := join util hist frame
 bench_obj = $(patsubst %,$(O)/obj/tests/bench/%.o,$(1))
 ALL_OBJ += $(call bench_obj,$(BENCH_LOAD) $(BENCH_FLOOR) $(BENCH_BARE) \
-	$(BENCH_STREAM))
+	$(BENCH_STREAM) $(BENCH_JOIN))
 
 .PHONY: bench bench-tools bench-test
 
-bench-tools: $(O)/bench/load $(O)/bench/stream $(O)/bench/floor \
-	$(O)/bench/bare
+bench-tools: $(O)/bench/load $(O)/bench/stream $(O)/bench/join \
+	$(O)/bench/floor $(O)/bench/bare
+
+$(O)/bench/join: $(call bench_obj,$(BENCH_JOIN))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDSAN) -lm
 
 $(O)/bench/stream: $(call bench_obj,$(BENCH_STREAM))
 	@mkdir -p $(@D)
@@ -44,8 +50,18 @@ bench-test: bench-tools
 STORE_TOOLS := $(O)/bench/ring_bench $(O)/bench/store_bench \
 	$(O)/bench/history_bench
 
+# --- what a message costs before it is published -------------------------
+
+ALL_OBJ += $(call bench_obj,content_bench)
+
+$(O)/bench/content_bench: $(call bench_obj,content_bench) $(O)/libchatd.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(OPT) -o $@ $^ $(LDLIBS)
+
 bench: deps-bench
-	@$(MAKE) --no-print-directory all bench-tools $(STORE_TOOLS)
+	@$(MAKE) --no-print-directory all bench-tools $(STORE_TOOLS) \
+	    $(O)/bench/content_bench
 	@/usr/bin/python3 tests/bench/run.py $(O) $(BENCH)
 
 # --- the store ---------------------------------------------------------

@@ -266,6 +266,40 @@ def durable(table):
               rounds)
 
 
+CONTENT = [
+    # text, what, which figures of content_bench
+    ("100 characters", "validation", ["plain_scan", "plain_measure"]),
+    ("100 characters", "limits", ["plain_limits"]),
+    ("100 characters", "content rules", ["plain_html", "plain_burst"]),
+    ("100 characters", "content rules, 1,019 of an operator's",
+     ["plain_rules", "plain_burst"]),
+    ("code with < and >", "content rules", ["code_html", "code_burst"]),
+    ("active HTML", "content rules", ["html_html", "html_burst"]),
+    ("5,000 characters", "validation and content rules",
+     ["long_scan", "long_measure", "long_html", "long_burst"]),
+]
+
+
+def content(table):
+    """The share of a message's CPU that looking at it takes."""
+    name, shape, _, _, _ = RELAY[-1]
+    progress("content: CPU of a message")
+    with server("chatd") as s:
+        got = load(s, "content", *shape, "--warmup", "0.3", "--seconds",
+                   str(SECONDS))
+    # one delivery a message: the daemon's whole CPU for it
+    each = 1e9 / got["deliveries_per_cpu_s"] if got else None
+    progress("content: what is looked at")
+    p = subprocess.run([OUT + "/bench/content_bench", "-s",
+                        "0.05" if QUICK else "0.3"], capture_output=True,
+                       text=True, timeout=120, check=True)
+    ns = json.loads(p.stdout)
+    for text, what, keys in CONTENT:
+        n = sum(ns[k] for k in keys)
+        table.add("%s: %s" % (text, what), "ns of a message's CPU", n, each,
+                  n / each if each else None, rounds=[ns])
+
+
 LATENCY = [
     # name, shape, histogram, targets in ms
     ("one idle sender, sent to durable",
@@ -424,6 +458,31 @@ def streams(table):
               rounds=[got])
 
 
+def joining(table):
+    """In a session of many, against one of ten: the answer is bounded."""
+    most = 2000 if QUICK else 10000
+    got = {}
+    for members in (10, most):
+        progress("joins among %d" % members)
+        with Chatd({"engine.ping_interval": "5m",
+                    "limits.join_rate": 0}) as s:
+            p = subprocess.run(
+                [OUT + "/bench/join", "--json", "--members", str(members),
+                 "--server-pid", str(s.proc.pid), s.address],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=300)
+        if p.returncode != 0:
+            failures.append("joins")
+            print("joins: %s" % p.stderr, file=sys.stderr)
+            return
+        got[members] = json.loads(p.stdout)
+    few, many = got[10], got[most]
+    name = "join among %d, against among 10" % most
+    for key, unit in (("cpu_us", "CPU us"), ("bytes", "bytes"),
+                      ("p50_ms", "p50 ms"), ("p99_ms", "p99 ms")):
+        table.add(name, unit, many[key], few[key], rounds=[got])
+
+
 def store(table):
     """The rows of store.py: ring, scribe, store, restarts."""
     progress("ring, scribe, store")
@@ -450,8 +509,8 @@ def main():
     here = machine()
     table = Table()
     here["seconds"] = {}
-    for part in (relay, durable, latency, memory, connecting, polling,
-                 streams, store):
+    for part in (relay, durable, content, latency, memory, connecting, polling,
+                 joining, streams, store):
         began = time.time()
         try:
             part(table)
