@@ -73,7 +73,7 @@ read_target(struct steering *st, unsigned option, const char *of_user,
 {
 	const char *other = st->args.option[option];
 
-	if ((other == NULL) == (st->args.n == 0) && other == NULL)
+	if (other == NULL && st->args.n == 0)
 		return "whom?  Name a user";
 	if (other == NULL) {
 		st->action = of_user;
