@@ -328,6 +328,8 @@ bury_worker(struct supervisor *s, struct child *c)
 	ipc_put_u32(msg, c->slot);
 	ipc_put_u32(msg, c->incarnation);
 	ipc_put_u64(msg, pos);
+	/* was it told to end? */
+	ipc_put_u32(msg, c->state == TABLES_CHILD_STOPPING);
 	(void)child_send(scribe, msg);
 }
 

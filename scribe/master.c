@@ -47,11 +47,12 @@ on_worker_dead(struct scribe *s)
 {
 	uint32_t slot = ipc_get_u32(&msg), incarnation = ipc_get_u32(&msg);
 	uint64_t pos = ipc_get_u64(&msg);
+	bool ordered = ipc_get_u32(&msg) != 0;
 
 	if (msg.bad)
 		return;
 	log_debug("worker dead slot=%u incarnation=%u", slot, incarnation);
-	if (orphans_worker_dead(s->orphans, incarnation, pos) == -1)
+	if (orphans_worker_dead(s->orphans, incarnation, pos, ordered) == -1)
 		fatal("memory for a scribe");
 	FAULT(ORPHANS_TOLD);
 	/* its reader, if it was reading, keeps pages from being reused */

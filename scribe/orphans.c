@@ -24,6 +24,8 @@
 struct job {
 	/* true: 'incarnation'; false: all below it but the living */
 	bool one;
+	/* it was told to end, and the others go on */
+	bool ordered;
 	uint32_t incarnation;
 	uint32_t *living;
 	size_t nliving;
@@ -89,13 +91,15 @@ orphans_count(const struct orphans *o)
 }
 
 int
-orphans_worker_dead(struct orphans *o, uint32_t incarnation, uint64_t pos)
+orphans_worker_dead(struct orphans *o, uint32_t incarnation, uint64_t pos,
+    bool ordered)
 {
 	struct job *job;
 
 	if ((job = calloc(1, sizeof(*job))) == NULL)
 		return -1;
 	job->one = true;
+	job->ordered = ordered;
 	job->incarnation = incarnation;
 	job->pos = pos;
 	TAILQ_INSERT_TAIL(&o->jobs, job, next);
@@ -150,13 +154,13 @@ fate_of(const struct job *job, const struct store_presence *p)
 
 /* False: there is no room in the ring now. */
 static bool
-publish(struct orphans *o, const struct store_presence *p, enum fate fate)
+publish(struct orphans *o, const struct store_presence *p, enum fate fate,
+    const char *reason)
 {
-	static const char reason[] = "transport close";
 	const struct record_field f[3] = {
 		{ p->socket.p, (uint32_t)p->socket.len },
 		{ p->user_id.p, (uint32_t)p->user_id.len },
-		{ reason, sizeof(reason) - 1 },
+		{ reason, (uint32_t)strlen(reason) },
 	};
 	struct record h = {
 		.type = fate == FATE_ASK ? RECORD_ASK : RECORD_LEAVE,
@@ -191,7 +195,8 @@ walk_row(const struct store_presence *p, void *arg)
 
 	if (fate == FATE_STAYS)
 		return true;
-	if (!publish(w->o, p, fate)) {
+	if (!publish(w->o, p, fate,
+		w->job->ordered ? "server shutdown" : "transport close")) {
 		w->o->full = true;
 		return false;
 	}

@@ -29,10 +29,11 @@ void orphans_free(struct orphans **o);
 void orphans_move(struct orphans *o, struct ring *log);
 
 /*
- * A worker has been reaped; everything it published is below 'pos'.
- * 0, or -1 with errno ENOMEM.
+ * A worker has been reaped; everything it published is below 'pos'; 'ordered':
+ * it had been told to end.  0, or -1 with errno ENOMEM.
  */
-int orphans_worker_dead(struct orphans *o, uint32_t incarnation, uint64_t pos);
+int orphans_worker_dead(struct orphans *o, uint32_t incarnation, uint64_t pos,
+    bool ordered);
 
 /*
  * A new scribe takes over: members of all incarnations below its own that

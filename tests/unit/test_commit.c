@@ -382,7 +382,9 @@ leaves_decided_while_refusing_mean_the_same_to_recovery(void **state)
 	/* who asked is told that it has not left */
 	assert_int_equal(fix_index(f, g - 1).verdict, RING_STORE_UNAVAILABLE);
 	assert_int_equal(fix_index(f, g).verdict, RING_STORED);
-	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g + 1), 0);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g + 1,
+			     false),
+	    0);
 	/* in the snapshot they are all there still: two of them leave twice,
 	 * and the second time means nothing */
 	while (orphans_turn(f->o, commit_next(f->c)))

@@ -65,7 +65,8 @@ each_member_of_a_dead_worker_leaves_once(void **state)
 	fix_decided(f, fix_join(f, "w", "a", "ada", "s2"));
 	fix_decided(f, fix_join(f, "w", "b", "ada", "s2"));
 	g = commit_next(f->c);
-	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g), 0);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g, false),
+	    0);
 	(void)orphans_turn(f->o, g);
 	fix_turns(f);
 	assert_int_equal(commit_next(f->c), g + 3);
@@ -91,10 +92,39 @@ each_member_of_a_dead_worker_leaves_once(void **state)
 	assert_int_equal(ix.room, room);
 	assert_int_equal(ix.user, user);
 	assert_int_equal(ix.seq, 1);
+	assert_int_equal(ix.members, 1);
 	assert_int_equal(fix_index(f, g + 1).seq, 0);
+	assert_int_equal(fix_index(f, g + 1).members, 0);
 	settle(f);
 	assert_int_equal(members(f, room), 0);
 	assert_int_equal(commit_next(f->c), g + 3);
+}
+
+static void
+a_worker_that_was_told_to_end_says_so(void **state)
+{
+	struct scribe_fixture *f = *state;
+	struct record_field fields[RECORD_MAX_FIELDS];
+	struct ring_index ix;
+	uint8_t *buf;
+	uint64_t g;
+	size_t len;
+
+	fix_decided(f, fix_join(f, "w", "a", "ada", "s1"));
+	g = commit_next(f->c);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g, true),
+	    0);
+	(void)orphans_turn(f->o, g);
+	fix_turns(f);
+	assert_non_null(buf = malloc(f->log.max_record));
+	assert_int_equal(ring_fetch(f->scribe, g, buf, f->log.max_record, &len,
+			     &ix),
+	    RING_OK);
+	assert_int_equal(record_parse(buf, len, fields), 3);
+	assert_int_equal(fields[2].len, 15);
+	assert_memory_equal(fields[2].p, "server shutdown", 15);
+	free(buf);
+	settle(f);
 }
 
 static void
@@ -105,7 +135,9 @@ nothing_happens_before_its_last_record_is_decided(void **state)
 
 	(void)fix_room(f, "a", NULL);
 	g = fix_join(f, "w", "a", "ada", "s2");
-	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g + 1), 0);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g + 1,
+			     false),
+	    0);
 	assert_false(orphans_turn(f->o, g));
 	assert_int_equal(orphans_count(f->o), 0);
 	fix_turns(f);
@@ -125,7 +157,7 @@ members_of_other_workers_stay(void **state)
 	fix_first_worker(f, first);
 	fix_turns(f);
 	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
-			     commit_next(f->c)),
+			     commit_next(f->c), false),
 	    0);
 	settle(f);
 	assert_int_equal(orphans_count(f->o), 1);
@@ -142,7 +174,8 @@ who_came_back_with_another_worker_is_not_thrown_out(void **state)
 	/* published before the leave, decided after it was published */
 	(void)fix_join(f, "w", "a", "ada", "sock");
 	fix_first_worker(f, first);
-	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g), 0);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION, g, false),
+	    0);
 	(void)orphans_turn(f->o, g);
 	assert_int_equal(orphans_count(f->o), 1);
 	fix_turns(f);
@@ -171,7 +204,7 @@ many_orphans_go_on_while_the_ring_is_full(void **state)
 	fix_delivered(f);
 	assert_int_equal(members(f, room), n);
 	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
-			     commit_next(f->c)),
+			     commit_next(f->c), false),
 	    0);
 	/* nobody delivers: the ring fills up */
 	for (i = 0; i < 100; i++) {
@@ -282,6 +315,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(each_member_of_a_dead_worker_leaves_once),
+		T(a_worker_that_was_told_to_end_says_so),
 		T(nothing_happens_before_its_last_record_is_decided),
 		T(members_of_other_workers_stay),
 		T(who_came_back_with_another_worker_is_not_thrown_out),

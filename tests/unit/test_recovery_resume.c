@@ -274,7 +274,7 @@ what_dies_between_resume_and_join_is_lost_since_then(void **state)
 	(void)resume(f, &back);
 	/* nobody is in presence, so no orphan is found */
 	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
-			     commit_next(f->c)),
+			     commit_next(f->c), false),
 	    0);
 	while (orphans_turn(f->o, commit_next(f->c)))
 		;

@@ -348,7 +348,7 @@ members_of_a_dead_worker_are_lost_not_gone(void **state)
 	struct row row;
 
 	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
-			     commit_next(f->c)),
+			     commit_next(f->c), false),
 	    0);
 	while (orphans_turn(f->o, commit_next(f->c)))
 		fix_turns(f);

@@ -231,6 +231,7 @@ members_of_a_dead_worker_are_gone_within_a_second(void **state)
 	ipc_put_u32(&m, SLOT);
 	ipc_put_u32(&m, INCARNATION);
 	ipc_put_u64(&m, h->published);
+	ipc_put_u32(&m, 0);
 	assert_int_equal(ipc_send(h->ipc, &m), 0);
 	/* one member in each room */
 	end = h->published + ROOMS;
