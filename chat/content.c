@@ -292,7 +292,8 @@ static bool
 may_have_tags(struct json_span text)
 {
 	return memchr(text.p, '<', text.len) != NULL ||
-	    memmem(text.p, text.len, "\\u003", 5) != NULL;
+	    (memchr(text.p, '\\', text.len) != NULL &&
+		memmem(text.p, text.len, "\\u003", 5) != NULL);
 }
 
 /*

@@ -49,7 +49,8 @@ may_repeat(struct json_span text)
 		if (a == b)
 			return true;
 	}
-	return memmem(text.p, text.len, "\\u", 2) != NULL;
+	return memchr(text.p, '\\', text.len) != NULL &&
+	    memmem(text.p, text.len, "\\u", 2) != NULL;
 }
 
 /* Where a text stands between Markdown's backticks and indented lines. */
@@ -187,26 +188,60 @@ fold(uint32_t c)
 	return c;
 }
 
+/* What a text is compared by: a block after the other. */
+struct marker {
+	uint32_t buf[64];
+	size_t n;
+	uint64_t mark;
+};
+
+static void
+mark_add(struct marker *m, uint32_t c)
+{
+	m->buf[m->n++] = c;
+	if (m->n == sizeof(m->buf) / sizeof(m->buf[0])) {
+		m->mark = XXH3_64bits_withSeed(m->buf, sizeof(m->buf), m->mark);
+		m->n = 0;
+	}
+}
+
+/* ASCII as it stands in the source, up to what needs a closer look. */
+static const char *
+mark_ascii(struct marker *m, const char *p, const char *end)
+{
+	uint8_t c;
+
+	for (; p < end && (c = (uint8_t)*p) < 0x80 && c != '\\'; p++) {
+		if (c > ' ' && !(c >= '0' && c <= '9'))
+			mark_add(m, c >= 'A' && c <= 'Z' ? c + 32U : c);
+	}
+	return p;
+}
+
 uint64_t
 spam_mark(struct json_value text)
 {
-	uint32_t buf[64], c;
-	const char *at = NULL;
-	size_t n = 0, all = 0;
-	uint64_t mark = 0;
+	struct json_span in = json_inside(text);
+	const char *end = in.p + in.len, *at = in.p, *from;
+	struct marker m = { .n = 0 };
+	size_t all = 0;
+	uint32_t c;
 
-	while (json_next_char(text, &at, &c)) {
+	/* there are never more characters than bytes */
+	if (in.len < SPAM_SHORT)
+		return 0;
+	for (;;) {
+		from = at;
+		at = mark_ascii(&m, at, end);
+		all += (size_t)(at - from);
+		if (!json_next_char(text, &at, &c))
+			break;
 		all++;
-		if (is_digit(c) || spam_is_space(c) || is_invisible(c))
-			continue;
-		buf[n++] = fold(c);
-		if (n == sizeof(buf) / sizeof(buf[0])) {
-			mark = XXH3_64bits_withSeed(buf, sizeof(buf), mark);
-			n = 0;
-		}
+		if (!is_digit(c) && !spam_is_space(c) && !is_invisible(c))
+			mark_add(&m, fold(c));
 	}
 	if (all < SPAM_SHORT)
 		return 0;
-	mark = XXH3_64bits_withSeed(buf, n * sizeof(buf[0]), mark);
-	return mark == 0 ? 1 : mark;
+	m.mark = XXH3_64bits_withSeed(m.buf, m.n * sizeof(m.buf[0]), m.mark);
+	return m.mark == 0 ? 1 : m.mark;
 }

@@ -96,13 +96,12 @@ add_quoted(struct strbuf *sb, const char *p, size_t len)
 	}
 }
 
-/* Words with whatever blanks between, not as a part of other words. */
+/* Words with whatever blanks between. */
 static void
 add_phrase(struct strbuf *sb, const char *text)
 {
 	size_t len;
 
-	sb_adds(sb, "(?<!\\w)");
 	while (*text != '\0') {
 		len = strcspn(text, " \t");
 		add_quoted(sb, text, len);
@@ -112,23 +111,26 @@ add_phrase(struct strbuf *sb, const char *text)
 		if (len > 0 && *text != '\0')
 			sb_adds(sb, "\\s+");
 	}
-	sb_adds(sb, "(?!\\w)");
 }
 
-/* The host, or one below it; * any link at all. */
-static void
-add_link(struct strbuf *sb, const char *host)
-{
-	if (strcmp(host, "*") == 0) {
-		sb_adds(sb, "(?<!\\w)(?:https?|ftp)://[^\\s]");
-		return;
-	}
-	sb_adds(sb,
-	    "(?<![\\w@.-])(?:(?:https?|ftp)://(?:[^\\s/?#@]*+@)?)?"
-	    "(?:[\\w-]++\\.)*");
-	add_quoted(sb, host, strlen(host));
-	sb_adds(sb, "(?![\\w-]|\\.\\w)");
-}
+/*
+ * What is common to all of a list stands around it once: PCRE2 finds out
+ * then with which characters a match can begin.
+ */
+static const char *const heads[RULES_KIND__MAX] = {
+	[RULES_MATCH] = "",
+	/* not as a part of other words */
+	[RULES_PHRASE] = "(?<!\\w)(?:",
+	/* the host, or one below it */
+	[RULES_LINK] = "(?<![\\w@.-])(?:(?:https?|ftp)://(?:[^\\s/?#@]*+@)?)?"
+		       "(?:[\\w-]++\\.)*(?:",
+};
+static const char *const tails[RULES_KIND__MAX] = {
+	[RULES_MATCH] = "",
+	[RULES_PHRASE] = ")(?!\\w)",
+	[RULES_LINK] = ")(?![\\w-]|\\.\\w)",
+};
+#define ANY_LINK "(?<!\\w)(?:https?|ftp)://[^\\s]"
 
 static void
 compile(struct reader *rd)
@@ -173,7 +175,7 @@ finish_joined(struct reader *rd)
 {
 	if (!rd->joining)
 		return;
-	sb_addc(&rd->pattern, ')');
+	sb_adds(&rd->pattern, tails[rd->last.kind]);
 	compile(rd);
 	rd->joining = false;
 }
@@ -188,27 +190,40 @@ may_join(const struct reader *rd, const struct rules_line *l)
 	    strcmp(l->with, o->with) == 0 && rd->pattern.len < JOINED_MAX;
 }
 
+/* Of a line that is no part of a list; else NULL. */
+static const char *
+whole_pattern(const struct rules_line *l)
+{
+	if (l->kind == RULES_MATCH)
+		return l->text;
+	if (l->kind == RULES_LINK && strcmp(l->text, "*") == 0)
+		return ANY_LINK;
+	return NULL;
+}
+
 static void
 take_line(struct reader *rd, const struct rules_line *l)
 {
-	if (may_join(rd, l)) {
+	const char *whole = whole_pattern(l);
+
+	if (whole == NULL && may_join(rd, l)) {
 		sb_addc(&rd->pattern, '|');
 	} else {
 		finish_joined(rd);
 		sb_reset(&rd->pattern);
 		rd->last = *l;
-		if (l->kind == RULES_MATCH) {
-			sb_adds(&rd->pattern, l->text);
+		if (whole != NULL) {
+			sb_adds(&rd->pattern, whole);
 			compile(rd);
 			return;
 		}
 		rd->joining = true;
-		sb_adds(&rd->pattern, "(?:");
+		sb_adds(&rd->pattern, heads[l->kind]);
 	}
 	if (l->kind == RULES_PHRASE)
 		add_phrase(&rd->pattern, l->text);
 	else
-		add_link(&rd->pattern, l->text);
+		add_quoted(&rd->pattern, l->text, strlen(l->text));
 }
 
 static void
