@@ -380,8 +380,10 @@ show_result(const char *json, size_t len, FILE *fp)
 {
 	struct json_value result = json_member(json_value(json, len), "result");
 
-	if (result.kind != JSON_KIND_STRING)
+	if (result.kind != JSON_KIND_STRING) {
+		show_document(json, len, fp);
 		return;
+	}
 	show_string(result, fp);
 	(void)fputc('\n', fp);
 }

@@ -23,7 +23,7 @@ void show_string(struct json_value string, FILE *fp);
 
 void show_document(const char *json, size_t len, FILE *fp);
 
-/* Only what it says of itself: its member "result". */
+/* What it says of itself, its member "result"; without one, all of it. */
 void show_result(const char *json, size_t len, FILE *fp);
 
 /* A chat message on one line (more, if it has more), or a security event. */

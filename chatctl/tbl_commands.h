@@ -29,10 +29,25 @@ COMMAND("store", "look", "", 0, 0, TABLE,
 COMMAND("stats", "look", "[pattern]", 0, 1, TABLE,
     "Gauges, counters and histograms of all processes since the start. "
     "The pattern is a shell's: stats 'closed*'.")
+COMMAND("limits", "look", "[user]", 0, 1, TABLE,
+    "The limits in force, or how much of them a user has left.")
 COMMAND("config", "look", "", 0, 0, TABLE,
     "The options in force and where each comes from.")
 COMMAND("version", "look", "", 0, 0, TABLE,
     "What the running daemon is and was built from.")
+COMMAND("workspaces", "chat", "", 0, 0, TABLE,
+    "The workspaces that have sessions: how many, and how many sockets are in "
+    "them.")
+COMMAND("sessions", "chat", "[workspace]", 0, 1, TABLE,
+    "The sessions, of one workspace or of all: messages, sockets, status.")
+COMMAND("members", "chat", "workspace/session", 1, 1, TABLE,
+    "Who is in a session: users, and how many sockets each has there.")
+COMMAND("presence", "chat", "workspace/session", 1, 1, TABLE,
+    "The sockets in a session: whose, since when, and their status.")
+COMMAND("users", "chat", "[--all]", 0, 1, TABLE,
+    "The users who are connected, or all that were ever in a session.")
+COMMAND("user", "chat", "show id", 2, 2, TABLE,
+    "What is known of a user: connections, sessions, bans.")
 COMMAND("history", "chat", "workspace/session [limit]", 1, 2, LIST,
     "The newest messages of a session (50, or as many as limit says).")
 COMMAND("tail", "chat", "workspace/session", 1, 1, STREAM,
@@ -65,10 +80,10 @@ COMMAND("broadcast", "steer", "[--workspace w|--session w/s] "
     "Tell something to everybody who is connected now, or is in that "
     "workspace or session: a message of type system that is not stored.  Its "
     "sender is chatd, or another with --name.")
-COMMAND("session", "steer", "status workspace/session "
-    "status [reason]", 3, 6, LINE,
-    "Change the status of a session and tell its members: active, paused, "
-    "completed, abandoned or error.")
+COMMAND("session", "steer", "show|status workspace/session "
+    "[status [reason]]", 2, 6, LINE,
+    "What is known of a session; or change its status and tell its members: "
+    "active, paused, completed, abandoned or error.")
 COMMAND("message", "steer", "delete workspace/session id", 3, 4, LINE,
     "Delete a message, whoever wrote it.")
 COMMAND("token", "steer", "--user id [--name name] [--role role] "

@@ -464,6 +464,39 @@ user_refused(struct tables *t, const struct user_ref *u, enum user_rate kind,
 	return wait_ns;
 }
 
+uint32_t
+user_rate_left(struct tables *t, const struct user_ref *u, enum user_rate kind,
+    uint32_t per_minute, uint64_t now_ns, uint64_t *wait_r)
+{
+	uint32_t empty, row = lookup(t, u->key, &empty);
+	uint64_t tat = row == NONE
+	    ? 0
+	    : atomic_load_explicit(rate_at(t, kind, row), memory_order_relaxed);
+	uint64_t ahead = tat > now_ns ? tat - now_ns : 0, step, next;
+
+	*wait_r = 0;
+	if (per_minute == 0)
+		return 0;
+	step = gcra_step(MINUTE_NS, per_minute);
+	*wait_r = gcra_charge(tat, now_ns, MINUTE_NS, per_minute, 0, &next);
+	return *wait_r > 0 ? 0
+			   : per_minute - (uint32_t)((ahead + step - 1) / step);
+}
+
+uint32_t
+user_strikes(struct tables *t, const struct user_ref *u, uint64_t now_ns)
+{
+	uint32_t empty, row = lookup(t, u->key, &empty);
+	uint64_t word;
+
+	if (row == NONE)
+		return 0;
+	word = atomic_load_explicit(strikes_at(t, row), memory_order_relaxed);
+	return (word >> STRIKE_BITS & STRIKE_MASK) + 60 <= now_ns / NS_PER_S
+	    ? 0
+	    : (uint32_t)(word >> 2 * STRIKE_BITS);
+}
+
 uint64_t
 user_held(struct tables *t, const struct user_ref *u, uint64_t now_ns)
 {

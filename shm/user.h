@@ -116,6 +116,16 @@ uint64_t user_refused(struct tables *t, const struct user_ref *u,
     enum user_rate kind, uint32_t per_minute, uint64_t wait_ns, uint64_t max_ns,
     uint64_t now_ns, bool *out_r);
 
+/*
+ * For looking at: how many events of this kind are allowed now, and how many
+ * ns until the next is (0 if some are).
+ */
+uint32_t user_rate_left(struct tables *t, const struct user_ref *u,
+    enum user_rate kind, uint32_t per_minute, uint64_t now_ns,
+    uint64_t *wait_r);
+/* How many refusals there were in the minute that is under way. */
+uint32_t user_strikes(struct tables *t, const struct user_ref *u,
+    uint64_t now_ns);
 /* For how many ns it must not connect; 0: it may. */
 uint64_t user_held(struct tables *t, const struct user_ref *u, uint64_t now_ns);
 

@@ -32,6 +32,14 @@ struct store_place {
 int store_room_walk(struct store_txn *t, struct store_place *place,
     unsigned max, store_room_fn *fn, void *arg);
 
+/* The same of users, ascending by number; and of presence, by room, user and
+ * socket. */
+typedef bool store_user_fn(const struct store_user *user, void *arg);
+int store_user_walk(struct store_txn *t, struct store_place *place,
+    unsigned max, store_user_fn *fn, void *arg);
+int store_presence_walk(struct store_txn *t, struct store_place *place,
+    unsigned max, store_presence_fn *fn, void *arg);
+
 /* --- changes ----------------------------------------------------------- */
 
 enum store_change_kind {

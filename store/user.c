@@ -92,6 +92,36 @@ store_user_get(struct store_txn *t, uint64_t user, struct store_user *user_r)
 	return 0;
 }
 
+struct walk {
+	store_user_fn *fn;
+	void *arg;
+};
+
+static bool
+walk_row(const MDB_val *key, bool sound, void *row, void *arg)
+{
+	const struct walk *w = arg;
+
+	return !sound || w->fn(row, w->arg);
+}
+
+int
+store_user_walk(struct store_txn *t, struct store_place *place, unsigned max,
+    store_user_fn *fn, void *arg)
+{
+	struct walk w = { fn, arg };
+	struct store_user user;
+	struct store_walk walk = { .table = STORE_USER,
+		.prefix = '#',
+		.max = max,
+		.decode = store_decode_user,
+		.row = &user,
+		.fn = walk_row,
+		.arg = &w };
+
+	return store_walk(t, place, &walk);
+}
+
 static void
 put_row(struct store_txn *t, const struct store_user *user, bool must_be_new)
 {

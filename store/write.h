@@ -209,13 +209,6 @@ void store_presence_del(struct store_txn *t, uint64_t room, uint64_t user,
 void store_presence_clear(struct store_txn *t);
 
 /*
- * Go on from *place with at most 'max' rows; sets place->done behind the
- * last one.  If 'fn' returns false, the walk stops before that row.
- */
-int store_presence_walk(struct store_txn *t, struct store_place *place,
-    unsigned max, store_presence_fn *fn, void *arg);
-
-/*
  * Put or replace the row of a pid, which has STORE_PID bytes; at least one
  * room.  Text of the row must not be the store's own: it moves with the put.
  */

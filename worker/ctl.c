@@ -22,6 +22,18 @@
 /* bytes that may wait for a chatctl that does not read */
 #define QUEUE_MAX (4 << 20)
 
+/* To look at, or to change. */
+static void
+session_serve(struct ctl *c, const char *command, const struct json_tree *args)
+{
+	const char *what = json_tree_text(json_tree_at(args, 0));
+
+	if (what != NULL && strcmp(what, "show") == 0)
+		look_serve(c, command, args);
+	else
+		steer_serve(c, command, args);
+}
+
 static const struct ctl_command {
 	const char *name;
 	ctl_serve_fn *serve;
@@ -36,8 +48,15 @@ static const struct ctl_command {
 	{ "revoke", steer_serve },
 	{ "broadcast", steer_serve },
 	{ "say", steer_serve },
-	{ "session", steer_serve },
+	{ "session", session_serve },
 	{ "message", steer_serve },
+	{ "workspaces", look_serve },
+	{ "sessions", look_serve },
+	{ "members", look_serve },
+	{ "presence", look_serve },
+	{ "users", look_serve },
+	{ "user", look_serve },
+	{ "limits", limits_serve },
 	{ "bans", bans_serve },
 	{ "events", events_serve },
 	{ "filter", filter_serve },

@@ -105,7 +105,8 @@ void ctl_free_all(struct worker *w);
 
 typedef void ctl_serve_fn(struct ctl *c, const char *command,
     const struct json_tree *args);
-/* inspect.c, steer.c, bans.c, events.c, filter.c */
-ctl_serve_fn inspect_serve, steer_serve, bans_serve, events_serve, filter_serve;
+/* inspect.c, steer.c, bans.c, events.c, filter.c, look.c, look_limits.c */
+ctl_serve_fn inspect_serve, steer_serve, bans_serve, events_serve, filter_serve,
+    look_serve, limits_serve;
 
 #endif /* WORKER_CTL_H */

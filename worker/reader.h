@@ -79,6 +79,13 @@ enum read_kind {
 	 * message's verdict.  So whoever begins again, because a worker was
 	 * killed over it, finds what is still to be done */
 	READ_STREAMS,
+	/* chatctl: sessions, and users, 'count' from the place 'text' on
+	 * (empty: the first); the session, and the user, that is called
+	 * 'text' */
+	READ_ROOMS,
+	READ_USERS,
+	READ_ROOM,
+	READ_USER,
 };
 
 /* Of a row of CHANGES, besides enum store_change_kind. */
@@ -143,6 +150,11 @@ struct read_answer {
  * RECEIPTS: seq; user id.
  * BANS: kind, until ms, since ms, gseq; id, reason, by.  Then one of kind 0:
  * the place where it goes on, if there are 'more'.
+ * ROOMS, ROOM: room, created ms, last seq, last revision, sockets, the seq up
+ * to which retention has removed all; workspace, session, status, its reason.
+ * USERS, USER: user, last seen ms; id, name.  USER, then, a socket in a room:
+ * room, joined ms, activity ms; workspace, session, socket, status.  ROOMS and
+ * USERS end with the place, as BANS.
  * STREAMS, two each: room, user, next index, ms of the last chunk, ms when it
  * began; id, user id, user name, agent.  And: head, text, tail.  Then one of
  * room 0, as in BANS.
@@ -212,6 +224,15 @@ int reader_receipts(struct store_txn *t, const struct read_query *q,
 int reader_find(struct store_txn *t, const struct read_query *q,
     struct read_answer *a);
 bool reader_changed_since(struct store_txn *t, uint64_t room, uint64_t gseq);
+/* reader_look.c */
+int reader_rooms(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+int reader_room(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+int reader_users(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
+int reader_user(struct store_txn *t, const struct read_query *q,
+    struct read_answer *a);
 /* reader_bans.c */
 int reader_bans(struct store_txn *t, const struct read_query *q,
     struct read_answer *a);

@@ -298,6 +298,14 @@ read_kind(struct store_txn *t, const struct read_query *q,
 		return reader_find(t, q, a);
 	case READ_STREAMS:
 		return reader_streams(t, q, a);
+	case READ_ROOMS:
+		return reader_rooms(t, q, a);
+	case READ_ROOM:
+		return reader_room(t, q, a);
+	case READ_USERS:
+		return reader_users(t, q, a);
+	case READ_USER:
+		return reader_user(t, q, a);
 	case READ_SESSION:
 		break;
 	}

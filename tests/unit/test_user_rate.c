@@ -224,6 +224,37 @@ a_quiet_minute_forgives(void **state)
 }
 
 static void
+what_is_left_can_be_looked_at(void **state)
+{
+	struct tables *t = *state;
+	struct user_ref u = user(t, "ada");
+	uint64_t wait;
+	bool out;
+
+	assert_int_equal(user_rate_left(t, &u, USER_RATE_MESSAGE, 30, NOW,
+			     &wait),
+	    30);
+	assert_int_equal(pass(t, &u, 30, NOW, 12), 12);
+	assert_int_equal(user_rate_left(t, &u, USER_RATE_MESSAGE, 30, NOW,
+			     &wait),
+	    18);
+	assert_int_equal(wait, 0);
+	assert_int_equal(pass(t, &u, 30, NOW, 18), 18);
+	assert_int_equal(user_rate_left(t, &u, USER_RATE_MESSAGE, 30, NOW,
+			     &wait),
+	    0);
+	assert_int_equal(wait, 2 * SECOND);
+	(void)refuse(t, &u, NOW, 7, &out);
+	assert_int_equal(user_strikes(t, &u, NOW), 7);
+	assert_int_equal(user_strikes(t, &u, NOW + 61 * SECOND), 0);
+	/* looking makes no row, and without a limit nothing is counted */
+	assert_int_equal(user_rate_left(t, &u, USER_RATE_MESSAGE, 0, NOW,
+			     &wait),
+	    0);
+	assert_int_equal(wait, 0);
+}
+
+static void
 under_load_the_heaviest_wait_first(void **state)
 {
 	struct tables *t = *state;
@@ -388,6 +419,7 @@ main(void)
 		T(it_is_never_longer_than_the_longest),
 		T(a_hundred_refusals_are_enough),
 		T(a_quiet_minute_forgives),
+		T(what_is_left_can_be_looked_at),
 		T(under_load_the_heaviest_wait_first),
 	};
 
