@@ -158,7 +158,7 @@ a_result_is_what_it_says_of_itself(void **state)
 {
 	shows(show_result, "{\"a\":1,\"result\":\"done \\u0007\"}",
 	    "done \\x07\n");
-	shows(show_result, "{\"a\":1}", "");
+	shows(show_result, "{\"a\":1}", "a  1\n");
 }
 
 int
