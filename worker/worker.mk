@@ -5,6 +5,7 @@ $(O)/unit/test_publish: $(O)/obj/worker/publish.o
 $(O)/unit/test_handoff: $(O)/obj/worker/handoff.o
 $(O)/unit/test_asset: $(O)/obj/worker/asset.o
 $(O)/unit/test_reader $(O)/unit/test_reader_streams \
+$(O)/unit/test_reader_roster \
 $(O)/unit/test_reader_changes: $(call obj,$(wildcard worker/reader*.c))
 $(O)/unit/test_worker_stream: $(O)/obj/worker/stream.o
 $(O)/unit/test_steer_args: $(O)/obj/worker/steer_args.o \

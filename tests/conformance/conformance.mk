@@ -5,7 +5,8 @@
 
 # of the worker all but what belongs to the chat, to its rings and the store
 CONFORMANCE_WITHOUT := $(addprefix worker/,main.c loop.c master.c app_chat.c \
-	ops.c publish.c deliver.c inspect.c rings.c reader.c reader_store.c)
+	ops.c publish.c deliver.c inspect.c rings.c) \
+	$(wildcard worker/reader*.c)
 CONFORMANCE_CORE := $(call obj,$(filter-out $(CONFORMANCE_WITHOUT),\
 	$(sort $(wildcard worker/*.c))) master/inbox.c)
 CONFORMANCE_OBJ := $(call obj,$(sort $(wildcard tests/conformance/*.c)))

@@ -305,7 +305,10 @@ static void
 a_roster_has_everybody(void **state)
 {
 	struct world *w = *state;
-	const struct read_query q = { .kind = READ_ROSTER, .room = ROOM };
+	const struct read_query q = { .kind = READ_ROSTER,
+		.room = ROOM,
+		.count = 200,
+		.text = text("\n\n") };
 	const struct read_answer *a = wait_for(w, NULL, &q);
 	struct read_row row;
 	size_t at = 0;
@@ -355,7 +358,10 @@ what_was_decided_is_in_the_answer(void **state)
 {
 	struct world *w = *state;
 	struct asker who = { 0 };
-	struct read_query q = { .kind = READ_ROSTER, .room = ROOM };
+	struct read_query q = { .kind = READ_ROSTER,
+		.room = ROOM,
+		.count = 200,
+		.text = text("\n\n") };
 	const struct read_answer *a = wait_for(w, &who, &q);
 	uint64_t pos = a->pos;
 

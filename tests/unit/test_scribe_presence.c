@@ -97,6 +97,46 @@ a_join_makes_a_row_with_its_owner(void **state)
 	assert_int_equal(r.p.activity_ms, ix.time_ms);
 }
 
+/* Whatever is in the cache of rooms: joins and leaves tell how many are in. */
+static void
+members_are_counted(void **state)
+{
+	struct scribe_fixture *f = *state;
+	struct ring_index ix;
+
+	ix = fix_decided(f, fix_join(f, "w", "a", "ada", "s1"));
+	assert_int_equal(ix.members, 1);
+	ix = fix_decided(f, fix_join(f, "w", "a", "ada", "s2"));
+	assert_int_equal(ix.members, 2);
+	assert_int_equal(fix_decided(f, fix_join(f, "w", "b", "ada", "s1"))
+			     .members,
+	    1);
+	assert_int_equal(fix_decided(f, fix_join(f, "w", "a", "ada", "s2"))
+			     .members,
+	    2);
+	fix_stop(f);
+	assert_int_equal(fix_start(f), 0);
+	/* nobody has counted here yet */
+	ix = fix_decided(f, fix_leave(f, ix.room, ix.user, "s1"));
+	assert_int_equal(ix.verdict, RING_STORED);
+	assert_int_equal(ix.members, 1);
+	ix = fix_decided(f, fix_leave(f, ix.room, ix.user, "s2"));
+	assert_int_equal(ix.members, 0);
+}
+
+static void
+joining_again_leaves_the_status_as_it_is(void **state)
+{
+	struct scribe_fixture *f = *state;
+	struct ring_index ix;
+
+	ix = fix_decided(f, fix_join(f, "w", "a", "ada", "s1"));
+	fix_decided(f, fix_presence(f, ix.room, ix.user, "s1", "away"));
+	ix = fix_decided(f, fix_join(f, "w", "a", "ada", "s1"));
+	assert_int_equal(ix.verdict, RING_DUPLICATE);
+	assert_string_equal(row_of(f, ix.room, ix.user, "s1").status, "away");
+}
+
 static void
 joining_again_is_a_duplicate_and_keeps_the_first_time(void **state)
 {
@@ -345,6 +385,8 @@ main(void)
 		T(a_join_tells_numbers_and_the_last_seq),
 		T(names_keep_their_numbers_for_ever),
 		T(a_join_makes_a_row_with_its_owner),
+		T(members_are_counted),
+		T(joining_again_leaves_the_status_as_it_is),
 		T(joining_again_is_a_duplicate_and_keeps_the_first_time),
 		T(a_full_session_takes_nobody_but_who_is_there),
 		T(a_leave_removes_the_row_and_counts_what_remains),
