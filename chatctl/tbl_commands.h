@@ -81,7 +81,7 @@ COMMAND("broadcast", "steer", "[--workspace w|--session w/s] "
     "workspace or session: a message of type system that is not stored.  Its "
     "sender is chatd, or another with --name.")
 COMMAND("session", "steer", "show|status workspace/session "
-    "[new [why]]", 2, 6, LINE,
+    "[to [why]]", 2, 6, LINE,
     "What is known of a session; or change its status and tell its members: "
     "active, paused, completed, abandoned or error.")
 COMMAND("message", "steer", "delete workspace/session id", 3, 4, LINE,
