@@ -301,6 +301,16 @@ put_text(struct streams_store *ss, struct store_txn *t,
 	return 0;
 }
 
+/* Its row is gone: what comes now is its end, and no text. */
+static bool
+message_took_it(struct store_txn *t, const struct known *k)
+{
+	struct store_stream st;
+
+	return store_stream_get(t, k->room, id_of(k), &st) == -1 &&
+	    errno == ENOENT;
+}
+
 /* What is new of one stream; *k is as it will be when that is committed. */
 static void
 put_stream(struct streams_store *ss, struct store_txn *t, uint32_t row,
@@ -314,6 +324,12 @@ put_stream(struct streams_store *ss, struct store_txn *t, uint32_t row,
 	if (!k->whole) {
 		k->piece = k->piece_at = k->bytes = 0;
 		k->next = 0;
+	}
+	if (k->whole && message_took_it(t, k)) {
+		k->in_store = false;
+		k->next = info.at.next;
+		k->tails = info.tails;
+		return;
 	}
 	if (!k->whole || k->tails != info.tails) {
 		if (put_row(ss, t, &r, k, &info) == -1)

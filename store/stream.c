@@ -320,6 +320,26 @@ del_row(struct store_txn *t, const struct store_key *k)
 	    store_del(t, STORE_STREAM, k);
 }
 
+/* The first piece that there is, whatever its number. */
+static bool
+find_piece(struct store_txn *t, uint64_t room, struct store_text id,
+    struct store_key *k)
+{
+	struct store_scan sc;
+	struct any_row row;
+	bool sound, found;
+
+	if (!piece_key(k, room, id, 0) ||
+	    store_scan_begin(&sc, t, STORE_STREAM, k, k->len - 4, false) == -1)
+		return false;
+	found = store_scan_any(&sc, decode_any, &row, &sound) == 1 &&
+	    sc.key.mv_size == k->len;
+	if (found)
+		memcpy(k->b, sc.key.mv_data, k->len);
+	store_scan_end(&sc);
+	return found;
+}
+
 bool
 store_stream_del(struct store_txn *t, uint64_t room, struct store_text id)
 {
@@ -333,5 +353,8 @@ store_stream_del(struct store_txn *t, uint64_t room, struct store_text id)
 	for (no = 1; piece_key(&k, room, id, no); no++)
 		if (!del_row(t, &k))
 			break;
+	/* behind a hole, or a page that was damaged */
+	while (find_piece(t, room, id, &k) && del_row(t, &k))
+		there = true;
 	return there || no > 1;
 }

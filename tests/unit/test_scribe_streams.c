@@ -199,6 +199,20 @@ stored_streams(struct world *w)
 	return n;
 }
 
+/* Rows of the table, whatever they are. */
+static uint64_t
+stored_rows(struct world *w)
+{
+	struct store_stat st;
+	unsigned i;
+
+	assert_int_equal(store_stat(w->f->st.s, &st), 0);
+	for (i = 0; i < STORE_TABLES; i++)
+		if (strcmp(st.table[i].name, "stream") == 0)
+			return st.table[i].entries;
+	return UINT64_MAX;
+}
+
 static struct found x;
 
 /* --- promises ----------------------------------------------------------------- */
@@ -389,6 +403,33 @@ the_message_takes_its_row_away(void **state)
 		assert_int_equal(stream_end(w->t, &r[i]), 0);
 	pass(w, 2 * S);
 	assert_int_equal(stored_streams(w), 0);
+}
+
+/* Its last chunks and its message come between two looks. */
+static void
+nothing_is_written_behind_the_message(void **state)
+{
+	struct world *w = *state;
+	struct stream_ref r = begun(w, "m1");
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		grow(w, &r, 1, 5000);
+		pass(w, 2 * S);
+	}
+	grow(w, &r, 1, 5000);
+	w->ns = streams_store_next(w->ss, w->ns);
+	assert_int_equal(streams_store_turn(w->ss, w->ns, NOW_MS), 0);
+	(void)fix_message(w->f, w->room, w->user, "m1", RECORD_F_STREAM);
+	(void)fix_turns(w->f);
+	assert_int_equal(stored_rows(w), 0);
+	pass(w, 2 * S);
+	grow(w, &r, 1, 5000);
+	pass(w, 2 * S);
+	assert_int_equal(stored_rows(w), 0);
+	assert_int_equal(stream_end(w->t, &r), 0);
+	pass(w, 2 * S);
+	assert_int_equal(stored_rows(w), 0);
 }
 
 static void
@@ -593,6 +634,7 @@ main(void)
 		T(batches_take_it_along),
 		T(what_is_gone_is_deleted),
 		T(the_message_takes_its_row_away),
+		T(nothing_is_written_behind_the_message),
 		T(a_batch_takes_no_more_than_it_should),
 		T(large_texts_are_spread_over_batches),
 		T(a_new_scribe_puts_it_in_order),

@@ -413,6 +413,16 @@ a_stream_goes_on_in_pieces(void **state)
 	assert_int_equal(n, 3);
 	assert_true(store_stream_del(t, ROOM, text("m1")));
 	assert_false(store_stream_del(t, ROOM, text("m1")));
+	/* a piece behind a hole goes with it, and nobody else's */
+	p.no = 7;
+	store_piece_put(t, ROOM, text("m1"), &p);
+	store_piece_put(t, ROOM, text("m10"), &p);
+	assert_true(store_stream_del(t, ROOM, text("m1")));
+	assert_false(store_stream_del(t, ROOM, text("m1")));
+	assert_true(store_stream_del(t, ROOM, text("m10")));
+	assert_false(store_stream_del(t, ROOM, text("m10")));
+	in.id = text("m10");
+	store_stream_put(t, &in);
 	assert_int_equal(store_stream_get(t, ROOM, text("m"), &out), 0);
 	assert_int_equal(store_stream_get(t, ROOM, text("m10"), &out), 0);
 	j.n = 0;
