@@ -69,6 +69,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/man/man1/chatctl.1
 	install -D -m 0644 etc/man/chatd.conf.5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man5/chatd.conf.5
+	install -D -m 0644 etc/man/content.rules.5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5/content.rules.5
 	$(if $(CLIENT_DIST),install -d $(DESTDIR)$(PREFIX)/share/chatd/client)
 	$(if $(CLIENT_DIST),install -m 0644 $(CLIENT_FILES) \
 	    $(DESTDIR)$(PREFIX)/share/chatd/client)
