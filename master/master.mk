@@ -24,6 +24,8 @@ $(O)/unit/test_bundle: $(O)/obj/master/bundle.o
 $(O)/unit/test_table: $(O)/obj/chatctl/table.o
 $(O)/unit/test_show: $(O)/obj/chatctl/show.o $(O)/obj/chatctl/table.o
 $(O)/unit/test_chatctl_command: $(O)/obj/chatctl/command.o
+$(O)/unit/test_chatctl_filter: $(call obj,$(addprefix chatctl/,filter.c \
+	command.c client.c show.c table.c))
 $(O)/unit/test_chatctl_token: $(call obj,chatctl/token.c chatctl/sign.c \
 	chatctl/command.c \
 	chatctl/client.c chatctl/show.c chatctl/table.c)
