@@ -9,6 +9,11 @@
 #ifndef TESTS_FUZZ_CHAT_CHANGE_OPS_H
 #define TESTS_FUZZ_CHAT_CHANGE_OPS_H
 
+#include <string.h>
+
+#include "common/log.h"
+#include "tests/fuzz/chat_script.h"
+
 static struct chat_row
 row_of(const struct message *m)
 {

@@ -213,3 +213,18 @@ decide(void)
 		}
 	}
 }
+
+enum chat_read
+read_store(void *conn, bool take)
+{
+	bool late = w.late && w.reads % 2 == 0;
+
+	if (late || take)
+		w.reads++;
+	if (late) {
+		if (conn != NULL)
+			((struct client *)conn)->wants = true;
+		return CHAT_READ_LATER;
+	}
+	return w.fail && take ? CHAT_READ_FAILED : CHAT_READ_DONE;
+}

@@ -101,6 +101,10 @@ extern struct script w;
 
 /* Whose pid it is; -1: nobody's. */
 int client_of_pid(struct chat_str pid);
+/*
+ * Every other read is late while they are; 'conn' (may be NULL) will produce.
+ */
+enum chat_read read_store(void *conn, bool take);
 /* Everything that was published gets its verdict. */
 void decide(void);
 

@@ -29,6 +29,7 @@
 #include "chat/count.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "tests/fuzz/chat_change_ops.h"
 #include "tests/fuzz/chat_script.h"
 #include "tests/fuzz/chat_stream_ops.h"
 
@@ -179,22 +180,6 @@ op_interest(void *ctx, uint64_t room, bool on)
 	CHECK(w.interests >= 0);
 }
 
-/* Every other read is late while they are; 'conn' may be NULL. */
-static enum chat_read
-read_store(void *conn, bool take)
-{
-	bool late = w.late && w.reads % 2 == 0;
-
-	if (late || take)
-		w.reads++;
-	if (late) {
-		if (conn != NULL)
-			((struct client *)conn)->wants = true;
-		return CHAT_READ_LATER;
-	}
-	return w.fail && take ? CHAT_READ_FAILED : CHAT_READ_DONE;
-}
-
 static enum chat_read
 op_roster(void *ctx, void *conn, const struct chat_roster_query *q,
     chat_member_fn fn, void *arg, struct chat_roster *roster_r)
@@ -217,8 +202,6 @@ op_roster(void *ctx, void *conn, const struct chat_roster_query *q,
 	}
 	return rc;
 }
-
-#include "tests/fuzz/chat_change_ops.h"
 
 static enum chat_read
 op_messages(void *ctx, void *conn, const struct chat_query *q, chat_row_fn fn,

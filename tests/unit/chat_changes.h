@@ -69,6 +69,26 @@ change_of_message(const struct world *w, const struct message_row *m,
 	return change_of_item(w, &item, pos);
 }
 
+/* A message as it was at that position. */
+static struct chat_row
+row_at(const struct world *w, const struct message_row *m, uint64_t pos)
+{
+	const struct change_row *c = change_of_message(w, m, pos);
+	struct chat_row row = { .seq = m->seq,
+		.gseq = m->gseq,
+		.time_ms = m->time_ms,
+		.id = str_of(m->id),
+		.body = str_of(m->body) };
+
+	if (c == NULL)
+		return row;
+	row.revision = c->revision;
+	row.edited_ms = c->time_ms;
+	row.deleted = c->type == CHAT_DELETE;
+	row.body = row.deleted ? str_of("") : str_of(c->text);
+	return row;
+}
+
 static struct message_row *
 message_at(struct world *w, uint64_t room, uint64_t seq)
 {

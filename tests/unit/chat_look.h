@@ -2,32 +2,14 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * chat_look - the part of chat_reads.h that reads changes, receipts and one
- * message by its id; included there.
+ * chat_look - the part of chat_world.h that reads changes, receipts and one
+ * message by its id.
  */
 
 #ifndef CHAT_LOOK_H
 #define CHAT_LOOK_H
 
-/* A message as it was at that position. */
-static struct chat_row
-row_at(const struct world *w, const struct message_row *m, uint64_t pos)
-{
-	const struct change_row *c = change_of_message(w, m, pos);
-	struct chat_row row = { .seq = m->seq,
-		.gseq = m->gseq,
-		.time_ms = m->time_ms,
-		.id = str_of(m->id),
-		.body = str_of(m->body) };
-
-	if (c == NULL)
-		return row;
-	row.revision = c->revision;
-	row.edited_ms = c->time_ms;
-	row.deleted = c->type == CHAT_DELETE;
-	row.body = row.deleted ? str_of("") : str_of(c->text);
-	return row;
-}
+#include "tests/unit/chat_reads.h"
 
 static struct chat_change
 change_at(const struct world *w, const struct change_row *c)

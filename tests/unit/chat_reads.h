@@ -327,8 +327,6 @@ op_roster(void *ctx, void *conn, const struct chat_roster_query *q,
 	return rc;
 }
 
-#include "tests/unit/chat_look.h"
-
 /* Which of the messages are in, as places in w->message; how many. */
 static int
 choose_messages(const struct world *w, const struct read *r,

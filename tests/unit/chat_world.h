@@ -17,7 +17,7 @@
 #ifndef CHAT_WORLD_H
 #define CHAT_WORLD_H
 
-#include "tests/unit/chat_reads.h"
+#include "tests/unit/chat_look.h"
 #include "tests/unit/chat_streams.h"
 
 /* --- ops --------------------------------------------------------------------- */
