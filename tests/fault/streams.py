@@ -212,10 +212,58 @@ class Viewer(Conn):
             self.ends.add(mid)
 
 
+class Crowd(Conn):
+    """Many streams at a time, for a moment, when that is wanted."""
+
+    MANY = 90
+
+    def __init__(self, talk, book, user):
+        self.book = book
+        self.ids = []
+        self.joined = False
+        self.next_at = 0
+        super().__init__(talk, user)
+
+    def auth(self):
+        return {"userId": self.user, "userName": self.user, "role": "agent"}
+
+    def connected(self, d):
+        self.event("chat:join-session",
+                   {"sessionId": "crowd", "workspaceId": "w"}, 1)
+
+    def on_ack(self, n, d):
+        self.joined = bool(d.get("ok"))
+
+    def lost(self):
+        self.joined = False
+        self.ids = []
+
+    def say(self, mid, complete):
+        self.event("chat:agent-message-stream", {
+            "sessionId": "crowd", "messageId": mid, "isComplete": complete,
+            "chunk": "" if complete else "y" * 1500})
+
+    def tick(self, now):
+        super().tick(now)
+        if not self.joined or now < self.next_at:
+            return
+        if self.ids:
+            for mid in self.ids:
+                self.say(mid, True)
+            self.ids = []
+            self.next_at = now + 4
+        elif self.talk.crowd and not self.talk.quiet:
+            self.ids = [self.book.new_id() for _ in range(self.MANY)]
+            for mid in self.ids:
+                self.say(mid, False)
+            self.next_at = now + 0.5
+
+
 def add_streams(talk):
-    """Two who write and two who look."""
+    """Two who write and two who look; and one who writes very much."""
     book = Book(talk.ledger.bad)
     for i in range(2):
         talk.add(Writer(talk, book, "bot%d" % i))
         talk.add(Viewer(talk, book, "eye%d" % i))
+    talk.add(Crowd(talk, book, "crowd"))
     return book

@@ -528,6 +528,8 @@ class Talk:
 
     def calm(self):
         self.window, self.pause, self.typing_pause = 2, 0.03, 0.1
+        # many streams at a time
+        self.crowd = False
 
     def flood(self):
         self.window, self.pause, self.typing_pause = 16, 0.002, 0.02
