@@ -83,6 +83,7 @@ $(F)/cov/fuzz_%: $(F)/cov/tests/fuzz/fuzz_%.o \
 
 # what a target is there for, if it is not all that begins with its name
 FUZZ_SRC_chat := $(wildcard chat/*.c)
+FUZZ_SRC_html := $(wildcard chat/html*.c) chat/content.c chat/rewrite.c
 FUZZ_SRC_http := proto/http.c proto/http_accept.c \
 	proto/ws_handshake.c
 FUZZ_SRC_proxy := proto/proxy.c proto/address.c
