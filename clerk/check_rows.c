@@ -65,6 +65,10 @@ check_session(struct check *ck, const struct store_row *row)
 		check_fail(ck, row,
 		    "its number was not given out: the next one is %" PRIu64,
 		    ck->next.room);
+	if (r->status.len > 0 && r->status_gseq >= ck->pos)
+		check_fail(ck, row,
+		    "its status' position %" PRIu64 " is not below the store's",
+		    r->status_gseq);
 	rc = store_room_find(ck->txn, r->workspace, r->session, &number);
 	if (rc == -1 && errno == ENOENT)
 		check_fail(ck, row, "is not found by its name");

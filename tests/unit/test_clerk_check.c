@@ -568,6 +568,18 @@ receipts_are_not_for_messages_to_come(void **state)
 }
 
 static void
+a_status_is_not_of_a_time_to_come(void **state)
+{
+	struct store_txn *t = begin();
+
+	assert_int_equal(store_status_put(t, ROOM, text("error"), text(""), 600,
+			     UINT64_MAX),
+	    0);
+	commit(t);
+	expect(1, "session", "1", "is not below the store's");
+}
+
+static void
 members_and_streams_have_a_session_and_a_user(void **state)
 {
 	const struct store_member m = { .room = 9, .user = 8 };
@@ -715,6 +727,7 @@ main(void)
 		T(changes_and_what_they_changed_name_each_other),
 		T(a_change_of_nothing_is_found),
 		T(receipts_are_not_for_messages_to_come),
+		T(a_status_is_not_of_a_time_to_come),
 		T(members_and_streams_have_a_session_and_a_user),
 		T(pieces_follow_on_their_stream),
 		T(a_text_with_a_hole_is_found),
