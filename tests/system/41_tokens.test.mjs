@@ -16,7 +16,7 @@ const CHATD = resolve(ROOT, process.env.CHATD ?? "build/chatd");
 const CHATCTL = resolve(ROOT, process.env.CHATCTL ?? "build/chatctl");
 const dir = mkdtempSync(join(tmpdir(), "chatd-tokens-"));
 chmodSync(dir, 0o755);
-const GRACE = 1500;
+const GRACE = 3000;
 
 // --- keys and tokens ----------------------------------------------------------
 
@@ -165,26 +165,37 @@ test("chatctl token signs by private keys", async () => {
 
 // --- tokens end --------------------------------------------------------------------
 
+/** Its token ends soon, but not before that is known; when, in seconds. */
+async function endsSoon(c, sub, soon = 1) {
+  for (let s = soon; s < 60; s *= 2) {
+    const exp = now() + s;
+    const told = next(c, "chat:auth-expired", 60000 + s * 1000);
+    const answer = await ask(c, "chat:refresh-token", { token: token({ sub, exp }) });
+    if (answer.ok) return { exp, told };
+    told.catch(() => {});
+  }
+  throw new Error("this machine is too slow");
+}
+
 test("a token that ends is told, and its socket let go", async () => {
   for (const worker of [0, 1]) {
-    const exp = now() + 1.5;
-    const c = await connectOn(worker, token({ sub: `eve${worker}`, exp }));
+    const c = await connectOn(worker, token({ sub: `eve${worker}` }));
     const bob = await connect(token({ sub: "bob" }));
     await join_(bob, "x");
     assert.ok((await join_(c, "x")).ok);
     c.io.opts.reconnection = true;
     let again = 0;
     c.io.on("reconnect_attempt", () => again++);
-    const told = await next(c, "chat:auth-expired");
+    const why = next(c, "chat:disconnect-reason", 60000), gone = next(c, "disconnect", 60000);
+    const left = next(bob, "chat:user-left", 60000);
+    const { exp, told } = await endsSoon(c, `eve${worker}`);
+    assert.equal((await told).graceMs, GRACE);
     const at = Date.now();
-    assert.equal(told.graceMs, GRACE);
     assert.ok(at >= exp * 1000 - 50, "not before its time");
-    assert.ok(at < exp * 1000 + 5000, `${at - exp * 1000} ms late`);
+    assert.ok(at < exp * 1000 + 10000, `${at - exp * 1000} ms late`);
     assert.ok((await send(c, "x", "in the grace time")).ok);
-    const left = next(bob, "chat:user-left");
-    const why = next(c, "chat:disconnect-reason"), gone = next(c, "disconnect");
     assert.deepEqual(await why, { code: "TOKEN_EXPIRED", message: "Token has expired" });
-    assert.ok(Date.now() >= at + GRACE - 100);
+    assert.ok(Date.now() >= exp * 1000 + GRACE - 50);
     assert.equal(await gone, "io server disconnect");
     assert.equal((await left).reason, "server namespace disconnect");
     // the stock client does not come back by itself
@@ -196,8 +207,10 @@ test("a token that ends is told, and its socket let go", async () => {
 });
 
 test("who was let go may come back with another token", async () => {
-  const c = await connect(token({ sub: "una", exp: now() + 0.5 }));
-  await next(c, "disconnect");
+  const c = await connect(token({ sub: "una" }));
+  const gone = next(c, "disconnect", 60000);
+  await endsSoon(c, "una");
+  await gone;
   c.auth = { token: token({ sub: "una" }) };
   const there = next(c, "connect");
   c.connect();
@@ -207,15 +220,16 @@ test("who was let go may come back with another token", async () => {
 });
 
 test("who polls is told the same", async () => {
-  const c = await connect(token({ sub: "pia", exp: now() + 0.5 }), { transports: ["polling"] });
-  const why = next(c, "chat:disconnect-reason", 10000), gone = next(c, "disconnect", 10000);
-  await next(c, "chat:auth-expired");
+  const c = await connect(token({ sub: "pia" }), { transports: ["polling"] });
+  const why = next(c, "chat:disconnect-reason", 60000), gone = next(c, "disconnect", 60000);
+  const { told } = await endsSoon(c, "pia");
+  await told;
   assert.equal((await why).code, "TOKEN_EXPIRED");
   assert.equal(await gone, "io server disconnect");
 });
 
 test("who was recovered has an end as well", async () => {
-  const exp = now() + 4;
+  const exp = now() + 8;
   const c = await connect(token({ sub: "quin", exp }), { reconnection: true, reconnectionDelay: 50 });
   await join_(c, "s");
   assert.ok((await send(c, "s", "for the offset")).ok);
@@ -228,37 +242,38 @@ test("who was recovered has an end as well", async () => {
   c.io.engine.close();
   await there;
   assert.equal(c.recovered, true);
-  await next(c, "chat:auth-expired", 10000);
+  await next(c, "chat:auth-expired", 60000);
   assert.ok(now() >= exp - 0.05);
-  assert.equal((await next(c, "chat:disconnect-reason")).code, "TOKEN_EXPIRED");
+  assert.equal((await next(c, "chat:disconnect-reason", 60000)).code, "TOKEN_EXPIRED");
   bob.disconnect();
 });
 
 const AT_ONCE = Number(process.env.TOKENS_AT_ONCE ?? 400);
 test(`${AT_ONCE} tokens that end together`, { timeout: 120000 }, async () => {
-  // all are there before the first ends
-  const exp = now() + 10;
-  const late = [], clients = [];
-  for (let i = 0; i < AT_ONCE; i++) {
-    const c = await connect(token({ sub: `t${i}`, exp }));
+  const late = [], clients = [], began = now();
+  for (let i = 0; i < AT_ONCE; i++) clients.push(await connect(token({ sub: `t${i}` })));
+  // to refresh takes less than to connect: all have it before the first ends
+  const exp = now() + Math.max(3, now() - began);
+  await Promise.all(clients.map(async (c, i) => {
     c.once("chat:auth-expired", () => late.push(now() - exp));
-    clients.push(c);
-  }
-  assert.ok(now() < exp, "this machine is too slow for the test");
-  await until(() => late.length === AT_ONCE, 30000, "all are told");
+    assert.ok((await ask(c, "chat:refresh-token", { token: token({ sub: `t${i}`, exp }) })).ok);
+  }));
+  await until(() => late.length === AT_ONCE, 60000, "all are told");
   late.sort((x, y) => x - y);
   console.log(`# told ${(late[0] * 1000).toFixed(0)} to ${(late.at(-1) * 1000).toFixed(0)} ms after their end`);
-  assert.ok(late[0] > -0.05 && late.at(-1) < 10);
-  await until(() => clients.every((c) => !c.connected), 30000, "all are let go");
+  assert.ok(late[0] > -0.05 && late.at(-1) < 10, `${late[0]} ${late.at(-1)}`);
+  await until(() => clients.every((c) => !c.connected), 60000, "all are let go");
 });
 
-test("another token in time keeps the socket", async () => {
+test("another token in time keeps the socket", { timeout: 120000 }, async () => {
   for (const when of ["before", "within the grace time"]) {
-    const c = await connect(token({ sub: "fay", exp: now() + 1 }));
+    const c = await connect(token({ sub: "fay" }));
     await join_(c, "y");
-    if (when !== "before") await next(c, "chat:auth-expired");
+    const { told } = await endsSoon(c, "fay", 2);
+    if (when !== "before") await told;
+    else told.catch(() => {});
     assert.deepEqual(await ask(c, "chat:refresh-token", { token: token({ sub: "fay" }) }), { ok: true });
-    await never(c, "chat:disconnect-reason", 1000 + GRACE + 500);
+    await never(c, "chat:disconnect-reason", 2000 + GRACE + 500);
     assert.ok((await send(c, "y", when)).ok);
     c.disconnect();
   }
