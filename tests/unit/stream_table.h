@@ -48,6 +48,8 @@ struct stream_table {
 	unsigned nalive;
 	/* nothing is changed: who asks is being killed */
 	bool frozen;
+	/* there is no memory for another tail */
+	bool no_tail;
 };
 
 static inline bool
@@ -177,6 +179,8 @@ table_tail(struct stream_table *t, unsigned owner, uint64_t handle,
 
 	if (row == NULL)
 		return CHAT_STREAM_GONE;
+	if (t->no_tail)
+		return CHAT_STREAM_FULL;
 	table_set(&row->tail, tail.p, tail.len);
 	return CHAT_STREAM_DONE;
 }

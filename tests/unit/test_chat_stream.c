@@ -218,13 +218,17 @@ an_id_belongs_to_one(void **state)
 {
 	struct scene t = scene(state);
 	struct conn *other = agent(t.w, 1, "other");
+	struct conn *near = agent(t.w, 0, "near");
 
 	join(other, "w1", "s1");
+	join(near, "w1", "s1");
 	chunk(t.bot, "m1", "a", false);
 	run(t.w);
 	skip_all(other);
 	chunk_with(other, "m1", "b", false, "", 1);
 	assert_member(expect_ack(other, 1), "code", "\"ID_TAKEN\"");
+	chunk_with(near, "m1", "b", false, "", 1);
+	assert_member(expect_ack(near, 1), "code", "\"ID_TAKEN\"");
 	skip_all(t.ada);
 	message(t.ada, "s1", "m1", "mine");
 	assert_member(expect_event(t.ada, "chat:send-message-error"), "code",

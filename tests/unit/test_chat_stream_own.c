@@ -190,6 +190,7 @@ static void
 its_end_is_told_when_it_died_over_that(void **state)
 {
 	struct scene t = scene(state);
+	struct json_value v;
 
 	/* published is nothing: the row says that it is complete */
 	chunk(t.bot, "m1", "two", true);
@@ -207,8 +208,36 @@ its_end_is_told_when_it_died_over_that(void **state)
 	while (t.eve->next < t.eve->nout &&
 	    strstr(t.eve->out[t.eve->next], "chunk\"") == NULL)
 		t.eve->next++;
-	assert_member(expect_event(t.eve, "chat:agent-stream-chunk"), "chunk",
-	    "\"two\"");
+	v = expect_event(t.eve, "chat:agent-stream-chunk");
+	assert_member(v, "chunk", "\"two\"");
+	assert_member(v, "isComplete", "true");
+	assert_int_equal(json_member(v, "interrupted").kind, JSON_KIND_NONE);
+}
+
+static void
+who_is_cancelled_and_leaves_was_cancelled(void **state)
+{
+	struct scene t = scene(state);
+
+	cancel(t.ada, "m1", 0);
+	run(t.w);
+	hang_up(t.bot, "client namespace disconnect");
+	run(t.w);
+	expect_end(t.eve, "cancelled", "\"one \"");
+}
+
+static void
+a_message_is_right_without_memory_for_its_tail(void **state)
+{
+	struct scene t = scene(state);
+
+	t.w->streams.no_tail = true;
+	hang_up(t.bot, "client namespace disconnect");
+	run(t.w);
+	assert_int_equal(t.w->nmessages, 1);
+	assert_non_null(strstr(t.w->message[0].body,
+	    "\"isStreaming\":false,\"isComplete\":true,"
+	    "\"interrupted\":true}"));
 }
 
 static void
@@ -304,6 +333,8 @@ main(void)
 		T(a_silent_one_is_ended),
 		T(a_dead_workers_are_taken_over),
 		T(its_end_is_told_when_it_died_over_that),
+		T(who_is_cancelled_and_leaves_was_cancelled),
+		T(a_message_is_right_without_memory_for_its_tail),
 		T(a_store_that_fails_is_asked_again),
 		T(another_connection_asks_for_what_is_thought_lost),
 		T(leftovers_are_stored_or_forgotten),
