@@ -117,13 +117,15 @@ add_phrase(struct strbuf *sb, const char *text)
  * What is common to all of a list stands around it once: PCRE2 finds out
  * then with which characters a match can begin.
  */
+#define LINK_URL "(?:(?:https?|ftp)://(?:[^\\s/?#@]*+@)?)?"
+#define LINK_HEAD "(?<![\\w@.-])" LINK_URL "(?:[\\w-]++\\.)*(?:"
+
 static const char *const heads[RULES_KIND__MAX] = {
 	[RULES_MATCH] = "",
 	/* not as a part of other words */
 	[RULES_PHRASE] = "(?<!\\w)(?:",
 	/* the host, or one below it */
-	[RULES_LINK] = "(?<![\\w@.-])(?:(?:https?|ftp)://(?:[^\\s/?#@]*+@)?)?"
-		       "(?:[\\w-]++\\.)*(?:",
+	[RULES_LINK] = LINK_HEAD,
 };
 static const char *const tails[RULES_KIND__MAX] = {
 	[RULES_MATCH] = "",
