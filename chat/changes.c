@@ -4,9 +4,8 @@
  *
  * Messages and changes of a replay come out of different reads.  A change may
  * only follow its message, and what is kept while somebody reads (held.h)
- * has messages as they were sent.  So before each page of changes the
- * messages that came meanwhile are sent, and the page is newer than they are
- * or has to be read again.
+ * has messages as they were sent.  So before each page of changes all messages
+ * are sent that have been delivered, and of the page only what has been, too.
  */
 
 #include "chat/changes.h"
@@ -102,8 +101,6 @@ struct changes_run {
 	 * something */
 	uint64_t end;
 	bool met;
-	/* a message that was not sent yet has been changed */
-	bool early;
 	size_t bytes;
 };
 
@@ -154,15 +151,10 @@ changes_row(void *arg, const struct chat_change *c)
 {
 	struct changes_run *run = arg;
 	struct json_out *o = &run->chat->event;
-	bool of_message = c->type == CHAT_EDIT || c->type == CHAT_DELETE;
 	const char *event;
 
 	if (c->gseq >= run->end) {
 		run->met = true;
-		return false;
-	}
-	if (of_message && c->seq >= run->job->next) {
-		run->early = true;
 		return false;
 	}
 	json_out_reset(o);
@@ -238,9 +230,7 @@ changes_produce(struct chat *chat, struct chat_socket *s, struct job *job,
 	}
 	if (rc == CHAT_READ_FAILED)
 		return PRODUCED_STALLED;
-	if (run.early)
-		job->at_changes = false;
-	else if ((run.met || !page.more) && changes_read_all(&run, page.pos))
+	if ((run.met || !page.more) && changes_read_all(&run, page.pos))
 		done = PRODUCED_ALL;
 	*bytes += run.bytes;
 	job_got_it(chat, job);
