@@ -22,13 +22,13 @@
 /* streams and bytes of text that a batch takes along; a commit of its own */
 #define RIDE_STREAMS 64
 #define RIDE_BYTES ((size_t)128 << 10)
-#define OWN_STREAMS 512
-#define OWN_BYTES ((size_t)1 << 20)
+#define OWN_STREAMS 256
+#define OWN_BYTES ((size_t)512 << 10)
 /* streams that are gone: each may have many pieces */
 #define RIDE_GONE 16
 #define OWN_GONE 256
 /* at the end: they hold all that stream.memory usually has */
-#define STOP_COMMITS 64
+#define STOP_COMMITS 256
 /* a piece that is smaller is replaced by a longer one: it fits in a leaf */
 #define PIECE_BYTES 1800
 /* rows of the store that are looked at together, at the start */

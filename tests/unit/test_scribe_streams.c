@@ -454,8 +454,8 @@ a_batch_takes_no_more_than_it_should(void **state)
 	assert_int_equal(stored_streams(w), 128);
 	w->ns += S / 5;
 	assert_int_equal(streams_store_turn(w->ss, w->ns, NOW_MS), 0);
-	assert_int_equal(stored_streams(w), 128 + 512);
-	pass(w, 2 * S);
+	assert_int_equal(stored_streams(w), 128 + 256);
+	pass(w, 4 * S);
 	assert_int_equal(stored_streams(w), 800);
 	for (i = 0; i < 800; i++) {
 		(void)snprintf(id, sizeof(id), "m%u", i);
