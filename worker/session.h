@@ -111,6 +111,8 @@ struct session {
 	char sid[SID_LEN];
 	/* of the protocol: 4 or 3 */
 	uint8_t revision;
+	/* CONNECTs that were refused */
+	uint8_t refusals;
 	/* binary as base64 on a WebSocket, too */
 	bool b64 : 1;
 	/* revision 4: events may carry recovery offsets */

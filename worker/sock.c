@@ -15,6 +15,10 @@
 #include "proto/ws.h"
 #include "worker/worker.h"
 
+/* so many tokens are looked at on one connection: to verify one costs much
+ * more than to send it */
+#define REFUSALS_MAX 16
+
 /* A binary packet whose attachments are coming. */
 struct attachments {
 	unsigned want, have;
@@ -377,6 +381,8 @@ sock_refuse(struct sock *so, const char *message, const char *json, size_t len)
 	connect_error(s, (struct span){ so->nsp, strlen(so->nsp) }, message,
 	    json, len);
 	sock_gone(so);
+	if (++s->refusals == REFUSALS_MAX)
+		session_close(s, COUNTER_CLOSED_PROTOCOL, "forced close");
 }
 
 /* What came behind the CONNECT, in its order. */

@@ -70,7 +70,7 @@ struct sock {
 void sock_accept(struct sock *so, const char *sid, const char *pid);
 /*
  * CONNECT_ERROR with this message and data (JSON, or NULL).  The session
- * stays, the client may try again; 'so' is gone.
+ * stays, the client may try again (a few times); 'so' is gone.
  */
 void sock_refuse(struct sock *so, const char *message, const char *json,
     size_t len);
