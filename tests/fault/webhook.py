@@ -22,7 +22,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, "../system"))
-from faults import Host, KILL, STOP, read_table, wait_for  # noqa: E402
+from faults import (FIRED, Host, KILL, STOP, STOPPED,  # noqa: E402
+                    read_table, wait_for)
 from chatd import Raw  # noqa: E402
 from webapp import Application  # noqa: E402
 
@@ -79,9 +80,10 @@ class Run:
     def outcome(self, stay=0):
         """In, told to come later, or lost."""
         c = None
+        token = self.token()
         try:
             c = Client(self.host.port)
-            a = c.come(self.token())
+            a = c.come(token)
             if "sid" in a:
                 end = time.time() + stay
                 c.s.settimeout(0.2)
@@ -95,7 +97,9 @@ class Run:
                 return "later"
             return repr(a)
         except TimeoutError:
-            return "no answer"
+            return "no answer to %s, who asked %s" % (
+                token if c is not None else "its handshake",
+                self.app.count(token))
         except (OSError, EOFError, RuntimeError):
             return "lost"
         finally:
@@ -133,10 +137,10 @@ class Run:
 
     def case(self, name, role, action, hit):
         """None, or what is wrong."""
-        fired = self.host.faults.get(name, 7)
+        fired = self.host.faults.get(name, FIRED)
         self.host.faults.arm(name, action, hit, roles=role)
         end = time.monotonic() + COME_S
-        while self.host.faults.get(name, 7) == fired:
+        while self.host.faults.get(name, FIRED) == fired:
             if time.monotonic() > end:
                 self.host.faults.clear(name)
                 return "nobody came there"
@@ -148,6 +152,10 @@ class Run:
                 time.sleep(0.1)
             time.sleep(0.01)
         self.host.faults.clear(name)
+        # arming again would forget who stands still
+        if not wait_for(lambda: self.host.faults.get(name, STOPPED) == 0,
+                        WELL_S):
+            return "who stood still still does"
         if not wait_for(self.bridge_is_ready, WELL_S):
             return "not all are there again"
         if not wait_for(lambda: self.outcome() == "in", WELL_S):
@@ -175,8 +183,10 @@ class Run:
             return s["bridge_asking"] == s["bridge_waiting"] == 0 and \
                 s["connections"] == 0
         why = [] if wait_for(idle, WELL_S) else ["something is left"]
-        if self.host.ask("health")["status"] == "unhealthy":
-            why.append("unhealthy")
+        # processes died, which it says; but nobody is missing
+        issues = str(self.host.ask("health")["issues"])
+        if "bridge" in issues or "application" in issues:
+            why.append(issues)
         return why
 
 
