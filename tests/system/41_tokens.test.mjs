@@ -151,6 +151,24 @@ test("expired is told apart, revoked as well", async () => {
   (await connect(token({ sub: "rita", jti: "j-18" }))).disconnect();
 });
 
+test("one connection does not try tokens for ever", async () => {
+  const { WebSocket } = await import("ws");
+  const bad = token({}, { alg: "RS256", key: other, header: { kid: "rsa" } });
+  const ws = new WebSocket(`ws://127.0.0.1:${d.port}/socket.io/?EIO=4&transport=websocket`);
+  let refused = 0, closed = false;
+  ws.on("message", (m) => {
+    const text = String(m);
+    if (text[0] === "0")
+      for (let i = 0; i < 100; i++) ws.send(`40${JSON.stringify({ token: bad })}`);
+    else if (text.startsWith("44")) refused++;
+  });
+  ws.on("close", () => (closed = true));
+  await until(() => closed, 20000, "it is closed");
+  assert.equal(refused, 16);
+  // others come and go as before
+  (await connect(token())).disconnect();
+});
+
 test("chatctl token signs by private keys", async () => {
   const file = join(dir, "private.pem");
   for (const [alg, key] of algorithms.slice(3)) {
