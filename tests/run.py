@@ -54,6 +54,7 @@ COMPUTE = [
     ("kills", "/usr/bin/python3 tests/stress/kills.py --short", 400),
     ("recovery", "/usr/bin/python3 tests/stress/recovery.py --short", 400),
     ("ghosts", "/usr/bin/python3 tests/stress/ghosts.py --short", 300),
+    ("crowd", "/usr/bin/python3 tests/stress/crowd.py --short", 300),
     ("churn", "/usr/bin/python3 tests/stress/churn.py", 400),
     ("wire-torture", ASAN + "/usr/bin/python3 tests/stress/wire_torture.py "
      "--seconds 40", 400),

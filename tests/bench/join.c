@@ -5,12 +5,16 @@
  * join - what a join costs in a session of many members.
  *
  *   join [--json] [--members n] [--joins n] --server-pid pid address:port
+ *   join --hold [--members n] address:port
  *
  * The members join and then only listen.  Then others, whose connections
  * stand already, join one after the other, and leave before the next: the
  * time until a join is answered, the answer's bytes, and the server's CPU time
  * a join and leave, with what it takes to tell the members (a second is waited
  * for that; what the server does in such a second by itself is taken off).
+ *
+ * With --hold nobody else joins: "ready" is printed, and the members listen
+ * until the standard input ends; whose connections end are not missed.
  *
  * The server's pings are not answered: engine.ping_interval has to be longer
  * than this takes.
@@ -70,7 +74,7 @@ static struct {
 	struct sockaddr_in to;
 	pid_t server;
 	unsigned members, joins;
-	bool json;
+	bool json, hold;
 	struct conn *conn;
 	unsigned nconnected, njoined, nleft;
 	/* bytes of the last answer */
@@ -167,6 +171,10 @@ on_readable(struct conn *c)
 
 	if (n == -1 && errno == EAGAIN)
 		return;
+	if (n <= 0 && b.hold && c->state == STATE_JOINED) {
+		close(c->fd);
+		return;
+	}
 	if (n <= 0)
 		die(EXIT_FAILED, "connection %u ended", (unsigned)(c - b.conn));
 	/* members only listen */
@@ -279,6 +287,18 @@ measure(void)
 }
 
 static void
+hold(void)
+{
+	char c;
+
+	printf("ready\n");
+	fflush(stdout);
+	(void)fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+	while (read(STDIN_FILENO, &c, 1) != 0)
+		turn(100);
+}
+
+static void
 options(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -286,6 +306,7 @@ options(int argc, char **argv)
 		{ "joins", required_argument, NULL, 'j' },
 		{ "server-pid", required_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'J' },
+		{ "hold", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	char host[64] = "127.0.0.1";
@@ -306,10 +327,14 @@ options(int argc, char **argv)
 			    (pid_t)arg_number("server-pid", optarg, 1, 1 << 30);
 		else if (c == 'J')
 			b.json = true;
+		else if (c == 'h')
+			b.hold = true;
 		else
 			die(EXIT_USAGE, "see the beginning of join.c");
 	}
-	if (optind + 1 != argc || b.server == 0 ||
+	if (b.hold)
+		b.joins = 0;
+	if (optind + 1 != argc || (b.server == 0 && !b.hold) ||
 	    (colon = strrchr(argv[optind], ':')) == NULL)
 		die(EXIT_USAGE, "join --server-pid pid address:port");
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - argv[optind]),
@@ -333,6 +358,10 @@ main(int argc, char **argv)
 	if ((b.epoll = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		die(EXIT_FAILED, "epoll: %s", strerror(errno));
 	set_up();
+	if (b.hold) {
+		hold();
+		return EXIT_FINE;
+	}
 	cpu = measure() * 1e6;
 	p50 = (double)hist_at(&b.latency, 0.5) / 1e6;
 	p99 = (double)hist_at(&b.latency, 0.99) / 1e6;

@@ -110,8 +110,9 @@ torture-short: $(O)/stress/ring_torture
 
 # workers are killed, and nobody believes in a ghost: 5 minutes
 .PHONY: ghosts
-ghosts: all
+ghosts: all bench-tools
 	/usr/bin/python3 tests/stress/ghosts.py --kills 200 $(if $(SEED),--seed $(SEED))
+	/usr/bin/python3 tests/stress/crowd.py
 
 # 2,000 clients are cut, killed and recovered: 3 minutes
 torture-recovery: all bench-tools
