@@ -50,8 +50,9 @@ void
 child_set_state(struct child *c, enum tables_child_state state)
 {
 	c->state = state;
+	/* whoever sees that it is dead may take what was its own */
 	atomic_store_explicit(&shared_row(c)->state, state,
-	    memory_order_relaxed);
+	    memory_order_release);
 }
 
 static void
