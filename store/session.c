@@ -251,9 +251,9 @@ keep_room(struct store_txn *t, uint64_t room, struct kept_room *k)
 
 	if (store_room_get(t, room, r) == -1)
 		return -1;
-	if (r->workspace.len + r->session.len + r->status.len +
-		r->status_reason.len >
-	    sizeof(k->text)) {
+	if (r->workspace.len > STORE_MAX_NAME ||
+	    r->session.len > STORE_MAX_NAME ||
+	    r->status.len + r->status_reason.len > STORE_MAX_STATUS) {
 		errno = EBADMSG;
 		return -1;
 	}
