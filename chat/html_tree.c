@@ -21,7 +21,7 @@
 #include "common/log.h"
 
 #define BLOCK (32 << 10)
-#define ARENA_MAX (8 << 20)
+#define ARENA_MAX (2 << 20)
 #define ALIGN 16
 
 struct block {

@@ -8,9 +8,15 @@
 #ifndef TESTS_UNIT_HTML_CORPUS_H
 #define TESTS_UNIT_HTML_CORPUS_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "common/json.h"
 #include "common/utf8.h"

@@ -6,6 +6,9 @@
  * stand, and that nobody can make it slow.
  */
 
+#include <sys/wait.h>
+
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -175,9 +179,9 @@ the_tree_sees_the_same(void **state)
 	html_tree_free(&t);
 }
 
-/* Texts that end a process with gumbo in it (its issues, and AFL's). */
+/* Texts that ended processes with some gumbo in them (its issues, and AFL's). */
 static void
-gumbos_assertions_end_nothing(void **state)
+bad_texts_end_nothing(void **state)
 {
 	static const char *const texts[] = {
 		"<b><nobr><r><d><r><ol></b><nobr>",
@@ -192,40 +196,66 @@ gumbos_assertions_end_nothing(void **state)
 
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		assert_int_equal(in_tree(t, texts[i]), 0);
-	/* at least the first of them is such a text with Debian's gumbo; and
-	 * afterwards all is as ever */
-	print_message("gumbo gave up %llu times\n",
-	    (unsigned long long)html_tree_failures(t));
 	assert_int_equal(in_tree(t, "<script>"), 1);
 	html_tree_free(&t);
+}
+
+/* Formatting that is made again in every paragraph takes more memory than
+ * there is for it. */
+static void
+gumbo_gives_up_and_the_process_goes_on(void **state)
+{
+	struct html_tree *t = html_tree_new();
+	char text[4096] = "";
+	size_t at = 0, n;
+	int i;
+
+	for (i = 0; i < 85; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at,
+		    "<p><b a%d>", i);
+	for (i = 0; i < 80; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "<p>x");
+	(void)html_tree_judge(t, text, at, 250, &n);
+	assert_int_equal(n, 0);
+	assert_int_equal(html_tree_failures(t), 1);
+	assert_int_equal(in_tree(t, "<script>"), 1);
+	html_tree_free(&t);
+}
+
+/* Nobody else's assertion is made light of. */
+static void
+assertions_of_others_end_a_process(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		(void)close(STDERR_FILENO);
+		__assert_fail("x", "file.c", 1, "f");
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void
 gumbo_is_not_asked_of_what_it_cannot_bear(void **state)
 {
 	struct html_tree *t = html_tree_new();
-	size_t n;
-	char *p;
-	int i;
+	char *p = malloc(HTML_TREE_BYTES + 1);
+	size_t i, n;
 
-	p = malloc(HTML_TREE_BYTES + 16);
 	assert_non_null(p);
 	for (i = 0; i < HTML_TREE_BYTES / 8; i++)
 		memcpy(p + i * 8, "<script>", 8);
-	(void)html_tree_judge(t, p, HTML_TREE_BYTES, HTML_TREE_TAGS + 1, &n);
+	(void)html_tree_judge(t, p, 80, HTML_TREE_TAGS, &n);
+	assert_int_not_equal(n, 0);
+	(void)html_tree_judge(t, p, 80, HTML_TREE_TAGS + 1, &n);
 	assert_int_equal(n, 0);
 	(void)html_tree_judge(t, p, HTML_TREE_BYTES + 1, 1, &n);
 	assert_int_equal(n, 0);
 	assert_int_equal(html_tree_failures(t), 0);
-	/* formatting that is made again in every paragraph: at most its
-	 * memory is used up */
-	p[0] = '\0';
-	for (i = 0; i < 120; i++)
-		(void)sprintf(p + strlen(p), "<b a%d>", i);
-	for (i = 0; i < 120; i++)
-		(void)strcat(p, "<p>x");
-	(void)html_tree_judge(t, p, strlen(p), 240, &n);
-	assert_int_equal(n, 0);
 	free(p);
 	html_tree_free(&t);
 }
@@ -304,7 +334,9 @@ main(void)
 		T(names_are_whole),
 		T(where_tags_stand_is_told),
 		T(the_tree_sees_the_same),
-		T(gumbos_assertions_end_nothing),
+		T(bad_texts_end_nothing),
+		T(gumbo_gives_up_and_the_process_goes_on),
+		T(assertions_of_others_end_a_process),
 		T(gumbo_is_not_asked_of_what_it_cannot_bear),
 		T(no_text_makes_it_slow),
 	};
