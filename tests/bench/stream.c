@@ -232,33 +232,43 @@ on_text(struct peer *p, const char *m, size_t len)
 		nacked++;
 }
 
+/* What is no whole frame yet is kept; most have nothing most of the time. */
+static void
+peer_keep(struct peer *p, const char *rest, size_t len)
+{
+	free(p->in);
+	p->in = NULL;
+	p->in_len = len;
+	if (len > 0) {
+		p->in = xcalloc(1, len);
+		memcpy(p->in, rest, len);
+	}
+}
+
 static void
 peer_read(struct peer *p)
 {
+	static char buf[IN_SIZE];
 	struct frame f;
 	ssize_t n;
-	size_t at;
+	size_t at = 0, len = p->in_len;
 
-	if (p->in == NULL)
-		p->in = xcalloc(1, IN_SIZE);
-	while (
-	    (n = recv(p->fd, p->in + p->in_len, IN_SIZE - p->in_len, 0)) > 0) {
-		p->in_len += (size_t)n;
-		for (at = 0;
-		     frame_read(p->in + at, p->in_len - at, &f) == FRAME_OK;
-		     at += f.total)
-			if (f.opcode == FRAME_TEXT)
-				on_text(p, f.payload, f.len);
-		p->in_len -= at;
-		memmove(p->in, p->in + at, p->in_len);
-	}
+	memcpy(buf, p->in == NULL ? "" : p->in, len);
+	n = recv(p->fd, buf + len, sizeof(buf) - len, 0);
 	if (n == 0 || (n == -1 && errno != EAGAIN))
 		die(EXIT_VIOLATED, "the server has closed a connection");
-	/* most have nothing most of the time */
-	if (p->in_len == 0) {
-		free(p->in);
-		p->in = NULL;
+	if (n == -1)
+		return;
+	len += (size_t)n;
+	while (frame_read(buf + at, len - at, &f) == FRAME_OK) {
+		if (f.opcode == FRAME_TEXT)
+			on_text(p, f.payload, f.len);
+		at += f.total;
 	}
+	if (at == 0 && len == sizeof(buf))
+		die(EXIT_VIOLATED, "a frame is too long");
+	if (len > at || p->in_len > 0)
+		peer_keep(p, buf + at, len - at);
 }
 
 /* --- the beginning -------------------------------------------------------------- */
