@@ -124,6 +124,30 @@ repeating_it_within_three_seconds_is_not_told_again(void **state)
 	expect_nothing(t.b);
 }
 
+/* Its worker has stopped, and will not say that it has ended. */
+static void
+it_ends_when_nothing_more_is_heard(void **state)
+{
+	struct cast t = cast(state);
+	int i;
+
+	type(t.a, ON);
+	expect_shown(t.b, "true");
+	for (i = 0; i < 10; i++) {
+		t.w->mono_ms += 1000;
+		chat_tick(t.w->chat[1]);
+	}
+	expect_nothing(t.b);
+	t.w->mono_ms += 1000;
+	chat_tick(t.w->chat[1]);
+	expect_shown(t.b, "false");
+	/* it wakes up: that has been told */
+	pass(t.w, 1000);
+	expect_nothing(t.b);
+	type(t.a, ON);
+	expect_shown(t.b, "true");
+}
+
 static void
 it_expires_when_it_is_not_renewed(void **state)
 {
@@ -599,6 +623,7 @@ main(void)
 		T(the_others_see_it_and_no_socket_of_the_typist),
 		T(bad_requests_are_refused),
 		T(repeating_it_within_three_seconds_is_not_told_again),
+		T(it_ends_when_nothing_more_is_heard),
 		T(it_expires_when_it_is_not_renewed),
 		T(false_without_true_is_not_relayed),
 		T(it_is_per_user_over_all_sockets),
