@@ -345,6 +345,32 @@ what_is_published_again_keeps_its_order(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* An agent's text waits for no disk; typing must not pass its message. */
+static void
+a_chunk_overtakes_what_a_full_ring_did_not_take(void **state)
+{
+	struct fixture *f = *state;
+	struct publish_waiter who = waiter(1);
+	struct chat_event ev = message("m"),
+			  live = { .room = 5, .user = 9, .nfields = 6 };
+	uint64_t end = ring_limit(f->live, 64);
+	unsigned i;
+
+	for (i = 0; i < 6; i++)
+		live.field[i] = (struct chat_str){ "1", 1 };
+	for (i = 0; i < 1000 && publisher_idle(f->p); i++)
+		publisher_put(f->p, &who, &ev, 1000);
+	assert_false(publisher_idle(f->p));
+	live.type = CHAT_TYPING;
+	live.nfields = 3;
+	publisher_put(f->p, NULL, &live, 1000);
+	assert_int_equal(ring_limit(f->live, 64), end);
+	live.type = CHAT_CHUNK;
+	live.nfields = 6;
+	publisher_put(f->p, NULL, &live, 1000);
+	assert_int_equal(ring_limit(f->live, 64), end + 1);
+}
+
 int
 main(void)
 {
@@ -357,6 +383,7 @@ main(void)
 		T(without_a_scribe_messages_are_given_back_and_may_yet_be_stored),
 		T(after_an_eviction_what_is_in_doubt_is_published_again),
 		T(what_is_published_again_keeps_its_order),
+		T(a_chunk_overtakes_what_a_full_ring_did_not_take),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
