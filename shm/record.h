@@ -49,7 +49,8 @@
  *
  * CHUNK: a part of a stream's text, as the inside of a JSON string, and with
  * which byte of that text it begins (shm/stream.h).  CANCEL: somebody wants a
- * stream to end.  SECURITY: a security event, a JSON object, for who watches.
+ * stream to end; with RECORD_F_LOST: its user has another connection, and
+ * whoever owns it is to give it up.  SECURITY: a security event, a JSON object, for who watches.
  * STEERED: a worker has done what the STEER at that position in the log asks
  * for; so many of its sockets were met.  Both in decimal.
  *
@@ -163,7 +164,8 @@ enum {
 	 * nobody (user 0): the server says it */
 	RECORD_F_SERVICE = 1 << 7,
 	/* MESSAGE: the text of a stream that has ended; whoever wrote it is
-	 * not sent it */
+	 * not sent it.  Socket id and owner are its agent's, or (it is not
+	 * there) empty and 0 */
 	RECORD_F_STREAM = 1 << 8,
 	/* CHUNK: the last one; because it was interrupted; or cancelled */
 	RECORD_F_LAST = 1 << 9,
