@@ -453,6 +453,8 @@ deliver(bool lost)
 	d.seq = e->seq;
 	d.revision = e->revision;
 	d.time_ms = w.now;
+	/* around the border of deltas */
+	d.members = (uint32_t)(e->gseq % 7);
 	d.own = true;
 	d.request = e->request;
 	if (!lost && alive(e->from))
@@ -741,6 +743,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.cfg.typing_expiry = 6000;
 	w.cfg.replay_max = 4;
 	w.cfg.recovery_window = 20000;
+	w.cfg.presence_delta_above = 3;
+	w.cfg.presence_idle_after = 5000;
+	w.cfg.presence_away_after = 9000;
 	streams_setup();
 	CHECK((w.chat = chat_new(&w.cfg, &ops, NULL)) != NULL);
 	for (i = 0; i < CLIENTS; i++)
