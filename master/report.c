@@ -131,19 +131,20 @@ put_worker(struct master *m, struct json_out *o, unsigned slot)
 	json_out_object_end(o);
 }
 
+/* A row like the others: it has no clients. */
 static void
 put_bridge(struct master *m, struct json_out *o)
 {
-	const struct tables *t = m->shared.tables;
+	static const char *const none[] = { "connections", "sockets",
+		"sessions", "members", "deliveries", "log_lag", "live_lag",
+		"turn_p99_us" };
 
 	json_out_object(o);
 	put_text(o, "role", "bridge");
-	put_process(o, &t->state->child[TABLES_BRIDGE]);
-	put_gauge(o, t, COUNTER_BRIDGE, "asking", GAUGE_BRIDGE_ASKING);
-	put_gauge(o, t, COUNTER_BRIDGE, "waiting", GAUGE_BRIDGE_WAITING);
-	put_text(o, "application",
-	    gauge_get(t, COUNTER_BRIDGE, GAUGE_BRIDGE_DOWN) > 0 ? "down"
-								: "up");
+	put_u64(o, "slot", 0);
+	put_process(o, &m->shared.tables->state->child[TABLES_BRIDGE]);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		put_u64(o, none[i], 0);
 	json_out_object_end(o);
 }
 
@@ -244,6 +245,18 @@ put_load(struct master *m, const struct request *r, struct json_out *o)
 	put_u64(o, "deliveries", counter_sum(t, COUNTER_DELIVERIES));
 }
 
+/* As the bridge finds it. */
+static const char *
+application_state(const struct master *m)
+{
+	if (!bridge_is_wanted(m))
+		return "none";
+	return gauge_get(m->shared.tables, COUNTER_BRIDGE, GAUGE_BRIDGE_DOWN) >
+		0
+	    ? "down"
+	    : "up";
+}
+
 void
 report_status(struct master *m, const struct request *r, struct json_out *o)
 {
@@ -262,6 +275,7 @@ report_status(struct master *m, const struct request *r, struct json_out *o)
 	    child_state_name(load32(&st->child[TABLES_SCRIBE].state)));
 	put_text(o, "bridge",
 	    child_state_name(load32(&st->child[TABLES_BRIDGE].state)));
+	put_text(o, "web_application", application_state(m));
 	put_text(o, "store", store_state_name(load32(&st->store.state)));
 	put_load(m, r, o);
 	put_u64(o, "worker_restarts",

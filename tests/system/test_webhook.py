@@ -442,8 +442,9 @@ class Down(Case):
         # it is not asked for each of them
         self.assertGreater(stats["bridge_held_off"], n / 2)
         self.assertLess(stats["bridge_asked"], n / 2 + 10)
-        self.assertEqual(self.daemon.ctl("workers")[-1]["application"],
-                         "down")
+        self.assertEqual(self.daemon.ctl("status")["web_application"], "down")
+        self.assertEqual([w["role"] for w in self.daemon.ctl("workers")],
+                         ["worker", "worker", "bridge"])
         self.assertIn("web application does not answer",
                       str(self.daemon.ctl("health")["issues"]))
         self.assertIn("the application does not answer",
@@ -457,7 +458,7 @@ class Down(Case):
             refused += 1
             self.assertLess(refused, 5)
             time.sleep(a["data"]["retryAfter"])
-        until(lambda: self.daemon.ctl("workers")[-1]["application"] == "up")
+        until(lambda: self.daemon.ctl("status")["web_application"] == "up")
         self.assertIn("the application answers again", self.daemon.log_text())
         for i in range(20):
             self.come("c%d" % i)
