@@ -22,7 +22,7 @@
 /* entries of the list of bans that are read at a time */
 #define BANS_A_PAGE 1024
 /* messages that are looked at for an id before others get their turn */
-#define FIND_ROWS 20000
+#define FIND_ROWS 5000
 
 /* what may wait for a client that is still sent parts as they come */
 #define OFFER_MAX (64 * 1024)

@@ -36,7 +36,7 @@
 #define EARLY_MAX 256
 #define SENDER "chatd"
 /* messages that are looked through at a time */
-#define FIND_ROWS 20000
+#define FIND_ROWS 5000
 
 struct report {
 	uint64_t gseq, sockets;
