@@ -8,7 +8,7 @@ import { Daemon, TEXT, METADATA, ask, collect, join_, next, send, sleep, until }
 
 const d = new Daemon({
   "limits.sessions_per_socket": 3, "limits.members_per_session": 6,
-  "content.html": "reject", "stream.max_text": "4k",
+  "content.html": "reject", "content.burst": 10, "stream.max_text": "4k",
 });
 before(() => d.start());
 after(() => d.end());

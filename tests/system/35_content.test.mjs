@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Daemon, TEXT, next, never, sleep, until, join_, send }
   from "./daemon.mjs";
 
-const d = new Daemon();
+const d = new Daemon({ "content.burst": 10 });
 const rules = join(d.dir, "content.rules");
 const BURST = "the same words over and over";
 

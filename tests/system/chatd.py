@@ -16,7 +16,7 @@ CHATCTL = os.path.join(ROOT, os.environ.get("CHATCTL", "build/chatctl"))
 
 UNLIMITED = {
     "limits.message_rate": 0, "limits.typing_rate": 0, "limits.join_rate": 0,
-    "limits.history_rate": 0, "limits.presence_rate": 0,
+    "limits.history_rate": 0, "limits.presence_rate": 0, "content.burst": 0,
     "limits.connect_rate": 0, "limits.connections_per_user": 0,
 }
 

@@ -60,6 +60,7 @@ export class Daemon {
       "limits.history_rate": 0,
       "limits.presence_rate": 0,
       "limits.connect_rate": 0,
+      "content.burst": 0,
       "limits.connections_per_user": 0,
       ...CONFIGURATION,
       ...options,
