@@ -69,6 +69,7 @@ view_drop(struct view *v, const char *id)
 static void
 view_presence(struct view *v, struct json_value p, bool new)
 {
+	struct json_value has = json_member(p, "status");
 	char id[40], status[16];
 
 	assert_true(
@@ -76,7 +77,8 @@ view_presence(struct view *v, struct json_value p, bool new)
 	if (v->in && strcmp(id, v->c->id) != 0 && view_knows(v, id) == new)
 		fail_msg("%s: %s is told of %s%s", v->c->id,
 		    new ? "joined" : "else", id, new ? " again" : "");
-	if (json_decode(json_member(p, "status"), status, sizeof(status)) <= 0)
+	if (has.kind != JSON_KIND_STRING ||
+	    json_decode(has, status, sizeof(status)) <= 0)
 		view_drop(v, id);
 	else
 		view_put(v, id, status);
