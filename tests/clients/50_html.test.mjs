@@ -140,8 +140,11 @@ test("nothing runs and nothing is loaded in a browser", async (t) => {
   for (const html of ["inert", "strip"])
     texts[html] = (await said(daemons[html], raw)).map((x) => x ?? "");
   const range = await new Range(texts).start();
-  range.setup = { wait: 100, batch: 200, phases: { inert: null,
-    strip: ["body", "again", "document"], raw: ["body", "document"] } };
+  // what is active may take its document with it: it has one of its own
+  range.setup = { wait: 100, batch: 200, phases: {
+    inert: { each: 50 },
+    strip: { each: 50, names: ["body", "again", "written"] },
+    raw: { each: 1, names: ["body", "document"] } } };
   const browser =
     new Browser().open(`http://127.0.0.1:${range.port}/page`);
   let hits;

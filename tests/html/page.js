@@ -4,12 +4,13 @@
 const hits = new Set();
 window.hit = (id) => hits.add(`${window.context} ${id}`);
 
-const wrap = (before, behind) => (doc, text) =>
-  (doc.body.innerHTML = before + text + behind);
-const inside = (outer, selector) => (doc, text) => {
-  doc.body.innerHTML = outer;
-  doc.querySelector(selector).innerHTML = text;
+const wrap = (before, behind) => (host, text) =>
+  (host.innerHTML = before + text + behind);
+const inside = (outer, selector) => (host, text) => {
+  host.innerHTML = outer;
+  host.querySelector(selector).innerHTML = text;
 };
+/** Into an element of a document. */
 const contexts = {
   body: wrap("", ""),
   table: wrap("<table>", "</table>"),
@@ -25,24 +26,27 @@ const contexts = {
   "in foreignObject": inside("<svg><foreignObject></foreignObject></svg>",
     "foreignObject"),
   "in math": inside("<math></math>", "math"),
-  template: (doc, text) => {
-    const t = doc.createElement("template");
+  template: (host, text) => {
+    const t = host.ownerDocument.createElement("template");
     t.innerHTML = text;
-    doc.body.append(t.content);
+    host.append(t.content);
   },
   // what comes out of a document and goes into one again
-  again: (doc, text) => {
-    const t = doc.createElement("template");
+  again: (host, text) => {
+    const t = host.ownerDocument.createElement("template");
     t.innerHTML = text;
-    doc.body.innerHTML = t.innerHTML;
-    doc.body.innerHTML = String(doc.body.innerHTML);
+    host.innerHTML = t.innerHTML;
+    host.innerHTML = String(host.innerHTML);
   },
-  written: (doc, text) => {
-    doc.open();
-    doc.write(text);
-    doc.close();
+};
+/** As a document. */
+const documents = {
+  written: (frame, text) => {
+    frame.contentDocument.open();
+    frame.contentDocument.write(text);
+    frame.contentDocument.close();
   },
-  document: null,
+  document: (frame, text) => (frame.srcdoc = text),
 };
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -64,17 +68,28 @@ function poke(frame) {
   }
 }
 
-async function batch(name, texts) {
-  const frames = [];
+function show(frame, name, texts) {
   for (const { text } of texts) {
-    const frame = document.createElement("iframe");
-    if (name === "document") frame.srcdoc = text;
-    document.body.append(frame);
     try {
-      if (name !== "document") contexts[name](frame.contentDocument, text);
+      if (documents[name]) {
+        documents[name](frame, text);
+      } else {
+        const host = frame.contentDocument.createElement("div");
+        frame.contentDocument.body.append(host);
+        contexts[name](host, text);
+      }
     } catch (e) {
       console.log(`${name}: ${text}: ${e}`);
     }
+  }
+}
+
+async function batch(name, texts, each) {
+  const frames = [];
+  for (let i = 0; i < texts.length; i += each) {
+    const frame = document.createElement("iframe");
+    document.body.append(frame);
+    show(frame, name, texts.slice(i, i + each));
     frames.push(frame);
   }
   await sleep(setup.wait);
@@ -83,18 +98,20 @@ async function batch(name, texts) {
   for (const frame of frames) frame.remove();
 }
 
-async function all(phase, names) {
+async function all(phase, { names, each }) {
   const texts = await (await fetch(`/texts/${phase}`)).json();
-  for (const name of names ?? Object.keys(contexts)) {
+  for (const name of names ?? Object.keys({ ...contexts,
+    ...documents })) {
     window.context = `${phase} ${name}`;
     for (let i = 0; i < texts.length; i += setup.batch)
-      await batch(name, texts.slice(i, i + setup.batch));
+      await batch(name, texts.slice(i, i + setup.batch),
+        documents[name] ? 1 : each);
     await fetch(`/done/${encodeURIComponent(window.context)}`);
   }
 }
 
 addEventListener("load", async () => {
-  for (const [phase, names] of Object.entries(setup.phases))
-    await all(phase, names);
+  for (const [phase, how] of Object.entries(setup.phases))
+    await all(phase, how);
   await fetch("/report", { method: "POST", body: JSON.stringify([...hits]) });
 });
