@@ -107,7 +107,7 @@ class Case(unittest.TestCase):
         self.app = Application()
         self.daemon = Daemon({"auth.mode": "webhook", "workers": 2,
                               "auth.webhook_url": self.app.url,
-                              "auth.webhook_timeout": "1s",
+                              "auth.webhook_timeout": "3s",
                               **self.OPTIONS})
         self.addCleanup(self.app.close)
         self.daemon.start()
@@ -228,8 +228,8 @@ class Outcomes(Case):
             self.app.mode = mode
             began = time.time()
             self.assertLater(self.outcome())
-            self.assertGreater(time.time() - began, 0.9)
-            self.assertLess(time.time() - began, 10)
+            self.assertGreater(time.time() - began, 2.9)
+            self.assertLess(time.time() - began, 20)
 
     def test_times_are_milliseconds(self):
         now = int(time.time() * 1000)
