@@ -5,7 +5,9 @@
 
 # of the worker all but what belongs to the chat, to its rings and the store
 CONFORMANCE_WITHOUT := $(addprefix worker/,main.c loop.c master.c app_chat.c \
-	ops.c publish.c deliver.c inspect.c rings.c) \
+	ops.c ops_bans.c publish.c deliver.c inspect.c rings.c ctl.c steer.c \
+	steer_args.c steer_command.c bans.c events.c filter.c look.c \
+	look_limits.c crowd.c bridge.c stream.c leftover.c) \
 	$(wildcard worker/reader*.c)
 CONFORMANCE_CORE := $(call obj,$(filter-out $(CONFORMANCE_WITHOUT),\
 	$(sort $(wildcard worker/*.c))) master/inbox.c)
