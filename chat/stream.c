@@ -262,6 +262,10 @@ chunk_of_own(struct request *r, struct stream *st)
 		r->wait_ns = chat->ops->stream_rate(chat->ctx, st->handle);
 	if (r->wait_ns > 0)
 		return CHAT_E_RATE_LIMITED;
+	/* another connection has the answer coming: behind the message */
+	if (st->waits && st->s != r->s)
+		return r->u.stream.complete ? ask_for_message(r)
+					    : chunk_is_late(r, st);
 	/* any connection of the user may go on with it */
 	stream_attach(st, r->s);
 	if (st->state != STREAM_RUNNING && st->state != STREAM_CANCELLED)

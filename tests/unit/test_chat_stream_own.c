@@ -285,6 +285,27 @@ another_connection_asks_for_what_is_thought_lost(void **state)
 }
 
 static void
+each_connection_that_says_the_last_word_is_answered(void **state)
+{
+	struct scene t = scene(state);
+	struct conn *bot = agent(t.w, 0, "bot");
+
+	join(bot, "w1", "s1");
+	run(t.w);
+	skip_all(t.bot);
+	skip_all(bot);
+	chunk_with(t.bot, "m1", "two", true, "", 1);
+	/* this one has no part in the answer */
+	chunk_with(bot, "m1", "two", false, "", 1);
+	assert_member(expect_ack(bot, 1), "duplicate", "true");
+	chunk_with(bot, "m1", "two", true, "", 2);
+	run(t.w);
+	assert_member(expect_ack(t.bot, 1), "seq", "1");
+	assert_member(expect_ack(bot, 2), "seq", "1");
+	assert_int_equal(t.w->nmessages, 1);
+}
+
+static void
 leftovers_are_stored_or_forgotten(void **state)
 {
 	struct scene t = scene(state);
@@ -337,6 +358,7 @@ main(void)
 		T(a_message_is_right_without_memory_for_its_tail),
 		T(a_store_that_fails_is_asked_again),
 		T(another_connection_asks_for_what_is_thought_lost),
+		T(each_connection_that_says_the_last_word_is_answered),
 		T(leftovers_are_stored_or_forgotten),
 	};
 
