@@ -69,7 +69,7 @@ WAIT = [
     ("system-small", SMALL + "sh tests/system/system.sh", 600),
     ("conformance", "sh tests/conformance/smoke.sh", 400),
     ("conformance-asan", ASAN + "sh tests/conformance/smoke.sh", 400),
-    ("stock", "sh tests/clients/stock.sh", 600),
+    ("stock", "sh tests/clients/stock.sh", 900),
     ("stock-python",
      "/usr/bin/python3 -W ignore tests/clients/test_python.py", 300),
     ("proxy", "/usr/bin/python3 tests/clients/test_proxy.py", 200),
