@@ -90,6 +90,9 @@ struct chat_seek {
 	uint64_t pos;
 	/* something was changed there */
 	bool changes;
+	/* of the first change there; if there is none, of the next that will
+	 * be.  It stands for those before it that were replaced since. */
+	uint64_t revision;
 };
 
 /* One entry of a session's roster. */

@@ -523,7 +523,7 @@ resume_seek(struct chat *chat, struct chat_socket *s,
 	job->unanswered = true;
 	job_unanswered(s, job, false);
 	job->last_seq = at.seq - 1;
-	job->last_revision = job->room->last_revision;
+	job->last_revision = at.revision - 1;
 	from = replay_from(chat, room->has_after, room->after_seq,
 	    job->last_seq, &job->truncated);
 	if (from > 0) {

@@ -520,19 +520,22 @@ streams_sync(struct chat *chat, struct chat_socket *s)
 {
 	struct json_out *o = &chat->event;
 	struct chat_frame frame;
+	struct member *m;
 	struct room *room;
 	uint32_t i;
 
 	for (i = 0; i < s->njoined; i++) {
 		room = s->joined[i].room;
-		if (!room_has_streams(room))
+		m = &room->members[s->joined[i].index];
+		/* the answer to its join, which is to come, has them */
+		if (!room_has_streams(room) || !shown_to(m))
 			continue;
 		json_out_reset(o);
 		json_out_object(o);
 		json_out_key(o, "sessionId");
 		json_out_cstring(o, room->session);
 		json_out_key(o, "streams");
-		streams_put(chat, room, &room->members[s->joined[i].index], o);
+		streams_put(chat, room, m, o);
 		json_out_object_end(o);
 		frame = chat_encode(chat, EVENT_STREAM_SYNC, o, NULL);
 		chat->ops->send(chat->ctx, s->conn, frame, CHAT_ANSWER);

@@ -410,6 +410,7 @@ ops_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq,
 	seek_r->seq = a->seq;
 	seek_r->pos = a->pos;
 	seek_r->changes = a->more;
+	seek_r->revision = a->revision;
 	reader_taken(w->reader, a);
 	return CHAT_READ_DONE;
 }

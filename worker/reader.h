@@ -126,6 +126,8 @@ struct read_answer {
 	uint64_t seq;
 	/* SESSION */
 	uint64_t room;
+	/* SEEK: of the first change there, or the next that will be given */
+	uint64_t revision;
 	/* rows, in the order in which they are told of below */
 	unsigned nrows;
 	uint8_t *bytes;

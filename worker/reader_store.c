@@ -214,6 +214,8 @@ read_seek(struct store_txn *t, const struct read_query *q,
 	struct store_log log;
 
 	a->more = reader_changed_since(t, q->room, q->from);
+	if (store_change_seek(t, q->room, q->from, &a->revision) == -1)
+		return -1;
 	if (store_log_seek(t, q->room, q->from, &log) == 0) {
 		a->seq = log.seq;
 		return 0;

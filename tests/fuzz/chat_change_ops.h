@@ -37,6 +37,7 @@ op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq,
 	seek_r->pos = w.gseq;
 	seek_r->seq = w.last[room] + 1;
 	seek_r->changes = false;
+	seek_r->revision = 1;
 	for (i = w.nmessages - 1; i >= 0; i--) {
 		if (w.message[i].room == room && w.message[i].gseq >= gseq)
 			seek_r->seq = w.message[i].seq;
@@ -44,6 +45,9 @@ op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq,
 	for (i = 0; i < w.nchanges; i++) {
 		if (w.change[i].room == room && w.change[i].gseq >= gseq)
 			seek_r->changes = true;
+		else if (w.change[i].room == room &&
+		    w.change[i].revision >= seek_r->revision)
+			seek_r->revision = w.change[i].revision + 1;
 	}
 	return read_store(conn, true);
 }

@@ -404,10 +404,14 @@ op_seek(void *ctx, void *conn, uint64_t room, uint64_t gseq,
 	seek_r->seq = r.seq;
 	seek_r->pos = r.pos;
 	seek_r->changes = false;
+	seek_r->revision = 1;
 	for (i = 0; i < w->nchanges; i++) {
-		if (w->change[i].room == room && w->change[i].gseq >= gseq &&
-		    w->change[i].gseq < r.pos)
+		if (w->change[i].room != room || w->change[i].gseq >= r.pos)
+			continue;
+		if (w->change[i].gseq >= gseq)
 			seek_r->changes = true;
+		else if (w->change[i].revision >= seek_r->revision)
+			seek_r->revision = w->change[i].revision + 1;
 	}
 	return rc;
 }

@@ -147,6 +147,29 @@ who_asks_gets_each_item_once_as_it_is(void **state)
 }
 
 static void
+a_lost_answer_tells_of_the_revision_at_its_join(void **state)
+{
+	struct world *w = *state;
+	struct conn *ada, *bob, *eve, *back;
+
+	changed_session(w, &ada, &bob);
+	eve = client(w, 0, "eve");
+	say(eve, "chat:join-session",
+	    "{\"sessionId\":\"s1\",\"workspaceId\":\"w1\"}", 0);
+	steps(w);
+	mark_read(bob, 3);
+	hang_up(eve, "transport close");
+	run(w);
+	back = come_back_as(w, 0, "eve", eve->pid, NULL);
+	run(w);
+	/* not of what was changed while it was away: that comes */
+	assert_member(expect_event(back, "chat:join-session-success"),
+	    "lastRevision", "6");
+	expect_change(back, "chat:read-receipt", "7");
+	expect(back, "CONNECT recovered");
+}
+
+static void
 who_knows_some_gets_the_rest(void **state)
 {
 	struct world *w = *state;
@@ -676,6 +699,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(who_asks_gets_each_item_once_as_it_is),
+		T(a_lost_answer_tells_of_the_revision_at_its_join),
 		T(who_knows_some_gets_the_rest),
 		T(who_asks_for_nothing_gets_nothing),
 		T(who_comes_back_gets_what_was_changed),

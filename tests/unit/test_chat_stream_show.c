@@ -289,6 +289,34 @@ who_is_recovered_gets_the_text_so_far(void **state)
 	    "\"e\"");
 }
 
+/* Its join was not answered: the text comes with the answer, not before. */
+static void
+who_is_recovered_in_its_join_gets_the_text_with_it(void **state)
+{
+	struct scene t = scene(state);
+	struct conn *eve = client(t.w, 0, "eve"), *back;
+
+	write_all(&t, "m1", "ab");
+	run(t.w);
+	say(eve, "chat:join-session",
+	    "{\"sessionId\":\"s1\",\"workspaceId\":\"w1\"}", 0);
+	steps(t.w);
+	hang_up(eve, "transport close");
+	run(t.w);
+	t.w->fail_roster = true;
+	back = come_back_as(t.w, 1, "eve", eve->pid, NULL);
+	run(t.w);
+	t.w->fail_roster = false;
+	t.w->mono_ms += 5000;
+	chat_tick(t.w->chat[1]);
+	run(t.w);
+	while (back->next < back->nout &&
+	    strstr(back->out[back->next], "join-session-success") == NULL)
+		assert_null(strstr(back->out[back->next++], "stream-sync"));
+	assert_streams(expect_event(back, "chat:join-session-success"),
+	    "[{\"messageId\":\"m1\",\"content\":\"ab\",\"index\":1}]");
+}
+
 static void
 much_text_comes_behind_the_answer(void **state)
 {
@@ -335,6 +363,7 @@ main(void)
 		T(a_slow_reader_sees_the_end_before_the_message),
 		T(a_slow_reader_that_joins_again_is_level),
 		T(who_is_recovered_gets_the_text_so_far),
+		T(who_is_recovered_in_its_join_gets_the_text_with_it),
 		T(much_text_comes_behind_the_answer),
 	};
 

@@ -348,6 +348,8 @@ a_seek_finds_the_first_at_or_behind(void **state)
 
 		assert_int_equal(a->error, 0);
 		assert_int_equal(a->seq, cases[i].seq);
+		/* nothing was changed */
+		assert_int_equal(a->revision, 1);
 		reader_taken(w->r, a);
 	}
 }
