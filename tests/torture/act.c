@@ -124,8 +124,8 @@ make_noise(struct clients *t, struct player *p)
 	line_packet(t, p, t->text, (size_t)n);
 }
 
-static void
-fall_off(struct clients *t, struct player *p)
+void
+act_fall_off(struct clients *t, struct player *p)
 {
 	uint64_t r = clients_random(t);
 
@@ -144,20 +144,24 @@ whim(struct clients *t, struct player *p)
 {
 	uint64_t r = clients_random(t) % 100;
 
-	if (r < 26) {
+	if (r < 16) {
 		send_again(t, p);
-	} else if (r < 32) {
+	} else if (r < 20) {
 		send_stolen(t, p);
-	} else if (r < 50) {
+	} else if (r < 32) {
 		look_back(t, p);
-	} else if (r < 62) {
+	} else if (r < 38) {
 		make_noise(t, p);
+	} else if (r < 62) {
+		change_any(t, p);
+	} else if (r < 66) {
+		stream_cancel(t, p);
 	} else if (r < 76) {
 		move(t, p);
 	} else if (r < 90) {
 		sit_down(t, p);
 	} else if (r < 95) {
-		fall_off(t, p);
+		act_fall_off(t, p);
 	} else if (r < 98) {
 		p->slow_until = t->now + clients_between(t, 0, 2 * SECOND);
 		line_watch(t, p);
@@ -178,6 +182,11 @@ look_for_end(struct clients *t, struct player *p)
 		if (p->seat[i].state == SEAT_IN && !p->seat[i].complete) {
 			talk_history(t, p, &p->seat[i], REQUEST_END,
 			    FLAG_NEWEST, 0);
+			return;
+		}
+		if (p->seat[i].state == SEAT_IN &&
+		    !p->seat[i].changes_complete) {
+			change_last(t, p, &p->seat[i]);
 			return;
 		}
 	}
@@ -225,6 +234,7 @@ act(struct clients *t, struct player *p)
 	}
 	mind_seats(t, p);
 	send_due(t, p);
+	stream_due(t, p);
 	if (p->state != STATE_READY || t->now < p->act)
 		return;
 	p->act = t->now +
@@ -241,11 +251,12 @@ act_done(const struct player *p)
 {
 	unsigned i;
 
-	if (p->state != STATE_READY || p->npending > 0)
+	if (p->state != STATE_READY || p->npending > 0 || p->writing.on)
 		return false;
 	for (i = 0; i < SEATS; i++)
 		if (p->seat[i].state != SEAT_FREE &&
-		    (p->seat[i].state != SEAT_IN || !p->seat[i].complete))
+		    (p->seat[i].state != SEAT_IN || !p->seat[i].complete ||
+			!p->seat[i].changes_complete))
 			return false;
 	return true;
 }
@@ -264,6 +275,8 @@ act_quiet(struct clients *t, const struct player *p)
 		    (struct ledger_entry){ .kind = LEDGER_QUIET,
 			.room = (uint16_t)s->room,
 			.seq = s->have,
-			.code = s->complete ? FLAG_COMPLETE : 0 });
+			.hash = s->revision,
+			.code = (uint8_t)((s->complete ? FLAG_COMPLETE : 0) |
+			    (s->changes_complete ? FLAG_REVISIONS : 0)) });
 	}
 }

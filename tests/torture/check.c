@@ -64,6 +64,13 @@ is_dump(const struct ledger *l)
 	return l->entry[0].kind == LEDGER_DUMP;
 }
 
+static void
+note_death(struct check *c, const struct ledger_entry *e)
+{
+	c->died = xreallocarray(c->died, c->ndied + 1, sizeof(*c->died));
+	c->died[c->ndied++] = e;
+}
+
 /* How many clients and rooms there are, and which dump is the truth. */
 static void
 survey(struct check *c)
@@ -85,15 +92,19 @@ survey(struct check *c)
 				c->nrooms = e->room + 1U;
 			if (e->kind == LEDGER_SEND && e->client >= c->nclients)
 				c->nclients = e->client + 1;
-			if (e->kind == LEDGER_CONNECT &&
+			if ((e->kind == LEDGER_CONNECT ||
+				e->kind == LEDGER_STREAM) &&
 			    e->client >= c->nclients)
 				c->nclients = e->client + 1;
+			if (e->kind == LEDGER_DIED)
+				note_death(c, e);
 		}
 	}
 	if (c->truth == NULL)
 		die(EXIT_USAGE, "no final dump with positions");
 	c->room = xcalloc(c->nrooms, sizeof(*c->room));
 	c->client = xcalloc(c->nclients, sizeof(*c->client));
+	c->revisions = xcalloc(c->nrooms, sizeof(*c->revisions));
 }
 
 static uint64_t
@@ -114,6 +125,13 @@ report(const struct check *c)
 		{ "refused", c->refused },
 		{ "connects", c->connects },
 		{ "recovered", c->recovered },
+		{ "changes", c->changes },
+		{ "receipts", c->receipts },
+		{ "revised", c->revised },
+		{ "streams", c->nstreams },
+		{ "ended", c->ended },
+		{ "chunks", c->chunks },
+		{ "cut", c->cut },
 	};
 	uint64_t total = 0;
 	unsigned v;
@@ -161,10 +179,13 @@ main(int argc, char **argv)
 		ledger_map(&c.ledger[i - 1], argv[i]);
 	survey(&c);
 	check_sends(&c);
+	check_changes(&c);
 	check_store(&c);
+	check_revisions(&c);
 	check_clients(&c);
 	check_dumps(&c);
 	check_answers(&c);
+	check_streams(&c);
 	check_causality(&c);
 	check_fifo(&c);
 	check_fresh(&c);

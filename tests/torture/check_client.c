@@ -12,21 +12,6 @@
 #include "tests/bench/util.h"
 #include "tests/torture/check.h"
 
-/* One client in one session. */
-struct seat {
-	bool in;
-	/* the first seq that is owed, and all behind it */
-	uint32_t next;
-	/* when the join was answered */
-	uint64_t joined;
-};
-
-/* One client while its ledger is read. */
-struct reader {
-	uint32_t sock;
-	struct seat *seat;
-};
-
 static const bool allowed[] = {
 #define CODE(name, allowed) allowed,
 #include "tests/torture/tbl_code.h"
@@ -56,12 +41,25 @@ room_for(struct check *c, uint64_t message)
 	return &cl->message[n];
 }
 
-static void
-take_send(struct check *c, const struct ledger_entry *e, uint32_t sock)
-{
-	struct message *m = room_for(c, e->message);
+/* What a client's connection is, while what was sent is read. */
+struct sender {
+	uint32_t sock;
+	/* the message that it edits */
+	uint64_t edits;
+	uint16_t room;
+};
 
-	if (m->begin == 0) {
+static void
+take_send(struct check *c, const struct ledger_entry *e,
+    const struct sender *from)
+{
+	uint32_t sock = from->sock;
+	struct message *m = room_for(c, e->message);
+	bool first = m->begin == 0;
+
+	if (e->kind == LEDGER_STREAM)
+		check_stream_sent(c, m, e);
+	if (first) {
 		m->begin = e->ns;
 		m->hash = e->hash;
 		m->room = e->room;
@@ -69,6 +67,8 @@ take_send(struct check *c, const struct ledger_entry *e, uint32_t sock)
 	} else {
 		c->retries++;
 	}
+	if (from->edits != 0 && from->room == e->room)
+		m->behind = true;
 	if (m->attempts < UINT16_MAX)
 		m->attempts++;
 	if (m->begin > e->ns)
@@ -87,10 +87,22 @@ take_send(struct check *c, const struct ledger_entry *e, uint32_t sock)
 	m->last_sock = sock;
 }
 
+static void
+take_edit(struct sender *s, const struct ledger_entry *e)
+{
+	if (e->kind == LEDGER_CHANGE && (e->message & LEDGER_READS) == 0) {
+		s->edits = e->message;
+		s->room = e->room;
+	} else if ((e->kind == LEDGER_CHANGED || e->kind == LEDGER_REFUSED) &&
+	    e->message == s->edits) {
+		s->edits = 0;
+	}
+}
+
 void
 check_sends(struct check *c)
 {
-	uint32_t *sock = xcalloc(c->nclients, sizeof(*sock));
+	struct sender *sender = xcalloc(c->nclients, sizeof(*sender)), *s;
 	const struct ledger_entry *e;
 	unsigned i;
 	size_t k;
@@ -98,13 +110,21 @@ check_sends(struct check *c)
 	for (i = 0; i < c->nledgers; i++) {
 		e = c->ledger[i].entry;
 		for (k = 0; k < c->ledger[i].n; k++, e++) {
+			if (e->client >= c->nclients)
+				continue;
+			s = &sender[e->client];
 			if (e->kind == LEDGER_CONNECT)
-				sock[e->client] = (uint32_t)e->message;
-			else if (e->kind == LEDGER_SEND)
-				take_send(c, e, sock[e->client]);
+				*s =
+				    (struct sender){ .sock =
+							 (uint32_t)e->message };
+			else if (e->kind == LEDGER_SEND ||
+			    e->kind == LEDGER_STREAM)
+				take_send(c, e, s);
+			else
+				take_edit(s, e);
 		}
 	}
-	free(sock);
+	free(sender);
 }
 
 /* --- what came ----------------------------------------------------------- */
@@ -151,6 +171,10 @@ take_refusal(struct check *c, const struct ledger_entry *e)
 	c->refused++;
 	if (e->kind == LEDGER_KEPT && e->code == CODE_ID_TAKEN)
 		c->steals++;
+	else if (e->code == CODE_NOT_FOUND &&
+	    check_asked(c, e->message, 0) != NULL)
+		/* an edit of what was deleted */
+		return;
 	else if (e->code >= CODE__MAX || !allowed[e->code])
 		check_fault(c, VIOLATION_REFUSED,
 		    "client %u: %" PRIx64 " of session %u: %s", e->client,
@@ -207,8 +231,10 @@ take_delivery(struct check *c, struct reader *rd, const struct ledger_entry *e)
 		    e->message, e->room, e->seq);
 		return;
 	}
+	m = check_message(c, e->message);
 	if (row->stored->message != e->message ||
-	    row->stored->stamp != e->stamp || row->stored->hash != e->hash)
+	    ((e->code & FLAG_DELETED) == 0 && row->stored->stamp != e->stamp) ||
+	    !check_may_say(c, m, e))
 		check_fault(c, VIOLATION_DIFFERS,
 		    "client %u: %" PRIx64 ", session %u seq %u is %" PRIx64,
 		    e->client, e->message, e->room, e->seq,
@@ -229,6 +255,7 @@ take_delivery(struct check *c, struct reader *rd, const struct ledger_entry *e)
 	}
 	check_left_out(c, rd, e, e->seq, VIOLATION_HOLE);
 	s->next = e->seq + 1;
+	check_stream_final(c, rd, m, e);
 	m = check_message(c, row->stored->message);
 	if (row->stored->message >> 32 == e->client && m != NULL &&
 	    m->attempts == 1 && m->first_sock == rd->sock &&
@@ -253,15 +280,25 @@ static void
 take_join(struct check *c, struct reader *rd, const struct ledger_entry *e)
 {
 	struct seat *s = &rd->seat[e->room];
-	uint32_t after = (uint32_t)e->message;
+	uint32_t after = (uint32_t)e->message, behind = (uint32_t)e->hash;
+	uint32_t revision = s->revision;
 
 	c->joins++;
+	if (!s->in)
+		s->epoch++;
+	if (behind > 0)
+		revision = behind - 1;
+	else if (!s->in)
+		revision = (uint32_t)(e->hash >> 32);
+	s->revision = revision;
 	/* who is in, and asks for nothing, goes on as before */
 	if (s->in && (e->code & FLAG_AFTER) == 0)
 		return;
 	if (!s->in)
 		note_entered(c, e);
-	*s = (struct seat){ .in = true, .next = e->seq + 1, .joined = e->ns };
+	s->in = true;
+	s->next = e->seq + 1;
+	s->joined = e->ns;
 	if ((e->code & FLAG_AFTER) == 0 || after > e->seq)
 		return;
 	s->next = after + 1;
@@ -281,6 +318,7 @@ take_page(struct check *c, const struct ledger_entry *e, size_t left)
 {
 	uint32_t first = (uint32_t)e->message, asked = (uint32_t)e->hash;
 	const struct ledger_entry *h;
+	const struct message *m;
 	struct row *row;
 	size_t n;
 
@@ -288,9 +326,12 @@ take_page(struct check *c, const struct ledger_entry *e, size_t left)
 	for (n = 0; n < left && e[n + 1].kind == LEDGER_HISTORY; n++) {
 		h = &e[n + 1];
 		row = check_row(c, h->room, h->seq);
-		if (row == NULL || row->stored->message != h->message ||
-		    row->stored->stamp != h->stamp ||
-		    row->stored->hash != h->hash) {
+		m = check_message(c, h->message);
+		if (row == NULL || m == NULL ||
+		    row->stored->message != h->message ||
+		    ((h->code & FLAG_DELETED) == 0 &&
+			row->stored->stamp != h->stamp) ||
+		    !check_may_say(c, m, h)) {
 			check_fault(c, VIOLATION_HISTORY,
 			    "client %u: session %u seq %u", h->client, h->room,
 			    h->seq);
@@ -298,6 +339,7 @@ take_page(struct check *c, const struct ledger_entry *e, size_t left)
 		}
 		if (row->seen > h->ns)
 			row->seen = h->ns;
+		check_old_text(c, e, h);
 		if (h->seq != first + n)
 			check_fault(c, VIOLATION_PAGE,
 			    "client %u, session %u: seq %u at place %zu of a "
@@ -326,6 +368,7 @@ take_quiet(struct check *c, struct reader *rd, const struct ledger_entry *e)
 		    e->room, e->seq);
 	else if (rd->seat[e->room].in)
 		check_left_out(c, rd, e, e->seq + 1, VIOLATION_TAIL);
+	check_quiet_revisions(c, &rd->seat[e->room], e);
 }
 
 static void
@@ -334,19 +377,60 @@ take_left(struct check *c, struct reader *rd, const struct ledger_entry *e)
 	rd->seat[e->room].in = false;
 }
 
+static void
+take_connect(struct check *c, struct reader *rd, const struct ledger_entry *e)
+{
+	unsigned i;
+
+	c->connects++;
+	rd->sock = (uint32_t)e->message;
+	if (e->code & FLAG_RECOVERED) {
+		c->recovered++;
+		if (rd->kicked)
+			check_fault(c, VIOLATION_KICK,
+			    "client %u, connection %u", e->client, e->conn);
+	}
+	rd->kicked = false;
+	for (i = 0; i < c->nrooms; i++)
+		if ((e->code & FLAG_RECOVERED) == 0)
+			rd->seat[i].in = false;
+}
+
+/* What was missed comes before the namespace is connected. */
+static void
+take_connection(struct check *c, struct reader *rd, uint32_t conn)
+{
+	unsigned i;
+
+	rd->conn = conn;
+	for (i = 0; i < c->nrooms; i++)
+		rd->seat[i].epoch++;
+}
+
 /* Returns how many entries behind this one belong to it. */
 static size_t
 take(struct check *c, struct reader *rd, const struct ledger_entry *e,
     size_t left)
 {
+	if (e->conn != rd->conn)
+		take_connection(c, rd, e->conn);
 	switch (e->kind) {
 	case LEDGER_CONNECT:
-		c->connects++;
-		rd->sock = (uint32_t)e->message;
-		if (e->code & FLAG_RECOVERED)
-			c->recovered++;
-		else
-			memset(rd->seat, 0, c->nrooms * sizeof(*rd->seat));
+		take_connect(c, rd, e);
+		break;
+	case LEDGER_KICKED:
+		rd->kicked = true;
+		break;
+	case LEDGER_REVISED:
+		check_revised(c, &rd->seat[e->room], e);
+		break;
+	case LEDGER_CHUNK:
+	case LEDGER_SHOWN:
+		check_stream_seen(c, rd, e);
+		break;
+	case LEDGER_ENDED:
+		check_stream_ended(c, e);
+		take_answer(c, e);
 		break;
 	case LEDGER_ACK:
 	case LEDGER_SENT:
@@ -387,8 +471,10 @@ check_clients(struct check *c)
 	unsigned i;
 	size_t at;
 
-	for (k = 0; k < c->nclients; k++)
+	for (k = 0; k < c->nclients; k++) {
 		rd[k].seat = xcalloc(c->nrooms, sizeof(*rd[k].seat));
+		rd[k].view = xcalloc(c->nstreams + 1, sizeof(*rd[k].view));
+	}
 	for (i = 0; i < c->nledgers; i++) {
 		l = &c->ledger[i];
 		if (l->entry[0].kind == LEDGER_DUMP)
@@ -398,8 +484,10 @@ check_clients(struct check *c)
 				at += take(c, &rd[l->entry[at].client],
 				    &l->entry[at], l->n - at - 1);
 	}
-	for (k = 0; k < c->nclients; k++)
+	for (k = 0; k < c->nclients; k++) {
 		free(rd[k].seat);
+		free(rd[k].view);
+	}
 	free(rd);
 }
 
@@ -412,7 +500,7 @@ check_answers(struct check *c)
 	for (i = 0; i < c->nclients; i++) {
 		for (k = 0; k < c->client[i].n; k++) {
 			m = &c->client[i].message[k];
-			if (m->begin != 0 && m->acked == 0)
+			if (m->begin != 0 && m->acked == 0 && m->stream == 0)
 				check_fault(c, VIOLATION_UNANSWERED,
 				    "client %u: its message %u, %u attempts", i,
 				    k, m->attempts);

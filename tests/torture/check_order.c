@@ -72,49 +72,87 @@ check_causality(struct check *c)
 	free(list);
 }
 
+/* What of each connection of a client came last. */
+struct last {
+	uint32_t *count, n;
+};
+
+/* Counts begin with 0, places here with 1. */
+static uint32_t *
+last_of(struct last *l, uint32_t conn)
+{
+	uint32_t n;
+
+	for (n = l->n; n <= conn; n++) {
+		l->count = xreallocarray(l->count, n + 1UL, sizeof(uint32_t));
+		l->count[n] = 0;
+		l->n = n + 1;
+	}
+	return &l->count[conn];
+}
+
+static void
+check_in_turn(struct check *c, struct last *client,
+    const struct ledger_entry *e)
+{
+	const struct message *m = check_message(c, e->message);
+	uint32_t owner = (uint32_t)(e->message >> 32), *last;
+
+	/* of those that were sent again nobody knows which attempt it was */
+	if (m == NULL || m->attempts != 1 || m->conn > 1U << 24)
+		return;
+	last = last_of(&client[owner], m->conn);
+	if ((uint32_t)e->message + 1 <= *last)
+		check_fault(c, VIOLATION_FIFO,
+		    "client %u, connection %u: message %u in session %u comes "
+		    "behind message %u",
+		    owner, m->conn, (uint32_t)e->message, m->room, *last - 1);
+	*last = (uint32_t)e->message + 1;
+}
+
+static void
+forget(const struct check *c, struct last *client)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->nclients; i++) {
+		free(client[i].count);
+		client[i] = (struct last){ 0 };
+	}
+}
+
 /*
  * Messages that were sent once, on one connection, come in the order in
- * which they were sent; of those that were sent again nobody knows which
- * attempt was stored.
+ * which they were sent: in a session always; in all of them unless some wait
+ * for an edit of their session.
  */
 void
 check_fifo(struct check *c)
 {
-	struct {
-		uint32_t *count, n;
-	} *client = xcalloc(c->nclients, sizeof(*client));
+	struct last *client = xcalloc(c->nclients, sizeof(*client));
 	const struct message *m;
+	const struct row *row;
 	struct row **list;
-	uint32_t owner, size;
+	uint32_t k;
 	size_t i, n;
 
 	list = along_the_log(c, &n);
 	for (i = 0; i < n; i++) {
 		m = check_message(c, list[i]->stored->message);
-		if (m == NULL || m->attempts != 1 || m->conn > 1U << 24)
-			continue;
-		owner = (uint32_t)(list[i]->stored->message >> 32);
-		for (size = client[owner].n; size <= m->conn; size++) {
-			client[owner].count = xreallocarray(client[owner].count,
-			    size + 1, sizeof(uint32_t));
-			client[owner].count[size] = 0;
-			client[owner].n = size + 1;
-		}
-		/* counts begin with 0 */
-		if ((uint32_t)list[i]->stored->message + 1 <=
-		    client[owner].count[m->conn])
-			check_fault(c, VIOLATION_FIFO,
-			    "client %u, connection %u: message %u in "
-			    "session %u comes behind message %u",
-			    owner, m->conn, (uint32_t)list[i]->stored->message,
-			    m->room, client[owner].count[m->conn] - 1);
-		client[owner].count[m->conn] =
-		    (uint32_t)list[i]->stored->message + 1;
+		if (m != NULL && !m->behind)
+			check_in_turn(c, client, list[i]->stored);
 	}
-	for (i = 0; i < c->nclients; i++)
-		free(client[i].count);
-	free(client);
 	free(list);
+	for (i = 0; i < c->nrooms; i++) {
+		forget(c, client);
+		for (k = 0; k < c->room[i].n; k++) {
+			row = &c->room[i].row[k];
+			if (row->stored != NULL)
+				check_in_turn(c, client, row->stored);
+		}
+	}
+	forget(c, client);
+	free(client);
 }
 
 /* When the first was seen of all that stand at 'seq' and behind it. */

@@ -145,6 +145,7 @@ make_players(struct clients *t)
 		p->user = i % 5 == 4 ? p->id - 1 : p->id;
 		p->wire[WIRE_MAIN].fd = p->wire[WIRE_POST].fd = -1;
 		p->polls = i % 6 == 5;
+		p->agent = p->user % 5 == 0;
 		p->next_request = 1;
 		p->due = t->now + i * (SECOND / t->n);
 		p->act = t->now + 2 * SECOND;

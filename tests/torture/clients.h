@@ -11,6 +11,8 @@
  *   talk.c     what comes: Socket.IO and the chat's events
  *   act.c      what a client does of its own accord
  *   send.c     messages: new ones, retries, duplicates, other users' ids
+ *   change.c   edits, deletions, receipts
+ *   stream.c   streams: who writes, who looks
  *
  * One thread, one epoll.  All choices come out of the seed.
  */
@@ -64,7 +66,8 @@ struct status {
 	/* written to connections that stand, and not answered */
 	uint64_t in_flight;
 	uint64_t sent, acked, ready, deliveries, reconnects, recovered,
-	    unrecovered, refused, duplicates, stolen, pages;
+	    unrecovered, refused, duplicates, stolen, pages, edits, erased,
+	    receipts, streams, ended, chunks, cancelled, kicked;
 	/* 'in_flight' by the worker that has the connection */
 	uint64_t in_flight_at[64];
 };
@@ -99,6 +102,13 @@ struct seat {
 	uint32_t have;
 	/* at the end: 'have' is all that there is */
 	bool complete;
+	/* all changes up to here have come, or were not owed; at the end:
+	 * one that is to come */
+	uint32_t revision, to_come;
+	bool changes_complete;
+	/* the join under way asks for what was changed behind it */
+	bool has_revision;
+	uint32_t after_revision;
 	/* the join under way: of who is in already; what it asks for */
 	bool again;
 	bool has_after;
@@ -131,6 +141,9 @@ enum request_kind {
 	REQUEST_HISTORY,
 	/* the last page, which tells where the end is */
 	REQUEST_END,
+	/* an edit, a deletion, a receipt */
+	REQUEST_CHANGE,
+	REQUEST_CHUNK,
 	/* typing, presence: nobody waits */
 	REQUEST_NOISE,
 };
@@ -140,9 +153,35 @@ struct request {
 	uint32_t id;
 	unsigned room;
 	uint64_t message, begin;
-	/* history: FLAG_NEWEST, FLAG_BEFORE or 0, and the seq */
+	/* history: FLAG_NEWEST, FLAG_BEFORE or 0, and the seq; a chunk: its
+	 * FLAG_... and number */
 	unsigned way;
 	uint32_t asked;
+	/* a change: as in the ledger */
+	uint64_t state;
+};
+
+/* A stream that a client writes: one chunk under way at a time. */
+struct writing {
+	bool on;
+	uint64_t message;
+	unsigned room;
+	/* the first that is not acknowledged, and the last one */
+	unsigned next, last;
+	/* it was told, or found out, that somebody wants it to end */
+	bool cancelled;
+	/* a chunk is under way */
+	bool waits;
+	/* the first one was sent */
+	bool begun;
+	/* when the next one is sent, or the client gives its socket up */
+	uint64_t due;
+};
+
+enum change {
+	CHANGE_UPDATED,
+	CHANGE_DELETED,
+	CHANGE_RECEIPT,
 };
 
 /* One TCP connection. */
@@ -184,6 +223,12 @@ struct player {
 	uint64_t due;
 	char pid[32], socket_id[32], offset[1024];
 	struct seat seat[SEATS];
+	/* it may stream */
+	bool agent;
+	struct writing writing;
+	/* an edit, deletion or receipt is under way; the next one's count */
+	bool changing;
+	uint32_t changes;
 	struct pending pending[WINDOW];
 	unsigned npending;
 	struct request request[REQUESTS];
@@ -275,10 +320,42 @@ void send_acked(struct clients *t, struct player *p, const struct request *r,
 void send_refused(struct clients *t, struct player *p, const struct request *r,
     const struct heard *h);
 void send_told(struct clients *t, struct player *p, const struct heard *h);
+/* The CODE_... of a refusal. */
+unsigned send_code(const struct player *p, const struct heard *h);
 /* The connection is lost: nothing is under way. */
 void send_landed(struct clients *t, struct player *p);
 
+/* change.c */
+/* Edit, delete, read. */
+void change_any(struct clients *t, struct player *p);
+/* At the end: a receipt tells which changes are to come. */
+void change_last(struct clients *t, struct player *p, struct seat *s);
+void change_answer(struct clients *t, struct player *p, const struct request *r,
+    const struct heard *h);
+/* message-updated, message-deleted, read-receipt; false: it makes no sense. */
+bool change_told(struct clients *t, struct player *p, const struct heard *h,
+    enum change change);
+
+/* stream.c */
+/* What the client writes, if it is an agent. */
+void stream_due(struct clients *t, struct player *p);
+/* The connection is lost; the session is left. */
+void stream_lost(struct clients *t, struct player *p);
+void stream_left(struct player *p, unsigned room);
+void stream_answer(struct clients *t, struct player *p, const struct request *r,
+    const struct heard *h);
+/* Ask somebody to stop. */
+void stream_cancel(struct clients *t, struct player *p);
+/* What comes; false: it makes no sense. */
+bool stream_chunk(struct clients *t, struct player *p, const struct heard *h);
+bool stream_shown(struct clients *t, struct player *p, unsigned room,
+    struct span list);
+bool stream_cancelled(struct clients *t, struct player *p,
+    const struct heard *h);
+
 /* act.c */
+/* Lose the connection, for a while. */
+void act_fall_off(struct clients *t, struct player *p);
 /* What is due: a start, a retry, a whim. */
 void act(struct clients *t, struct player *p);
 /* True: all is acknowledged, and all seats are complete. */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/rows.h"
 #include "store/store.h"
 #include "tests/bench/frame.h"
 #include "tests/bench/util.h"
@@ -37,6 +38,8 @@ struct dump {
 	uint64_t room_number[ROOMS];
 	unsigned room_name[ROOMS];
 	unsigned nrooms;
+	/* whose receipts are written */
+	unsigned room;
 	/* names of users by their number in the store */
 	char *user[USERS];
 	/* the daemon */
@@ -85,6 +88,23 @@ user_name(struct dump *d, uint64_t number)
 	return (struct span){ d->user[number], strlen(d->user[number]) };
 }
 
+/* A row, and what was changed of it last. */
+static void
+put_item(struct dump *d, struct ledger_entry *e, const struct store_message *m)
+{
+	e->conn = (uint32_t)m->revision;
+	ledger_put(d->out, e);
+	d->rows++;
+	if (m->revision == 0)
+		return;
+	ledger_put(d->out,
+	    &(struct ledger_entry){ .kind = LEDGER_ITEM,
+		.message = e->message,
+		.room = e->room,
+		.hash = e->hash,
+		.seq = e->conn });
+}
+
 static void
 put_row(struct dump *d, unsigned room, const struct store_message *m)
 {
@@ -95,6 +115,15 @@ put_row(struct dump *d, unsigned room, const struct store_message *m)
 		.stamp = m->time_ms };
 	struct heard h;
 
+	if (m->deleted) {
+		e.code = FLAG_DELETED;
+		if (!names_is_message((struct span){ m->id.p, m->id.len },
+			&e.message))
+			die(EXIT_VIOLATED, "session %u, seq %llu: not ours",
+			    room, (unsigned long long)m->seq);
+		put_item(d, &e, m);
+		return;
+	}
 	/* the inside of an object */
 	d->buf[0] = '{';
 	memcpy(d->buf + 1, m->body.p, m->body.len);
@@ -105,8 +134,41 @@ put_row(struct dump *d, unsigned room, const struct store_message *m)
 		die(EXIT_VIOLATED, "session %u, seq %llu: not ours", room,
 		    (unsigned long long)m->seq);
 	e.hash = names_hash(user_name(d, m->user), h.content);
-	ledger_put(d->out, &e);
-	d->rows++;
+	put_item(d, &e, m);
+}
+
+static bool
+put_receipt(const struct store_receipt *r, void *arg)
+{
+	struct dump *d = arg;
+	unsigned user;
+
+	if (!names_is_user(user_name(d, r->user), &user))
+		die(EXIT_VIOLATED, "session %u: a receipt of %llu", d->room,
+		    (unsigned long long)r->user);
+	ledger_put(d->out,
+	    &(struct ledger_entry){ .kind = LEDGER_ITEM,
+		.message = LEDGER_READS | (uint64_t)d->room << 32 | user,
+		.room = (uint16_t)d->room,
+		.hash = r->seq,
+		.seq = (uint32_t)r->revision });
+	return true;
+}
+
+static void
+dump_changes(struct dump *d, unsigned i)
+{
+	uint64_t last;
+
+	d->room = d->room_name[i];
+	if (store_receipt_each(d->snapshot, d->room_number[i], put_receipt,
+		d) == -1 ||
+	    store_last_revision(d->snapshot, d->room_number[i], &last) == -1)
+		die(EXIT_VIOLATED, "session %u: %s", d->room, strerror(errno));
+	ledger_put(d->out,
+	    &(struct ledger_entry){ .kind = LEDGER_REVISION,
+		.room = (uint16_t)d->room,
+		.seq = (uint32_t)last });
 }
 
 static void
@@ -147,6 +209,8 @@ dump_files(struct dump *d, const char *dir)
 		die(EXIT_VIOLATED, "%s: %s", dir, strerror(errno));
 	for (i = 0; i < d->nrooms; i++)
 		dump_room(d, i);
+	for (i = 0; i < d->nrooms; i++)
+		dump_changes(d, i);
 	if (store_bad_values(d->store) > 0)
 		die(EXIT_VIOLATED, "%llu damaged values",
 		    (unsigned long long)store_bad_values(d->store));
@@ -247,13 +311,17 @@ put_page(struct dump *d, unsigned room, struct span messages)
 	while (scan_element(&s, &element)) {
 		e = (struct ledger_entry){ .kind = LEDGER_STORED,
 			.room = (uint16_t)room };
-		if (!heard_read(element, &m) || !m.has_seq || !m.has_stamp ||
+		if (!heard_read(element, &m) || !m.has_seq ||
+		    m.has_stamp == m.deleted ||
 		    !names_is_message(m.id, &e.message))
 			die(EXIT_VIOLATED, "session %u: %.*s", room,
 			    (int)element.len, element.p);
 		e.seq = (uint32_t)m.seq;
 		e.stamp = m.stamp;
-		e.hash = names_hash(m.user, m.content);
+		if (m.deleted)
+			e.code = FLAG_DELETED;
+		else
+			e.hash = names_hash(m.user, m.content);
 		ledger_put(d->out, &e);
 		d->rows++;
 		d->last_seq = m.seq;

@@ -9,6 +9,30 @@
 
 #include <string.h>
 
+/* What is of changes and of streams. */
+static void
+take_more(struct heard *h, struct span key, struct span value)
+{
+	if (span_is(key, "chunk"))
+		h->chunk = span_unquote(value);
+	else if (span_is(key, "streams"))
+		h->streams = value;
+	else if (span_is(key, "index"))
+		h->has_index = span_number(value, &h->index);
+	else if (span_is(key, "revision"))
+		h->has_revision = span_number(value, &h->revision);
+	else if (span_is(key, "lastRevision"))
+		(void)span_number(value, &h->last_revision);
+	else if (span_is(key, "deleted"))
+		h->deleted = *value.p == 't';
+	else if (span_is(key, "isComplete"))
+		h->complete = *value.p == 't';
+	else if (span_is(key, "interrupted"))
+		h->interrupted = *value.p == 't';
+	else if (span_is(key, "cancelled"))
+		h->cancelled = *value.p == 't';
+}
+
 static void
 take(struct heard *h, struct span key, struct span value)
 {
@@ -42,6 +66,8 @@ take(struct heard *h, struct span key, struct span value)
 		h->duplicate = *value.p == 't';
 	else if (span_is(key, "hasMore"))
 		h->more = *value.p == 't';
+	else
+		take_more(h, key, value);
 }
 
 bool

@@ -13,12 +13,17 @@
 
 struct heard {
 	/* insides of strings; empty if absent */
-	struct span id, content, session, user, code;
+	struct span id, content, session, user, code, chunk;
 	/* the array of a history page, with its brackets */
 	struct span messages;
-	uint64_t seq, stamp, first_seq, last_seq;
-	bool has_seq, has_stamp, has_last_seq;
-	bool ok, retryable, truncated, duplicate, more;
+	/* of streams in progress, likewise */
+	struct span streams;
+	uint64_t seq, stamp, first_seq, last_seq, index, revision,
+	    last_revision;
+	bool has_seq, has_stamp, has_last_seq, has_index, has_revision;
+	bool ok, retryable, truncated, duplicate, more, deleted;
+	/* of a chunk */
+	bool complete, interrupted, cancelled;
 };
 
 /* False: it is no object. */

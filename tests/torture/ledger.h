@@ -52,6 +52,15 @@ enum {
 	FLAG_POSITIONS = 1,
 	/* DUMP: the last one, with nothing under way */
 	FLAG_FINAL = 2,
+	/* DELIVER, HISTORY, STORED: only its place is left */
+	FLAG_DELETED = 8,
+	/* STREAM, CHUNK: the last one; without a text; and why */
+	FLAG_LAST = 1,
+	FLAG_EMPTY = 2,
+	FLAG_INTERRUPTED = 4,
+	FLAG_CANCELLED = 8,
+	/* QUIET: all changes up to the revision in 'hash' have come */
+	FLAG_REVISIONS = 2,
 };
 
 /*
@@ -69,7 +78,27 @@ enum {
  *	QUIET		-	-		-	-	seq	yes
  *	STORED		gseq	id		time	text	seq	yes
  *	DUMP		begin	-		-	-	-	-
+ *	STREAM		begin	id		-	text	number	yes
+ *	TAKEN		answer	id		-	-	number	yes
+ *	ENDED		answer	id		time	chunks	seq	yes
+ *	CHUNK		arrival	id		first	index	chunks	yes
+ *	SHOWN		arrival	id		-	index	chunks	yes
+ *	CHANGE		begin	item		-	state	-	yes
+ *	CHANGED		answer	item		-	state	revision yes
+ *	REVISED		arrival	item		-	state	revision yes
+ *	ITEM		-	item		-	state	revision yes
+ *	REVISION	-	-		-	-	last	yes
+ *	DIED		time	-		-	-	see below -
+ *
+ * STORED has its revision in 'conn'.  JOIN and JOINED have in the lower half
+ * of 'hash' afterRevision + 1, or 0; JOINED in the upper half lastRevision.
+ * The text of a STREAM is that of all chunks up to this one; 'chunks' is how
+ * many there are by then.  An item is a message, or LEDGER_READS, the session
+ * and the user; its state the hash of its text, 0 for a deletion, or the seq
+ * that was read.  DIED: what was written so many ms before may be gone.
  */
+#define LEDGER_READS (UINT64_C(1) << 63)
+
 struct ledger_entry {
 	uint64_t ns;
 	/* the sender's client in the upper half, its count in the lower */

@@ -50,9 +50,10 @@ hang_up(struct clients *t, struct player *p)
 	p->sid[0] = '\0';
 	p->body_len = 0;
 	p->slow_until = p->pause_until = 0;
-	p->paging = false;
+	p->paging = p->changing = false;
 	p->nrequests = 0;
 	send_landed(t, p);
+	stream_lost(t, p);
 	p->due = t->now + clients_between(t, 10 * MS, 250 * MS);
 }
 

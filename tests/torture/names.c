@@ -79,6 +79,17 @@ names_is_room(struct span id, unsigned *room_r)
 	return true;
 }
 
+bool
+names_is_user(struct span id, unsigned *user_r)
+{
+	uint64_t n;
+
+	if (!is_name(id, 'u', &n) || n > UINT32_MAX)
+		return false;
+	*user_r = (unsigned)n;
+	return true;
+}
+
 uint64_t
 names_mix(uint64_t x)
 {
@@ -122,4 +133,62 @@ names_hash(struct span user, struct span text)
 {
 	return XXH3_64bits_withSeed(text.p, text.len,
 	    XXH3_64bits(user.p, user.len));
+}
+
+size_t
+names_chunk(uint64_t message, unsigned index, char *out)
+{
+	uint64_t r = names_mix(names_mix(message) + index);
+	size_t len = 4 + r % 60, n;
+
+	if ((r >> 32 & 7) == 0)
+		len += 300;
+	n = (size_t)snprintf(out, NAMES_CHUNK, "%u:", index);
+	for (len += n; n < len;) {
+		r = names_mix(r);
+		out[n++] = (char)('a' + (r >> 8) % 26);
+	}
+	out[n++] = ' ';
+	out[n] = '\0';
+	return n;
+}
+
+bool
+names_are_chunks(uint64_t message, struct span text, unsigned *first_r,
+    unsigned *end_r)
+{
+	char want[NAMES_CHUNK];
+	uint64_t n = 0;
+	unsigned i;
+	size_t len;
+
+	*first_r = *end_r = 0;
+	if (text.len == 0)
+		return true;
+	if (!span_number(text, &n) || n >= NAMES_CHUNKS)
+		return false;
+	*first_r = (unsigned)n;
+	for (i = *first_r; text.len > 0; i++) {
+		len = names_chunk(message, i, want);
+		if (i >= NAMES_CHUNKS || text.len < len ||
+		    memcmp(text.p, want, len) != 0)
+			return false;
+		text.p += len;
+		text.len -= len;
+	}
+	*end_r = i;
+	return true;
+}
+
+uint64_t
+names_chunks_hash(uint64_t message, unsigned user, unsigned n)
+{
+	char text[NAMES_CHUNK * NAMES_CHUNKS], name[NAMES_SIZE];
+	struct span who = { name, names_user(user, name) };
+	size_t len = 0;
+	unsigned i;
+
+	for (i = 0; i < n && i < NAMES_CHUNKS; i++)
+		len += names_chunk(message, i, text + len);
+	return names_hash(who, (struct span){ text, len });
 }

@@ -30,6 +30,25 @@ size_t names_user(unsigned user, char *out);
 bool names_is_message(struct span id, uint64_t *message_r);
 bool names_is_room(struct span id, unsigned *room_r);
 
+bool names_is_user(struct span id, unsigned *user_r);
+
+/* The longest chunk, and its NUL; chunks of one stream. */
+#define NAMES_CHUNK 400
+#define NAMES_CHUNKS 14
+/*
+ * What the chunk says, into a buffer of NAMES_CHUNK; it begins with its
+ * number.
+ */
+size_t names_chunk(uint64_t message, unsigned index, char *out);
+/*
+ * Is the text that of chunks in a row?  The first one's number and behind
+ * which it ends; of an empty text 0 and 0.
+ */
+bool names_are_chunks(uint64_t message, struct span text, unsigned *first_r,
+    unsigned *end_r);
+/* The hash of what the first 'n' chunks say together. */
+uint64_t names_chunks_hash(uint64_t message, unsigned user, unsigned n);
+
 /* The text of a message into a buffer of NAMES_TEXT, never blank. */
 size_t names_text(uint64_t message, char *out);
 

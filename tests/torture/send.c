@@ -51,8 +51,9 @@ transmit(struct clients *t, struct player *p, enum request_kind kind,
 		.code = again });
 	n = snprintf(t->text, sizeof(t->text),
 	    "42%u[\"chat:send-message\",{\"message\":{\"id\":\"%s\","
-	    "\"content\":\"%.*s\",\"type\":\"user\",\"sessionId\":\"%s\"}}]",
-	    r->id, id, (int)len, text, session);
+	    "\"content\":\"%.*s\",\"type\":\"%s\",\"sessionId\":\"%s\"}}]",
+	    r->id, id, (int)len, text, p->agent ? "assistant" : "user",
+	    session);
 	line_packet(t, p, t->text, (size_t)n);
 	return true;
 }
@@ -271,6 +272,19 @@ send_told(struct clients *t, struct player *p, const struct heard *h)
 	told(t, p, e.message, room, h->seq, false);
 }
 
+unsigned
+send_code(const struct player *p, const struct heard *h)
+{
+	unsigned i;
+
+	for (i = CODE_OTHER + 1; i < CODE__MAX; i++)
+		if (span_is(h->code, ledger_code_name(i)))
+			return i;
+	fprintf(stderr, "client %u: refused: %.*s\n", p->id, (int)h->code.len,
+	    h->code.p);
+	return CODE_OTHER;
+}
+
 void
 send_refused(struct clients *t, struct player *p, const struct request *r,
     const struct heard *h)
@@ -278,16 +292,9 @@ send_refused(struct clients *t, struct player *p, const struct request *r,
 	struct pending *m = find(p, r->message);
 	struct ledger_entry e = { .message = r->message,
 		.room = (uint16_t)r->room,
-		.code = CODE_OTHER };
-	unsigned i;
+		.code = (uint8_t)send_code(p, h) };
 
-	for (i = CODE_OTHER + 1; i < CODE__MAX; i++)
-		if (span_is(h->code, ledger_code_name(i)))
-			e.code = (uint8_t)i;
 	e.kind = r->kind == REQUEST_STEAL ? LEDGER_KEPT : LEDGER_REFUSED;
-	if (e.code == CODE_OTHER)
-		fprintf(stderr, "client %u: refused: %.*s\n", p->id,
-		    (int)h->code.len, h->code.p);
 	clients_note(t, p, e);
 	if (r->kind != REQUEST_MESSAGE || m == NULL)
 		return;

@@ -74,14 +74,19 @@ ask(struct clients *t, struct player *p, enum request_kind kind,
 void
 talk_join(struct clients *t, struct player *p, struct seat *s)
 {
-	char more[96];
+	char more[128];
 	int n;
 
 	n = snprintf(more, sizeof(more),
 	    ",\"workspaceId\":\"" NAMES_WORKSPACE "\"");
 	if (s->has_after)
-		snprintf(more + n, sizeof(more) - (size_t)n, ",\"afterSeq\":%u",
-		    s->after);
+		n += snprintf(more + n, sizeof(more) - (size_t)n,
+		    ",\"afterSeq\":%u", s->after);
+	s->has_revision = s->known && clients_random(t) % 6 > 0;
+	s->after_revision = s->revision;
+	if (s->has_revision)
+		snprintf(more + n, sizeof(more) - (size_t)n,
+		    ",\"afterRevision\":%u", s->revision);
 	s->begin = t->now;
 	s->due = t->now + ANSWER;
 	s->again = s->state == SEAT_IN;
@@ -92,6 +97,7 @@ talk_join(struct clients *t, struct player *p, struct seat *s)
 	    (struct ledger_entry){ .kind = LEDGER_JOIN,
 		.room = (uint16_t)s->room,
 		.message = s->after,
+		.hash = s->has_revision ? s->revision + 1 : 0,
 		.code = s->has_after ? FLAG_AFTER : 0 });
 }
 
@@ -228,7 +234,8 @@ on_open(struct clients *t, struct player *p, struct span packet)
 	p->worker = worker_of(p->sid);
 	names_user(p->user, user);
 	n = snprintf(t->text, sizeof(t->text),
-	    "40{\"userId\":\"%s\",\"userName\":\"%s\"", user, user);
+	    "40{\"userId\":\"%s\",\"userName\":\"%s\",\"role\":\"%s\"", user,
+	    user, p->agent ? "agent" : "user");
 	if (p->pid[0] != '\0')
 		n += snprintf(t->text + n, sizeof(t->text) - (size_t)n,
 		    ",\"pid\":\"%s\"", p->pid);
@@ -251,7 +258,11 @@ note_message(struct clients *t, struct player *p, enum ledger_kind kind,
 		.stamp = h->stamp,
 		.hash = names_hash(h->user, h->content) };
 
-	if (!h->has_seq || !h->has_stamp || h->seq > UINT32_MAX ||
+	if (h->deleted) {
+		e.hash = 0;
+		e.code = FLAG_DELETED;
+	}
+	if (!h->has_seq || h->has_stamp == h->deleted || h->seq > UINT32_MAX ||
 	    !names_is_message(h->id, &e.message))
 		return false;
 	clients_note(t, p, e);
@@ -289,16 +300,51 @@ on_joined(struct clients *t, struct player *p, const struct heard *h)
 		s->have = s->after;
 	else if (!s->again)
 		s->have = (uint32_t)h->last_seq;
+	if (s->has_revision)
+		s->revision = s->after_revision;
+	else if (!s->again)
+		s->revision = (uint32_t)h->last_revision;
 	s->known = true;
-	s->complete = false;
+	s->complete = s->changes_complete = false;
+	s->to_come = 0;
 	clients_note(t, p,
 	    (struct ledger_entry){ .kind = LEDGER_JOINED,
 		.room = (uint16_t)room,
 		.seq = (uint32_t)h->last_seq,
 		.message = s->after,
 		.stamp = s->begin,
+		.hash = h->last_revision << 32 |
+		    (s->has_revision ? s->after_revision + 1 : 0),
 		.code = (uint8_t)((s->has_after ? FLAG_AFTER : 0) |
 		    (h->truncated ? FLAG_TRUNCATED : 0)) });
+	return stream_shown(t, p, room, h->streams);
+}
+
+static bool
+on_more(struct clients *t, struct player *p, struct span name,
+    const struct heard *h)
+{
+	unsigned room;
+
+	if (span_is(name, "chat:agent-stream-chunk"))
+		return stream_chunk(t, p, h);
+	if (span_is(name, "chat:stream-sync"))
+		return names_is_room(h->session, &room) &&
+		    stream_shown(t, p, room, h->streams);
+	if (span_is(name, "chat:stream-cancelled"))
+		return stream_cancelled(t, p, h);
+	if (span_is(name, "chat:message-updated"))
+		return change_told(t, p, h, CHANGE_UPDATED);
+	if (span_is(name, "chat:message-deleted"))
+		return change_told(t, p, h, CHANGE_DELETED);
+	if (span_is(name, "chat:read-receipt"))
+		return change_told(t, p, h, CHANGE_RECEIPT);
+	if (span_is(name, "chat:disconnect-reason") &&
+	    span_is(h->code, "KICKED")) {
+		t->status->kicked++;
+		clients_note(t, p,
+		    (struct ledger_entry){ .kind = LEDGER_KICKED });
+	}
 	return true;
 }
 
@@ -330,6 +376,8 @@ on_event(struct clients *t, struct player *p, struct span packet)
 		send_told(t, p, &h);
 	else if (span_is(name, "chat:join-session-success"))
 		fine = on_joined(t, p, &h);
+	else
+		fine = on_more(t, p, name, &h);
 	if (!fine)
 		talk_garbled(t, p, packet);
 }
@@ -363,6 +411,7 @@ on_leave_answer(struct clients *t, struct player *p, const struct request *r,
 	    (struct ledger_entry){ .kind = LEDGER_LEFT,
 		.room = (uint16_t)r->room });
 	s->state = SEAT_FREE;
+	stream_left(p, r->room);
 }
 
 static void
@@ -450,6 +499,12 @@ on_ack(struct clients *t, struct player *p, struct span packet)
 	case REQUEST_HISTORY:
 	case REQUEST_END:
 		on_page(t, p, &r, &h);
+		break;
+	case REQUEST_CHANGE:
+		change_answer(t, p, &r, &h);
+		break;
+	case REQUEST_CHUNK:
+		stream_answer(t, p, &r, &h);
 		break;
 	case REQUEST_NONE:
 	case REQUEST_NOISE:

@@ -5,9 +5,11 @@
 #   make torture-ci       a slice of a minute
 #   make torture-checker  does the checker find what is planted?
 
-TORTURE_CLIENTS := clients line wire talk send act ledger names heard
+TORTURE_CLIENTS := clients line wire talk send change stream act ledger \
+	names heard
 TORTURE_DUMP := dump ledger names heard
-TORTURE_CHECK := check check_store check_client check_order ledger
+TORTURE_CHECK := check check_store check_client check_order check_change \
+	check_stream ledger
 
 torture_dir = tests/torture
 torture_obj = $(patsubst %,$(O)/obj/$(torture_dir)/%.o,$(1))

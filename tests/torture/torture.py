@@ -52,8 +52,14 @@ RINGS = (SMALL, {"ring.slots": 1024, "ring.arena_bytes": "1m"}, {}, {})
 ACTIONS = {
     "kill worker": 52, "kill scribe": 24, "kill master": 4, "kill all": 2,
     "stop worker": 7, "stop scribe": 4, "stop master": 2,
-    "full disk": 2, "reload": 4, "restart": 1,
+    "full disk": 2, "reload": 4, "restart": 1, "kick": 12,
 }
+
+# an entry of a ledger; see ledger.h
+ENTRY = struct.Struct("<QQQQIIIHBB")
+# what the scribe has not seen of streams: it looks once a second, and may be
+# stopped, or busy; when the disk is full it tries again after 10 s
+STREAMS_MS, STREAMS_FULL_MS = 6000, 25000
 
 
 class Status:
@@ -61,7 +67,8 @@ class Status:
 
     NAMES = ("command", "phase", "in_flight", "sent", "acked", "ready",
              "deliveries", "reconnects", "recovered", "unrecovered",
-             "refused", "duplicates", "stolen", "pages")
+             "refused", "duplicates", "stolen", "pages", "edits", "erased",
+             "receipts", "streams", "ended", "chunks", "cancelled", "kicked")
     SIZE = 8 * (len(NAMES) + 64)
 
     def __init__(self, path):
@@ -234,8 +241,32 @@ class Torture:
         # when to wake up, or end, whom that was stopped
         self.stopped = []
         self.filling = None
+        # until when the disk was full
+        self.filled = 0
+        self.deaths = []
 
     # --- the daemon
+
+    def dies(self):
+        """Now, all of it, without having been asked."""
+        now = time.monotonic_ns()
+        full = self.filling or now < self.filled + STREAMS_FULL_MS * 10**6
+        self.deaths.append((now, STREAMS_FULL_MS if full else STREAMS_MS))
+
+    def write_deaths(self):
+        path = self.dir + "/harness.ledger"
+        table = os.path.join(HERE, "tbl_kind.h")
+        with open(table) as f:
+            kinds = [x.split("(")[1].split(",")[0] for x in f
+                     if x.startswith("KIND(")]
+        nobody = 0xffffffff
+        with open(path, "wb") as f:
+            for now, ms in self.deaths:
+                f.write(ENTRY.pack(now, 0, 0, 0, nobody, 0, ms, 0,
+                                   kinds.index("DIED"), 0))
+            f.write(ENTRY.pack(0, 0, 0, 0, nobody, 0, 0, 0,
+                               kinds.index("END"), 0))
+        return [path]
 
     def start(self):
         """As systemd would: again and again until it runs."""
@@ -329,12 +360,14 @@ class Torture:
             self.kill("kill scribe", [pid], None)
 
     def kill_master(self, fraction, length):
+        self.dies()
         self.kill("kill master", [self.daemon.proc.pid], None)
         self.reap()
         self.start()
 
     def kill_all(self, fraction, length):
         pids = [self.daemon.proc.pid, *self.pids().values()]
+        self.dies()
         self.kill("kill all", pids, None)
         self.reap()
         self.start()
@@ -393,6 +426,7 @@ class Torture:
             before = self.clients.sum("refused")
             self.disk.fill(length)
             self.counted["full disk"] += self.clients.sum("refused") > before
+            self.filled = time.monotonic_ns()
             self.filling = None
         self.filling = threading.Thread(target=fill)
         self.filling.start()
@@ -407,6 +441,23 @@ class Torture:
         except RuntimeError:
             # a child may just have been killed: then nothing has changed
             pass
+
+    def kick(self, fraction, length):
+        """One of those who talk; their clients come back at once."""
+        self.sent["kick"] += 1
+        user = int(fraction * self.args.clients)
+        before = self.clients.sum("kicked")
+        try:
+            self.daemon.ctl("kick", "t%x-u%x" % (self.args.seed, user),
+                            "torture")
+        except RuntimeError:
+            # nobody is connected, or everybody is busy with a death
+            return
+        end = time.monotonic() + 1
+        while self.clients.sum("kicked") == before and \
+                time.monotonic() < end:
+            time.sleep(0.01)
+        self.counted["kick"] += self.clients.sum("kicked") > before
 
     def restart(self, fraction, length):
         self.sent["restart"] += 1
@@ -492,6 +543,7 @@ class Torture:
         """All at once, and nobody is there any more."""
         self.wake(all_of_them=True)
         pids = [self.daemon.proc.pid, *self.pids().values()]
+        self.dies()
         self.kill("kill all", pids, None)
         self.reap()
         end = time.monotonic() + 20
@@ -520,7 +572,8 @@ class Torture:
             dumps = self.end()
         finally:
             self.clients.kill()
-        report = self.check(self.clients.ledgers + dumps)
+        report = self.check(self.clients.ledgers + self.write_deaths() +
+                            dumps)
         return self.tell(report, acked, seconds)
 
     def tell(self, report, acked, seconds):
@@ -539,6 +592,11 @@ class Torture:
                   self.starts, self.small_starts, c.sum("reconnects"),
                   c.sum("recovered"), c.sum("unrecovered"), c.sum("refused"),
                   c.sum("duplicates"), c.sum("stolen"), c.sum("pages")))
+        print("%d edits, %d deletions, %d receipts; %d streams, %d ended with "
+              "an acknowledgement, %d chunks seen, %d cancelled; %d sockets "
+              "kicked" % tuple(c.sum(n) for n in (
+                  "edits", "erased", "receipts", "streams", "ended", "chunks",
+                  "cancelled", "kicked")))
         if not self.disk.mounted:
             print("the disk was never full: that takes root")
         kinds = subprocess.run([TOOLS + "/check", "--list"],
@@ -547,17 +605,24 @@ class Torture:
         bad = len(kinds)
         if report:
             print("checked in %.1f s: %d stored, %d answers, %d deliveries, "
-                  "%d joins, %d pages, %d retries; %d violations" % (
+                  "%d joins, %d pages, %d retries, %d changes and %d receipts "
+                  "answered, %d delivered, %d streams, %d answered, %d chunks, "
+                  "%d ends cut short; %d violations" % (
                       report["check_s"], report["stored"], report["acks"],
                       report["deliveries"], report["joins"], report["pages"],
-                      report["retries"], report["violations"]))
+                      report["retries"], report["changes"],
+                      report["receipts"], report["revised"],
+                      report["streams"], report["ended"], report["chunks"],
+                      report["cut"], report["violations"]))
             bad = len(report["by"])
         if a.strict and rate < 1000:
             self.wrong.append("%.0f messages a second, want 1000" % rate)
         if a.strict and counted < a.kills:
             self.wrong.append("%d kills count, want %d" % (counted, a.kills))
-        if acked == 0:
-            self.wrong.append("nothing was acknowledged")
+        for what in ("acked", "edits", "erased", "receipts", "ended",
+                     "chunks"):
+            if c.sum(what) == 0:
+                self.wrong.append("nothing: " + what)
         for w in self.wrong:
             print("wrong: " + w)
         print("%d passed, %d failed" % (len(kinds) - bad,
