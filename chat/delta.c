@@ -362,6 +362,18 @@ flush(struct chat *chat, struct delta *d)
 
 /* --- rosters -------------------------------------------------------------------- */
 
+uint64_t
+delta_told(const struct chat *chat, const struct room *room,
+    const struct member *m)
+{
+	const struct delta *d = room->delta;
+
+	if (d != NULL && m->delta == MEMBER_ROSTER)
+		return m->roster_pos;
+	return d != NULL && d->npending > 0 && d->from < chat->pos ? d->from
+								   : chat->pos;
+}
+
 void
 delta_joins(const struct room *room, struct member *m)
 {

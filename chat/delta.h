@@ -48,6 +48,9 @@ bool delta_is_due(const struct chat *chat, const struct room *room);
 void delta_add(struct chat *chat, struct room *room, enum delta_kind kind,
     const struct chat_member *m, uint64_t gseq,
     const struct chat_socket *except);
+/* It has been told of everything below this position. */
+uint64_t delta_told(const struct chat *chat, const struct room *room,
+    const struct member *m);
 /* The member has got a roster: what it is told next is its own. */
 void delta_joins(const struct room *room, struct member *m);
 /* All but those that wait for one of their own have got one of 'pos'. */

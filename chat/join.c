@@ -295,6 +295,7 @@ join_again(struct request *r, const struct joined *j)
 	job->ack = r->ack;
 	/* changes of presence come behind the answer */
 	job->roster_pos = m->roster_pos;
+	job->delta_pos = delta_told(r->chat, j->room, m);
 	m->roster_pos = UINT64_MAX;
 	job_unanswered(r->s, job, true);
 	job_try(r->chat, r->s, job);
@@ -314,11 +315,21 @@ join_again_refuse(struct chat *chat, struct chat_socket *s, struct job *job,
 
 	join_tell_error(chat, s, job->room, job->agent,
 	    CHAT_E_STORE_UNAVAILABLE, &ctx);
+	if (pos == UINT64_MAX)
+		return;
+	/* what the others got after a gap it has not */
+	if (chat->gap > job->since) {
+		(void)job_add(chat, s, JOB_SYNC, job->room, false);
+		return;
+	}
 	/* it is as it was */
-	if (pos != UINT64_MAX)
-		held_send(chat, job->room, s,
-		    pos > job->since ? pos : job->since);
+	held_send(chat, job->room, s, pos > job->since ? pos : job->since);
 	m->roster_pos = pos;
+	if (job->room->delta == NULL)
+		return;
+	if (pos < job->delta_pos)
+		m->roster_pos = job->delta_pos;
+	delta_joins(job->room, m);
 }
 
 enum produced

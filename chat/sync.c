@@ -139,7 +139,7 @@ sync_room(struct chat *chat, struct room *room)
 	struct chat_frame frame;
 	struct member *m;
 	struct roster_out out;
-	uint64_t pos;
+	uint64_t pos, told;
 	uint32_t i;
 
 	if (sync_make(chat, NULL, NULL, room, &out, &pos) != CHAT_READ_DONE)
@@ -149,6 +149,13 @@ sync_room(struct chat *chat, struct room *room)
 		m = &room->members[i];
 		if (m->roster_pos == UINT64_MAX)
 			continue;
+		/* it has got a newer one since the gap */
+		if (m->roster_pos > pos) {
+			told = delta_told(chat, room, m);
+			if (m->roster_pos < told)
+				m->roster_pos = told;
+			continue;
+		}
 		m->roster_pos = pos;
 		chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
 		/* it had them, but the roster has not */
