@@ -235,6 +235,9 @@ app_chat_again(struct sock *so, struct identity **id)
 
 	if (w->phase != WORKER_SERVING)
 		refuse(so, CHAT_E_OVERLOADED, 1);
+	/* the place may be free because its user was thrown out */
+	else if (refuse_steered(so, *id) || refuse_held(so, *id))
+		return;
 	else if (count_user(so, *id, w->cfg->limits_connections_per_user) == -1)
 		refuse_crowd(so, errno);
 	else

@@ -140,6 +140,23 @@ test("the sixth connection asks whether the other five are there",
     }
   });
 
+test("who is banned while a sixth connection waits is not let in by it",
+  { timeout: 60000 }, async () => {
+    const few = new Daemon({ "limits.connections_per_user": 5 });
+    await few.start();
+    try {
+      for (let i = 0; i < 5; i++) await few.client("many");
+      const waiting = [1, 2, 3, 4].map(() =>
+        few.client("many").then(() => "let in", (e) => e.data.code));
+      await sleep(200);
+      assert.equal((await few.ctl("ban", "many")).sockets, 5);
+      for (const code of await Promise.all(waiting))
+        assert.ok(code === "BANNED" || code === "TOO_MANY_CONNECTIONS", code);
+    } finally {
+      await few.end();
+    }
+  });
+
 test("with too much to do, who asks for most is refused first, for a while",
   { timeout: 120000 }, async () => {
     const busy = new Daemon({
