@@ -317,8 +317,8 @@ join_again_refuse(struct chat *chat, struct chat_socket *s, struct job *job,
 	    CHAT_E_STORE_UNAVAILABLE, &ctx);
 	if (pos == UINT64_MAX)
 		return;
-	/* what the others got after a gap it has not */
-	if (chat->gap > job->since) {
+	/* what the others have got after a gap it has not */
+	if (pos < chat->gap && !job->room->unsynced) {
 		(void)job_add(chat, s, JOB_SYNC, job->room, false);
 		return;
 	}
