@@ -243,17 +243,19 @@ stream_cancelled(struct clients *t, struct player *p, const struct heard *h)
 void
 stream_cancel(struct clients *t, struct player *p)
 {
-	const struct player *o = &t->player[clients_between(t, 0, t->n)];
+	unsigned from = (unsigned)clients_between(t, 0, t->n), i;
+	const struct player *o = NULL;
 	char id[NAMES_SIZE], session[NAMES_SIZE];
 	struct request *r;
-	unsigned tries;
-	struct seat *s;
+	struct seat *s = NULL;
 	int n;
 
-	for (tries = 0; tries < 20 && !o->writing.on; tries++)
-		o = &t->player[clients_between(t, 0, t->n)];
-	s = talk_seat(p, o->writing.room);
-	if (!o->writing.on || s == NULL || s->state != SEAT_IN ||
+	for (i = 0; i < t->n && s == NULL; i++) {
+		o = &t->player[(from + i) % t->n];
+		if (o->writing.on && o->writing.next > 0)
+			s = talk_seat(p, o->writing.room);
+	}
+	if (s == NULL || s->state != SEAT_IN ||
 	    (r = talk_request(t, p, REQUEST_NOISE, s->room)) == NULL)
 		return;
 	names_message(o->writing.message, id);

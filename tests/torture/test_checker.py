@@ -35,9 +35,14 @@ def kinds():
 
 KIND = kinds()
 (SEND, ACK, SENT, REFUSED, DELIVER, JOINED, PAGE, HISTORY, QUIET, STORED,
- GARBLED, CONNECT, END) = (KIND[k] for k in (
+ GARBLED, CONNECT, END, STREAM, TAKEN, ENDED, CHUNK, CHANGED, REVISED, ITEM,
+ REVISION, KICKED, DIED) = (KIND[k] for k in (
      "SEND", "ACK", "SENT", "REFUSED", "DELIVER", "JOINED", "PAGE",
-     "HISTORY", "QUIET", "STORED", "GARBLED", "CONNECT", "END"))
+     "HISTORY", "QUIET", "STORED", "GARBLED", "CONNECT", "END", "STREAM",
+     "TAKEN", "ENDED", "CHUNK", "CHANGED", "REVISED", "ITEM", "REVISION",
+     "KICKED", "DIED"))
+READS = 1 << 63
+LAST, EMPTY = 1, 2
 NEWEST = 1
 PLANTS = []
 
@@ -67,10 +72,14 @@ class Run:
         self.row = {e.message: e for r in self.rooms.values() for e in r}
         self.attempts = collections.Counter()
         self.begin, self.seen = {}, {}
+        # by message: what its stream says up to each chunk
+        self.text = collections.defaultdict(dict)
         for e in self.spoken():
             if e.kind == SEND:
                 self.attempts[e.message] += 1
                 self.begin.setdefault(e.message, e.ns)
+            if e.kind == STREAM and not e.code & EMPTY:
+                self.text[e.message][e.seq + 1] = e.hash
             if e.kind in (ACK, SENT, DELIVER):
                 self.seen[e.message] = min(e.ns, self.seen.get(
                     e.message, 1 << 63))
@@ -99,6 +108,9 @@ class Run:
                 if test(n, i, e):
                     return n, i
         raise LookupError("the run has no place for it")
+
+    def at(self, where):
+        return self.files[where[0]][where[1]]
 
     def replaced(self, where, *entries):
         n, i = where
@@ -162,7 +174,7 @@ def forged(run):
 
 @plants("ALTERED")
 def altered(run):
-    row = run.rooms[run.deep_room()][5]
+    row = next(r for r in run.rooms[run.deep_room()][5:] if r.code == 0)
     return in_row(run, "final.dump", row, hash=row.hash ^ 1)
 
 
@@ -202,7 +214,7 @@ def history_differs(run):
 def last_acked(run, before=1 << 63):
     for room in run.rooms.values():
         row = room[-1]
-        if run.seen.get(row.message, before) < before:
+        if row.message not in run.text and run.seen.get(row.message, before) < before:
             return row
     raise LookupError("no session ends with an acknowledged message")
 
@@ -276,7 +288,7 @@ def taken(run):
 
 def delivered(run, test=lambda e: True):
     return run.find(lambda n, i, e: e.kind == DELIVER and e.seq > 5 and
-                    test(e))
+                    e.code == 0 and test(e))
 
 
 @plants("PHANTOM")
@@ -410,7 +422,7 @@ def another_page(run):
 
 @plants("HISTORY")
 def other_text_in_history(run):
-    where = run.find(lambda n, i, e: e.kind == HISTORY)
+    where = run.find(lambda n, i, e: e.kind == HISTORY and e.code == 0)
     e = run.files[where[0]][where[1]]
     return run.replaced(where, e._replace(hash=e.hash ^ 1))
 
@@ -469,7 +481,8 @@ def causality_within_a_session(run):
     """Two messages have changed places, for everybody."""
     room = run.rooms[run.deep_room()]
     a, b = next((a, b) for a, b in zip(room[5:], room[6:])
-                if run.seen[a.message] < run.begin[b.message])
+                if a.message in run.begin and b.message in run.begin and
+                run.seen[a.message] < run.begin[b.message])
     place = {a.message: b, b.message: a}
 
     def change(es):
@@ -485,6 +498,239 @@ def causality_within_a_session(run):
 @plants("FIFO")
 def fifo(run):
     return shifted(run, -(1 << 40))
+
+
+# --- edits, deletions, receipts ---------------------------------------------
+
+def answered_change(run, test=lambda e, row: True):
+    """One of a message that is in the store as it was answered."""
+    def fits(n, i, e):
+        row = run.row.get(e.message)
+        return e.kind == CHANGED and row is not None and \
+            row.conn == e.seq and test(e, row)
+    return run.at(run.find(fits))
+
+
+def receipts(run):
+    """[(revision, state), ...] of somebody who has read on."""
+    known = collections.defaultdict(dict)
+    for e in run.spoken():
+        if e.kind == REVISED and e.message & READS:
+            known[e.message][e.seq] = e.hash
+    item = max(known, key=lambda k: len(known[k]))
+    if len(known[item]) < 2:
+        raise LookupError("nobody has read on")
+    return item, sorted(known[item].items())
+
+
+@plants("CHANGE_LOST")
+def change_lost(run):
+    e = answered_change(run)
+    run = in_row(run, "final.dump", e, conn=e.seq - 1)
+    return run.changed("final.dump", lambda es: [
+        x for x in es if x.kind != ITEM or x.message != e.message])
+
+
+@plants("CHANGE_LOST")
+def receipt_lost(run):
+    item, states = receipts(run)
+    return run.changed("final.dump", lambda es: [
+        e._replace(seq=states[-2][0], hash=states[-2][1])
+        if e.kind == ITEM and e.message == item else e for e in es])
+
+
+@plants("CHANGE_LOST_BY_KILL")
+def change_lost_by_kill(run):
+    return run.changed("killed.dump", lambda es: [
+        e._replace(seq=0) if e.kind == REVISION else e for e in es])
+
+
+@plants("CHANGE_FORGED")
+def change_forged(run):
+    where = run.find(lambda n, i, e: e.kind == REVISED)
+    e = run.at(where)
+    return run.replaced(where, e._replace(hash=e.hash ^ 1 << 62))
+
+
+@plants("REVISION")
+def revision_of_two(run):
+    where = run.find(lambda n, i, e: e.kind == REVISED and e.seq > 1)
+    e = run.at(where)
+    return run.replaced(where, e._replace(seq=e.seq - 1))
+
+
+@plants("REVISION_HOLE")
+def revision_hole(run):
+    """A change that nothing has replaced, and another one behind it."""
+    latest = {(e.room, e.seq) for e in run.files["final.dump"]
+              if e.kind == ITEM}
+    for n in run.ledgers:
+        last = {}
+        for i, e in enumerate(run.files[n]):
+            if e.kind == CONNECT:
+                last = {x: v for x, v in last.items() if x[0] != e.client}
+            elif e.kind == JOINED:
+                last.pop((e.client, e.room), None)
+            elif e.kind == REVISED:
+                k = last.get((e.client, e.room))
+                if k is not None:
+                    return run.replaced((n, k))
+                if (e.room, e.seq) in latest:
+                    last[e.client, e.room] = i
+    raise LookupError("no two changes")
+
+
+@plants("REVISION_TWICE")
+def revision_twice(run):
+    where = run.find(lambda n, i, e: e.kind == REVISED)
+    return run.replaced(where, run.at(where), run.at(where))
+
+
+@plants("REVISION_TAIL")
+def revision_tail(run):
+    where = run.find(lambda n, i, e: e.kind == QUIET and e.hash > 0)
+    e = run.at(where)
+    return run.replaced(where, e._replace(hash=e.hash + 1))
+
+
+@plants("REVISION_TAIL")
+def revisions_never_complete(run):
+    where = run.find(lambda n, i, e: e.kind == QUIET)
+    e = run.at(where)
+    return run.replaced(where, e._replace(code=e.code & ~2))
+
+
+@plants("RUNS_BACK")
+def receipt_runs_back(run):
+    item, states = receipts(run)
+    (r1, s1), (r2, s2) = states[:2]
+    place = {r1: s2, r2: s1}
+    return run.everywhere(lambda es: [
+        e._replace(hash=place[e.seq])
+        if e.kind in (CHANGED, REVISED, ITEM) and e.message == item and
+        e.seq in place else e for e in es])
+
+
+@plants("OLD_TEXT")
+def old_text(run):
+    """A page shows the first text of what was changed before it."""
+    when, first = {}, {}
+    for e in run.spoken():
+        if e.kind == CHANGED and not e.message & READS:
+            when[e.message] = max(e.ns, when.get(e.message, 0))
+        elif e.kind == SEND:
+            first[e.message] = e.hash
+    for n in run.ledgers:
+        page = None
+        for i, e in enumerate(run.files[n]):
+            if e.kind == PAGE:
+                page = e
+            elif e.kind == HISTORY and when.get(e.message,
+                                                1 << 63) < page.stamp:
+                return run.replaced((n, i), e._replace(
+                    code=0, hash=first[e.message],
+                    stamp=run.row[e.message].stamp))
+    raise LookupError("no page shows a change")
+
+
+# --- streams ----------------------------------------------------------------
+
+def shown(run, test=lambda a, b: True):
+    """(file, i, k): two chunks in a row that one viewer was sent."""
+    for n in run.ledgers:
+        last = {}
+        for k, e in enumerate(run.files[n]):
+            if e.kind == CONNECT:
+                last = {x: v for x, v in last.items() if x[0] != e.client}
+            elif e.kind == CHUNK and e.message in run.row and \
+                    not e.code & EMPTY:
+                i = last.get((e.client, e.message))
+                last[e.client, e.message] = k
+                if i is not None and test(run.files[n][i], e):
+                    return n, i, k
+    raise LookupError("nobody was shown two chunks")
+
+
+def seen_to_its_end(run):
+    """... of which the second is the last, before the message."""
+    final = {(e.client, e.conn, e.message) for e in run.spoken()
+             if e.kind == DELIVER}
+    return shown(run, lambda a, b: b.code == LAST and
+                 b.stamp == b.seq - 1 and
+                 (b.client, b.conn, b.message) in final)
+
+
+@plants("STREAM_CUT")
+def stream_cut(run):
+    n, i, k = shown(run, lambda a, b: run.row[a.message].hash ==
+                    run.text[a.message][b.seq] and b.seq > 1)
+    b = run.files[n][k]
+    run = run.everywhere(lambda es: [
+        e._replace(hash=run.text[b.message][b.seq - 1])
+        if e.kind in (DELIVER, HISTORY, STORED) and e.message == b.message
+        else e for e in es])
+    return run.changed("harness.ledger", lambda es: [
+        e for e in es if e.kind != DIED])
+
+
+@plants("STREAM_ENDED")
+def stream_ended(run):
+    where = run.find(lambda n, i, e: e.kind == ENDED and e.code == 0)
+    e = run.at(where)
+    return run.replaced(where, e._replace(hash=e.hash + 1))
+
+
+@plants("STREAM_HOLE")
+def stream_hole(run):
+    n, i, k = shown(run)
+    return run.replaced((n, i))
+
+
+@plants("STREAM_TWICE")
+def stream_twice(run):
+    n, i, k = shown(run)
+    a = run.files[n][i]
+    return run.replaced((n, i), a, a)
+
+
+@plants("STREAM_LATE")
+def two_ends(run):
+    n, i, k = shown(run, lambda a, b: b.code & LAST)
+    b = run.files[n][k]
+    return run.replaced((n, k), b, b)
+
+
+@plants("STREAM_LATE")
+def a_chunk_behind_the_message(run):
+    n, i, k = seen_to_its_end(run)
+    b = run.files[n][k]
+    at = next(x for x in range(k, len(run.files[n]))
+              if run.files[n][x].kind == DELIVER and
+              run.files[n][x].message == b.message and
+              run.files[n][x].client == b.client)
+    return run.replaced((n, at), run.files[n][at], b)
+
+
+@plants("STREAM_OPEN")
+def stream_open(run):
+    n, i, k = seen_to_its_end(run)
+    return run.replaced((n, k))
+
+
+@plants("STREAM_TEXT")
+def stream_text(run):
+    """Its end says that nothing is missing, but something is."""
+    n, i, k = seen_to_its_end(run)
+    b = run.files[n][k]
+    return run.replaced((n, k), b._replace(
+        code=LAST | EMPTY, stamp=0, seq=0, hash=b.stamp))
+
+
+@plants("KICK")
+def kicked_and_recovered(run):
+    where = run.find(lambda n, i, e: e.kind == CONNECT and e.code == 1)
+    e = run.at(where)
+    return run.replaced(where, e._replace(kind=KICKED), e)
 
 
 # --- the harness ------------------------------------------------------------
@@ -508,8 +754,8 @@ def main():
         with tempfile.TemporaryDirectory(prefix="chatd-checker-") as d:
             p = subprocess.run(
                 [sys.executable, os.path.join(HERE, "torture.py"),
-                 "--seconds", "6", "--clients", "60", "--rooms", "12",
-                 "--rate", "500", "--seed", "4", "--interval", "0.5",
+                 "--seconds", "8", "--clients", "60", "--rooms", "12",
+                 "--rate", "500", "--seed", "5", "--interval", "0.5",
                  "--megabytes", "512", "--no-mix", "--keep", d],
                 capture_output=True, text=True)
             if p.returncode != 0:
@@ -523,7 +769,10 @@ def main():
         failed += 1
         print("unchanged: %s\n%s" % (by, text))
     for violation, plant in PLANTS:
-        by, text = plant(run).check()
+        try:
+            by, text = plant(run).check()
+        except LookupError as e:
+            by, text = {}, str(e)
         if violation not in by:
             failed += 1
             print("%s: want %s, found %s\n%s" % (
