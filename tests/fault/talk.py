@@ -438,6 +438,8 @@ class Member(Conn, Changer):
             self.answer(d["messageId"], d)
         elif e[0] == "chat:typing-indicator":
             self.talk.typed(self, d)
+        elif e[0] == "chat:agent-stream-chunk":
+            self.talk.chunk_came(d)
 
     # --- the judgment
 
@@ -514,6 +516,59 @@ class Churner(Conn):
             self.drop()
 
 
+class Scribbler(Conn):
+    """Streams, one chunk after the other, and waits for nobody."""
+
+    LENGTH, PAUSE_S = 60, 0.03
+
+    def __init__(self, talk, user, room):
+        self.room = room
+        self.joined = False
+        self.mid, self.n = None, 0
+        self.next_at = 0
+        super().__init__(talk, user)
+
+    def auth(self):
+        return {**super().auth(), "role": "agent"}
+
+    def connected(self, d):
+        self.event("chat:join-session",
+                   {"sessionId": self.room, "workspaceId": "w"}, 0)
+
+    def lost(self):
+        self.joined, self.mid = False, None
+
+    def on_ack(self, n, d):
+        if n == 0:
+            self.joined = bool(d.get("ok"))
+            if not self.joined:
+                self.drop()
+        elif not d.get("ok") and self.mid is not None and \
+                d["code"] != "STORE_UNAVAILABLE":
+            self.mid = None
+
+    def tick(self, now):
+        super().tick(now)
+        if not self.joined or self.sock is None or now < self.next_at or \
+                (self.talk.quiet and self.mid is None):
+            return
+        self.next_at = now + self.PAUSE_S
+        if self.mid is None:
+            self.mid, self.n = self.talk.ledger.new_id(self.room,
+                                                       self.user), 0
+            # what it will say is known by its chunks
+            del self.talk.ledger.text[self.mid]
+        last = self.talk.quiet or self.n + 1 >= self.LENGTH
+        self.talk.chunk_sent[self.mid, self.n] = time.monotonic()
+        self.event("chat:agent-message-stream", {
+            "sessionId": self.room, "messageId": self.mid,
+            "chunk": "%d of %s. " % (self.n, self.mid), "isComplete": last,
+            "index": self.n}, self.n + 1)
+        self.n += 1
+        if last:
+            self.mid = None
+
+
 class Talk:
     def __init__(self, port):
         self.port = port
@@ -524,6 +579,10 @@ class Talk:
         self.quiet = False
         # of typing indicators, seconds
         self.delays = []
+        # ... and of an agent's chunks; when those were sent that nobody has
+        # seen yet
+        self.chunk_delays = []
+        self.chunk_sent = {}
         self.calm()
 
     def calm(self):
@@ -549,6 +608,17 @@ class Talk:
             if m.silent and m.user == d["userId"] and \
                     m.typing == d["isTyping"]:
                 self.delays.append(time.monotonic() - m.typed_at)
+
+    def chunk_came(self, d):
+        """Somebody is shown a chunk: how long did that take?"""
+        at = self.chunk_sent.pop((d["messageId"], d["index"]), None)
+        if at is not None:
+            self.chunk_delays.append(time.monotonic() - at)
+
+    def measure_anew(self):
+        self.delays.clear()
+        self.chunk_delays.clear()
+        self.chunk_sent.clear()
 
     def pump(self, seconds):
         """Serve the clients for so long; once at least."""

@@ -6,8 +6,8 @@
     test_disk.py [--long] [names of tests]
 
 Each test talks all the time and keeps books (talk.py).  Whatever happens:
-nothing that was acknowledged is lost, typing goes on, and messages go on by
-themselves when the cause is gone.  --long leaves the disk full for
+nothing that was acknowledged is lost, typing and the chunks of streams go on,
+and messages go on by themselves when the cause is gone.  --long leaves the disk full for
 a minute and processes stopped for 5 s.
 """
 import ctypes
@@ -23,7 +23,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from faults import DELAY, FAIL, FIRED, HITS, Host  # noqa: E402
-from talk import Member  # noqa: E402
+from talk import Member, Scribbler  # noqa: E402
 from world import World  # noqa: E402
 
 LONG = "--long" in sys.argv
@@ -46,14 +46,17 @@ class Case(unittest.TestCase):
             typist = self.world.talk.add(Member(
                 self.world.talk, "typist" + room, room))
             typist.silent = True
+            self.world.talk.add(Scribbler(self.world.talk, "agent" + room,
+                                          room))
         self.well()
         self.pids = self.host.children()
         self.starts = self.host.starts
         # what it is like on this machine just now
-        self.world.talk.delays.clear()
+        self.world.talk.measure_anew()
         self.world.pump(1)
-        self.usual = p99(self.world.talk.delays)
-        self.world.talk.delays.clear()
+        self.usual = max(p99(self.world.talk.delays),
+                         p99(self.world.talk.chunk_delays))
+        self.world.talk.measure_anew()
 
     def well(self):
         self.assertIsNone(self.world.well(), self.host.log_text()[-3000:])
@@ -62,13 +65,20 @@ class Case(unittest.TestCase):
         return self.world.talk.ledger
 
     def typing(self, what):
-        """As fast as it should be, all the time?"""
-        delays = self.world.talk.delays
-        self.assertGreater(len(delays), 5)
-        print("%s: %d typing indicators, p99 %.1f ms, longest %.1f ms" % (
-            what, len(delays), p99(delays) * 1000, max(delays) * 1000),
-            flush=True)
-        self.assertLess(p99(delays), max(TYPING_S, 4 * self.usual))
+        """Typing and an agent's chunks: as fast as it should be?"""
+        talk = self.world.talk
+        for name, delays in (("typing indicators", talk.delays),
+                             ("chunks", talk.chunk_delays)):
+            self.assertGreater(len(delays), 5, name)
+            print("%s: %d %s, p50 %.1f ms, p99 %.1f ms, longest %.1f ms" % (
+                what, len(delays), name,
+                sorted(delays)[len(delays) // 2] * 1000,
+                p99(delays) * 1000, max(delays) * 1000), flush=True)
+            self.assertLess(p99(delays), max(TYPING_S, 4 * self.usual), name)
+        # no chunk is still on its way but the newest
+        old = time.monotonic() - max(1, 4 * self.usual)
+        self.assertEqual([k for k, at in talk.chunk_sent.items()
+                          if at < old], [])
 
     def finish(self, same=True):
         """All is well, all is there; nobody was started again."""
@@ -112,7 +122,7 @@ class SlowDisk(Case):
         flushed = f.get("DISK_FLUSHED", HITS)
         self.settle()
         acked = self.ledger().acked
-        self.world.talk.delays.clear()
+        self.world.talk.measure_anew()
         while True:
             self.world.pump(0.05)
             now = self.ledger().acked
@@ -179,7 +189,7 @@ class FullDisk(Case):
             if refused_at is None and self.ledger().refused > 0:
                 refused_at = time.monotonic()
                 end = refused_at + FULL_S
-                self.world.talk.delays.clear()
+                self.world.talk.measure_anew()
             self.assertLess(time.monotonic(), end + 90, "never full")
             seen.add(self.host.ask("status")["store"])
         self.assertEqual(self.ledger().codes, {"STORE_UNAVAILABLE"})
@@ -272,7 +282,7 @@ class BrokenDisk(Case):
         f.arm("DISK_PAGES", FAIL, times=1 << 30, value=errno.EROFS, roles="s")
         self.assertTrue(self.world.until(
             lambda: self.ledger().refused > 0, 30))
-        self.world.talk.delays.clear()
+        self.world.talk.measure_anew()
         self.assertEqual(self.acked_while(1), 0)
         self.assertNotEqual(self.host.ask("status")["store"], "ok")
         self.typing("read-only")
@@ -297,7 +307,7 @@ class Unreadable(Case):
         self.assertTrue(self.ask(askers[0], n)["ok"])
         # nobody writes while the file is short, so that it can be mended
         os.kill(self.pids["scribe"], signal.SIGSTOP)
-        self.world.talk.delays.clear()
+        self.world.talk.measure_anew()
         path = self.host.dir + "/data/db/data.mdb"
         with open(path, "rb") as f:
             whole = f.read()
@@ -345,7 +355,7 @@ class StandsStill(Case):
         self.begin()
         os.kill(self.pids["scribe"], signal.SIGSTOP)
         self.settle()
-        self.world.talk.delays.clear()
+        self.world.talk.measure_anew()
         self.assertEqual(self.acked_while(STOP_S), 0)
         os.kill(self.pids["scribe"], signal.SIGCONT)
         self.typing("scribe stopped")

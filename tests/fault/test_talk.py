@@ -216,7 +216,7 @@ class Table(unittest.TestCase):
         self.assertGreaterEqual(len(table), 100)
         self.assertEqual(len({t[0] for t in table}), len(table))
         for name, who, text in table:
-            self.assertRegex(who, "^[mwsk]+e?$", name)
+            self.assertRegex(who, "^[bmwsk]+e?$", name)
             self.assertTrue(text)
 
     def test_a_row_is_armed_where_the_daemon_looks(self):
