@@ -18,7 +18,7 @@
 #define KEPT_MAX 4096
 #define TEXTS_MAX ((size_t)5 * DELTA_MAX)
 /* joins and leaves of a socket that are remembered; an even number */
-#define TURNS 4
+#define TURNS 8
 
 /* One socket. */
 struct entry {

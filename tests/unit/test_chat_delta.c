@@ -226,10 +226,10 @@ who_comes_and_goes_often_is_no_ghost(void **state)
 	assert_non_null(
 	    strstr(expect_event(d, "chat:join-session-success").text.p,
 		c[1].id));
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 9; i++) {
 		say(&c[1], "chat:leave-session", LEAVE, 0);
 		run(w);
-		if (i < 4)
+		if (i < 8)
 			join(&c[1], "w1", "s1");
 	}
 	pass(w, 100);
