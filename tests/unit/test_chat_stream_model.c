@@ -374,7 +374,7 @@ run_lives(unsigned late)
 {
 	const char *seed = getenv("CHATD_SEED");
 	unsigned i;
-	void *state;
+	void *state = NULL;
 
 	for (i = 1; i <= LIVES; i++) {
 		struct world *w;

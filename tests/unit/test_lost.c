@@ -121,8 +121,6 @@ of_all_who_take_one_gets_it(void **state)
 	assert_int_equal(taken, EACH);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
