@@ -150,6 +150,7 @@ static bool
 changes_row(void *arg, const struct chat_change *c)
 {
 	struct changes_run *run = arg;
+	struct room *room = run->job->room;
 	struct json_out *o = &run->chat->event;
 	const char *event;
 
@@ -157,8 +158,11 @@ changes_row(void *arg, const struct chat_change *c)
 		run->met = true;
 		return false;
 	}
+	/* it may have been missed, and never be delivered here */
+	if (c->revision > room->last_revision)
+		room->last_revision = c->revision;
 	json_out_reset(o);
-	event = render_change(o, run->job->room->session, c);
+	event = render_change(o, room->session, c);
 	chat_check_out(o);
 	changes_json(run, c->gseq, event, chat_str(o->p, o->len));
 	return true;

@@ -326,6 +326,12 @@ a_worker_that_fell_behind_sends_what_was_changed(void **state)
 	expect_change(bob, "chat:read-receipt", "8");
 	(void)expect_event(bob, "chat:session-status-changed");
 	expect_nothing(bob);
+	/* and who asks once more is told of it, too */
+	join_after(bob, ",\"afterRevision\":7");
+	assert_member(expect_event(bob, "chat:join-session-success"),
+	    "lastRevision", "8");
+	expect_change(bob, "chat:read-receipt", "8");
+	expect_nothing(bob);
 }
 
 /* --- everything at once ------------------------------------------------------ */
