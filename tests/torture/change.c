@@ -148,6 +148,8 @@ change_answer(struct clients *t, struct player *p, const struct request *r,
 	if (r->message & LEDGER_READS) {
 		/* what was read before, by whichever client of the user */
 		e.hash = h->seq;
+		if (h->seq < r->state)
+			talk_garbled(t, p, (struct span){ "read", 4 });
 		t->status->receipts++;
 		if (t->status->phase == PHASE_FINISH && s != NULL)
 			s->to_come = e.seq;
