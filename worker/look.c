@@ -25,7 +25,6 @@
 #define A_PAGE 500
 /* of a document; more than anybody reads */
 #define BYTES_MAX (32 << 20)
-#define NS_PER_S UINT64_C(1000000000)
 /* a place, or two lines of a roster */
 #define PLACE_MAX 600
 
@@ -155,17 +154,25 @@ end_workspaces(struct look *l)
 	}
 }
 
+/* A socket in a session, and what names it from the other side. */
 static void
-row_presence(struct look *l, const struct read_row *row, bool first)
+put_socket(struct look *l, const struct read_row *row, const char *first,
+    const char *second)
 {
 	json_out_object(&l->o);
-	put_text(&l->o, "user", row->text[0]);
-	put_text(&l->o, "name", row->text[1]);
+	put_text(&l->o, first, row->text[0]);
+	put_text(&l->o, second, row->text[1]);
 	put_text(&l->o, "socket", row->text[2]);
 	put_text(&l->o, "status", row->text[3]);
 	put_number(&l->o, "joined_at_ms", row->n[1]);
 	put_number(&l->o, "active_at_ms", row->n[2]);
 	json_out_object_end(&l->o);
+}
+
+static void
+row_presence(struct look *l, const struct read_row *row, bool first)
+{
+	put_socket(l, row, "user", "name");
 }
 
 static void
@@ -250,18 +257,10 @@ user_head(struct look *l, const struct read_row *row)
 static void
 row_user(struct look *l, const struct read_row *row, bool first)
 {
-	if (first) {
+	if (first)
 		user_head(l, row);
-		return;
-	}
-	json_out_object(&l->o);
-	put_text(&l->o, "workspace", row->text[0]);
-	put_text(&l->o, "session", row->text[1]);
-	put_text(&l->o, "socket", row->text[2]);
-	put_text(&l->o, "status", row->text[3]);
-	put_number(&l->o, "joined_at_ms", row->n[1]);
-	put_number(&l->o, "active_at_ms", row->n[2]);
-	json_out_object_end(&l->o);
+	else
+		put_socket(l, row, "workspace", "session");
 }
 
 static void
