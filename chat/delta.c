@@ -181,8 +181,11 @@ delta_add(struct chat *chat, struct room *room, enum delta_kind kind,
 			d->from = gseq;
 		e->pending = true;
 	}
+	/* the other half may have been missed in a gap */
 	if (e->now != (kind != DELTA_LEFT))
 		entry_turn(e, gseq);
+	else if (kind != DELTA_CHANGED)
+		e->forgotten = gseq;
 	if (e->now)
 		entry_render(chat, d, e, m);
 	else

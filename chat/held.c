@@ -173,9 +173,9 @@ held_forget(struct room *room, uint64_t pos)
 }
 
 bool
-held_covers(const struct room *room, uint64_t pos)
+held_covers(const struct chat *chat, const struct room *room, uint64_t pos)
 {
-	return room->held == NULL || pos >= room->held->from;
+	return pos >= (room->held == NULL ? chat->pos : room->held->from);
 }
 
 bool

@@ -45,8 +45,10 @@ void held_gap(struct chat *chat, struct room *room, uint64_t pos);
 /* What came below 'pos' is not kept any more. */
 void held_forget(struct room *room, uint64_t pos);
 
-/* Is everything kept that came behind a roster of this position? */
-bool held_covers(const struct room *room, uint64_t pos);
+/* Is everything kept, or still to come, that is behind a roster of this
+ * position? */
+bool held_covers(const struct chat *chat, const struct room *room,
+    uint64_t pos);
 /*
  * Call 'fn' with the messages that came behind the position 'pos', until it
  * returns false.  False, and none, if they are not all here.

@@ -206,7 +206,8 @@ answer_make(struct chat *chat, struct chat_socket *s, struct job *job,
 	do {
 		rc = answer_render(chat, s, job, join, &roster);
 	} while (rc == CHAT_READ_DONE &&
-	    (roster.pos < job->since || !held_covers(job->room, roster.pos)));
+	    (roster.pos < job->since ||
+		!held_covers(chat, job->room, roster.pos)));
 	*pos_r = roster.pos;
 	if (rc == CHAT_READ_DONE)
 		*bytes += chat->reply.len;

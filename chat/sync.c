@@ -76,7 +76,7 @@ sync_make(struct chat *chat, struct chat_socket *s, struct job *job,
 	do {
 		rc = sync_render(chat, s, job, room, out, &roster);
 	} while (rc == CHAT_READ_DONE &&
-	    (!held_covers(room, roster.pos) ||
+	    (!held_covers(chat, room, roster.pos) ||
 		(job != NULL && roster.pos < job->since)));
 	*pos_r = roster.pos;
 	return rc;
