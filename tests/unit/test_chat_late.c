@@ -27,6 +27,8 @@ struct view {
 	/* its worker has missed something in this life: it may be told of some
 	 * whom it does not know, or again */
 	bool gap;
+	/* it was in before, and may still owe answers of that time */
+	bool left;
 };
 
 static bool
@@ -148,7 +150,7 @@ view_message(struct view *v, struct json_value payload, bool own)
 	assert_true(
 	    json_to_int(json_member(payload, "seq"), 1, INT64_MAX, &seq));
 	/* or has joined again by then */
-	if (own && v->gap && (uint64_t)seq < v->next)
+	if (own && v->left && (uint64_t)seq < v->next)
 		return;
 	assert_int_equal(seq, v->next);
 	v->next++;
@@ -179,6 +181,13 @@ view_joined(struct view *v, struct json_value p)
 	view_roster(v, p);
 }
 
+static void
+view_left(struct view *v)
+{
+	v->in = false;
+	v->left = true;
+}
+
 /* Take in what it has been sent. */
 static void
 view_read(struct view *v)
@@ -201,7 +210,7 @@ view_read(struct view *v)
 		else if (is_event(text, "chat:presence-delta", &p))
 			view_delta(v, p);
 		else if (is_event(text, "chat:leave-session-success", &p))
-			v->in = false;
+			view_left(v);
 		else if (is_event(text, "chat:message-received", &p))
 			view_message(v, p, false);
 		else if (is_event(text, "chat:message-sent", &p))
