@@ -326,7 +326,8 @@ join_again_refuse(struct chat *chat, struct chat_socket *s, struct job *job,
 	/* it is as it was */
 	held_send(chat, job->room, s, pos > job->since ? pos : job->since);
 	m->roster_pos = pos;
-	if (job->room->delta == NULL)
+	/* what it is told soon is behind all deltas */
+	if (job->room->delta == NULL || job->room->unsynced)
 		return;
 	if (pos < job->delta_pos)
 		m->roster_pos = job->delta_pos;
