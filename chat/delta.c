@@ -388,17 +388,24 @@ void
 delta_synced(struct room *room, uint64_t pos)
 {
 	struct delta *d = room->delta;
-	struct entry *e;
+	struct entry *e, *next;
 	uint32_t i;
 
 	if (d == NULL)
 		return;
-	d->npending = 0;
+	/* what is below the roster's position was perhaps not all of it: who
+	 * still waits for one gets one that is not older */
+	held_forget(room, pos);
 	d->from = pos;
-	TAILQ_FOREACH(e, &d->entries, entry) {
-		e->pending = e->last >= pos;
-		e->told = e->pending ? was_there(e, pos) : e->now;
-		d->npending += e->pending;
+	for (e = TAILQ_FIRST(&d->entries); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, entry);
+		if (e->last < pos) {
+			entry_free(d, e);
+			continue;
+		}
+		d->npending += !e->pending;
+		e->pending = true;
+		e->told = was_there(e, pos);
 	}
 	for (i = 0; i < room->nmembers; i++)
 		room->members[i].delta = MEMBER_AS_ALL;
