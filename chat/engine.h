@@ -201,6 +201,8 @@ void leave_free_all(struct chat *chat);
 
 /* Chunks were missed (stream_show.c). */
 void shown_resync(struct chat *chat);
+/* That somebody has cancelled a stream of ours may have been missed. */
+void cancel_resync(struct chat *chat);
 
 /* steer.c */
 void steer_new(struct chat *chat);

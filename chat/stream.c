@@ -522,8 +522,10 @@ tell_cancelled(struct chat *chat, const struct stream *st,
 	json_out_cstring(o, room->session);
 	json_out_key(o, "messageId");
 	json_out_string(o, id.p, id.len);
-	json_out_key(o, "userId");
-	json_out_string(o, user_id.p, user_id.len);
+	if (user_id.len > 0) {
+		json_out_key(o, "userId");
+		json_out_string(o, user_id.p, user_id.len);
+	}
 	json_out_key(o, "timestamp");
 	json_out_u64(o, chat_real_ms(chat));
 	json_out_object_end(o);
@@ -531,11 +533,21 @@ tell_cancelled(struct chat *chat, const struct stream *st,
 	chat->ops->send(chat->ctx, st->s->conn, frame, CHAT_EVENT);
 }
 
+/* 'user_id' is empty if it is not known who wants it. */
+static void
+cancel_own(struct chat *chat, struct stream *st, struct chat_str user_id)
+{
+	const struct room *room = room_find(chat, st->room);
+
+	stream_enter(chat, st, STREAM_CANCELLED);
+	if (st->s != NULL && room != NULL)
+		tell_cancelled(chat, st, room, user_id);
+}
+
 void
 cancel_deliver(struct chat *chat, const struct chat_delivery *d)
 {
 	struct stream *st = stream_own(chat, d->ev.room, d->ev.field[0]);
-	const struct room *room = room_find(chat, d->ev.room);
 
 	if (st == NULL || st->state != STREAM_RUNNING)
 		return;
@@ -544,7 +556,29 @@ cancel_deliver(struct chat *chat, const struct chat_delivery *d)
 			stream_give_up(chat, st);
 		return;
 	}
-	stream_enter(chat, st, STREAM_CANCELLED);
-	if (st->s != NULL && room != NULL)
-		tell_cancelled(chat, st, room, d->ev.field[1]);
+	cancel_own(chat, st, d->ev.field[1]);
+}
+
+static bool
+look_cancelled(void *arg, const struct chat_stream *row)
+{
+	*(bool *)arg = row->cancelled;
+	return true;
+}
+
+void
+cancel_resync(struct chat *chat)
+{
+	struct stream *st, *next;
+	bool cancelled;
+
+	for (st = TAILQ_FIRST(&chat->streams->list[STREAM_RUNNING]); st != NULL;
+	     st = next) {
+		next = TAILQ_NEXT(st, entry);
+		cancelled = false;
+		if (chat->ops->stream_look(chat->ctx, st->handle,
+			look_cancelled, &cancelled) &&
+		    cancelled)
+			cancel_own(chat, st, chat_str("", 0));
+	}
 }

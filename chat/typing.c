@@ -472,5 +472,6 @@ chat_resync_live(struct chat *chat)
 		typist_end(chat, t);
 	HASH_ITER(hh, chat->rooms, room, next)
 		typing_clear(chat, room, true);
+	cancel_resync(chat);
 	shown_resync(chat);
 }

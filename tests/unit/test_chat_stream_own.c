@@ -306,6 +306,30 @@ each_connection_that_says_the_last_word_is_answered(void **state)
 }
 
 static void
+a_wish_to_cancel_that_was_missed_is_found(void **state)
+{
+	struct scene t = scene(state);
+	uint64_t handle = t.w->streams.row[0].handle;
+
+	chat_resync_live(t.w->chat[0]);
+	run(t.w);
+	chunk_with(t.bot, "m1", "two ", false, "", 1);
+	assert_member(expect_ack(t.bot, 1), "index", "1");
+	/* it stands in the row, and the live ring has lost the event */
+	assert_int_equal(table_cancel(&t.w->streams, handle), CHAT_STREAM_DONE);
+	skip_all(t.bot);
+	chat_resync_live(t.w->chat[0]);
+	run(t.w);
+	assert_member(expect_event(t.bot, "chat:stream-cancelled"), "messageId",
+	    "\"m1\"");
+	chunk_with(t.bot, "m1", "three ", false, "", 2);
+	assert_member(expect_ack(t.bot, 2), "code", "\"STREAM_UNKNOWN\"");
+	skip_all(t.eve);
+	pass(t.w, 6000);
+	expect_end(t.eve, "cancelled", "\"one two \"");
+}
+
+static void
 leftovers_are_stored_or_forgotten(void **state)
 {
 	struct scene t = scene(state);
@@ -359,6 +383,7 @@ main(void)
 		T(a_store_that_fails_is_asked_again),
 		T(another_connection_asks_for_what_is_thought_lost),
 		T(each_connection_that_says_the_last_word_is_answered),
+		T(a_wish_to_cancel_that_was_missed_is_found),
 		T(leftovers_are_stored_or_forgotten),
 	};
 
