@@ -291,23 +291,32 @@ check_log_target(struct check *ck)
 #define EVENT_ADDED 4096
 /* a record takes a quarter of an arena, and 1 MiB (ring_max_record()) */
 #define RECORD_MAX (1U << 20)
+/* the least that stream.max_text can be (tbl_options.h) */
+#define STREAM_TEXT_MIN 1024
 
-/* The text of a stream becomes a message: by default as much as fits one. */
+/*
+ * The text of a stream becomes a message, with its metadata: by default as
+ * much as fits one.
+ */
 static void
 check_stream(struct check *ck, uint64_t record)
 {
 	struct config *cfg = ck->cfg;
+	uint64_t most = record - EVENT_ADDED;
 
-	if (cfg->stream_max_text + EVENT_ADDED <= record)
+	/* without a limit of metadata it is whose metadata is that long */
+	if (cfg->limits_metadata_bytes + STREAM_TEXT_MIN <= most)
+		most -= cfg->limits_metadata_bytes;
+	if (cfg->stream_max_text <= most)
 		return;
 	if (strcmp(cfg->where[CONFIG_stream_max_text], "default") == 0)
-		cfg->stream_max_text = record - EVENT_ADDED;
+		cfg->stream_max_text = most;
 	else
 		wrong(ck, CONFIG_stream_max_text,
 		    "the text of a stream does not fit a record of the ring; "
 		    "at most %llu bytes do: a quarter of ring.arena_bytes "
-		    "(and of 4m), less 4k",
-		    (unsigned long long)(record - EVENT_ADDED));
+		    "(and of 4m), less limits.metadata_bytes and 4k",
+		    (unsigned long long)most);
 }
 
 /* An event that fits no record could never be published. */

@@ -159,14 +159,21 @@ the_largest_event_fits_a_record_of_the_ring(void **state)
 {
 	const char *both[2] = { "ring.arena_bytes=64k",
 		"limits.event_bytes=12k" };
+	const char *three[3] = { "ring.arena_bytes=64k",
+		"limits.event_bytes=12k", "" };
 
 	assert_non_null(strstr(check("ring.arena_bytes=64k"),
 	    "limits.event_bytes: an event of 65536 bytes"));
 	assert_string_equal(check_all(both, 2), "");
 	both[1] = "limits.event_bytes=12289";
 	assert_non_null(strstr(check_all(both, 2), "at most 12288 do"));
-	both[1] = "stream.max_text=12289";
-	assert_non_null(strstr(check_all(both, 2), "at most 12288 bytes do"));
+	/* the metadata comes on top */
+	three[2] = "stream.max_text=4097";
+	assert_non_null(strstr(check_all(three, 3), "at most 4096 bytes do"));
+	three[2] = "stream.max_text=4k";
+	assert_string_equal(check_all(three, 3), "");
+	assert_string_equal(check_all(three, 2), "");
+	assert_int_equal(cfg->stream_max_text, 4096);
 	/* off: then the largest payload is what counts */
 	assert_string_equal(check("limits.event_bytes=0"), "");
 	both[0] = "limits.event_bytes=0";
