@@ -27,6 +27,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "scribe/sequence_impl.h"
+#include "scribe/steer.h"
 
 /* --- rows -------------------------------------------------------------- */
 
@@ -320,7 +321,8 @@ recovery_resume(struct sequence *q, const struct sequence_event *ev)
 		return no_row(q);
 	if (!store_recovery_usable(&q->row, event_text(ev, 1),
 		sequence_window_now(q, q->limits.recovery_window_ms),
-		q->limits.recovery_window_ms))
+		q->limits.recovery_window_ms) ||
+	    steer_has_kicked(q, &q->row))
 		return RING_REJECTED;
 	ev->ix->user = q->row.user;
 	/* published again: what was joined since stays joined */

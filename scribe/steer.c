@@ -118,6 +118,29 @@ make_row(const struct sequence *q, const struct sequence_event *ev,
 	    read_number(event_text(ev, F_ID), q->now_ms, &row_r->since_ms);
 }
 
+bool
+steer_has_kicked(const struct sequence *q, const struct store_recovery *row)
+{
+	const struct {
+		unsigned kind;
+		struct store_text id;
+	} whom[] = { { KIND_KICK, row->user_id },
+		{ KIND_KICK_SOCKET, row->socket } };
+	struct store_ban kick;
+	unsigned i, k;
+
+	for (i = 0; i < 2; i++) {
+		if (store_ban_get(q->t, whom[i].kind, whom[i].id, &kick) ==
+			-1 ||
+		    kick.until_ms <= q->now_ms)
+			continue;
+		for (k = 0; k < row->nrooms; k++)
+			if (row->room[k].gseq < kick.gseq)
+				return true;
+	}
+	return false;
+}
+
 static enum ring_verdict
 remove_row(struct sequence *q, const struct sequence_event *ev,
     const struct store_ban *row)

@@ -35,6 +35,13 @@ struct sequence_event;
 enum ring_verdict steer_decide(struct sequence *q,
     const struct sequence_event *ev);
 
+/*
+ * Was this socket, or its user, kicked after it had entered a room that it
+ * has?  What its worker does about that may not have been published yet.
+ */
+bool steer_has_kicked(const struct sequence *q,
+    const struct store_recovery *row);
+
 /* Removes rows that have ended; as scribe/sweep.h. */
 struct steer_sweep {
 	struct store *store;

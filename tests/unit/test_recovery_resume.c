@@ -132,6 +132,46 @@ what_is_published_again_changes_nothing(void **state)
 	assert_int_equal(sequence_counts(f->q)->resumed, 1);
 }
 
+/* Its worker's leaves may come late; who joins after that is another one. */
+static void
+who_was_kicked_does_not_resume(void **state)
+{
+	static const struct {
+		const char *action, *user, *id;
+		bool is_meant;
+	} kicks[] = { { "kick", "eve", "", false },
+		{ "kick-socket", "", "another", false },
+		{ "kick-socket", "", "socket-of-ada", true },
+		{ "kick", "ada", "", true } };
+	struct scribe_fixture *f = *state;
+	struct record h = { .type = RECORD_STEER };
+	const struct fix_socket *who;
+	struct ring_index in;
+	size_t i;
+
+	for (i = 0; i < sizeof(kicks) / sizeof(kicks[0]); i++) {
+		const char *const fields[] = { kicks[i].action, kicks[i].user,
+			kicks[i].id, "", "why", "by", "", "" };
+
+		in = join(f, &ada, "a");
+		(void)fix_publish(f, &h, fields, 8);
+		assert_int_equal(resume(f, &back).verdict,
+		    kicks[i].is_meant ? RING_REJECTED : RING_STORED);
+		who = &ada;
+		if (!kicks[i].is_meant) {
+			who = &back;
+			in = rejoin(f, who, "a");
+		}
+		assert_int_equal(leave(f, who, &in, RECORD_F_FINAL).verdict,
+		    RING_STORED);
+	}
+	/* it has come anew */
+	in = join(f, &ada, "a");
+	assert_int_equal(leave(f, &ada, &in, RECORD_F_LOST).verdict,
+	    RING_STORED);
+	assert_int_equal(resume(f, &back).verdict, RING_STORED);
+}
+
 static void
 only_the_user_of_the_socket_resumes_it(void **state)
 {
@@ -431,6 +471,7 @@ main(void)
 		T(a_socket_that_is_there_is_taken_over_without_leaving),
 		T(of_two_in_one_batch_the_later_one_has_it),
 		T(what_is_published_again_changes_nothing),
+		T(who_was_kicked_does_not_resume),
 		T(only_the_user_of_the_socket_resumes_it),
 		T(after_its_window_nobody_resumes_it),
 		T(without_a_window_there_are_no_rows),
