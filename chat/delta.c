@@ -361,6 +361,7 @@ flush(struct chat *chat, struct delta *d)
 	}
 	told(d, rest);
 	tidy(d);
+	room->delta_pos = chat->pos;
 }
 
 /* --- rosters -------------------------------------------------------------------- */
@@ -396,6 +397,7 @@ delta_synced(struct room *room, uint64_t pos)
 	/* what is below the roster's position was perhaps not all of it: who
 	 * still waits for one gets one that is not older */
 	held_forget(room, pos);
+	room->delta_pos = pos;
 	d->from = pos;
 	for (e = TAILQ_FIRST(&d->entries); e != NULL; e = next) {
 		next = TAILQ_NEXT(e, entry);

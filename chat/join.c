@@ -296,7 +296,6 @@ join_again(struct request *r, const struct joined *j)
 	job->ack = r->ack;
 	/* changes of presence come behind the answer */
 	job->roster_pos = m->roster_pos;
-	job->delta_pos = delta_told(r->chat, j->room, m);
 	m->roster_pos = UINT64_MAX;
 	job_unanswered(r->s, job, true);
 	job_try(r->chat, r->s, job);
@@ -318,20 +317,15 @@ join_again_refuse(struct chat *chat, struct chat_socket *s, struct job *job,
 	    CHAT_E_STORE_UNAVAILABLE, &ctx);
 	if (pos == UINT64_MAX)
 		return;
-	/* what the others have got after a gap it has not */
-	if (pos < chat->gap && !job->room->unsynced) {
+	/* what the others have got after a gap, or of deltas, it has not */
+	if (pos < chat->gap || job->room->unsynced ||
+	    job->room->delta != NULL || job->room->delta_pos > job->since) {
 		(void)job_add(chat, s, JOB_SYNC, job->room, false);
 		return;
 	}
 	/* it is as it was */
 	held_send(chat, job->room, s, pos > job->since ? pos : job->since);
 	m->roster_pos = pos;
-	/* what it is told soon is behind all deltas */
-	if (job->room->delta == NULL || job->room->unsynced)
-		return;
-	if (pos < job->delta_pos)
-		m->roster_pos = job->delta_pos;
-	delta_joins(job->room, m);
 }
 
 enum produced

@@ -74,8 +74,8 @@ struct job {
 	/* where the worker was when it was made, or first asked for this: what
 	 * is read is not older */
 	uint64_t since;
-	/* JOIN: what the member had, and had been told of deltas */
-	uint64_t roster_pos, delta_pos;
+	/* JOIN: what the member had */
+	uint64_t roster_pos;
 	char *agent;
 	/* ROSTER: the socket and, behind its NUL, the user behind whom it
 	 * begins; or NULL */

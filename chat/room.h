@@ -110,8 +110,10 @@ struct room {
 	uint32_t count;
 	/* what comes while the store is read for somebody; or NULL */
 	struct held *held;
-	/* what is to be told together (delta.h); or NULL */
+	/* what is to be told together (delta.h); or NULL; the last of what was
+	 * told so is below this position */
 	struct delta *delta;
+	uint64_t delta_pos;
 	/* who types, as the members have been told (typing.c) */
 	struct typing_list typing;
 	/* streams that the members are shown, or were (stream.h) */
