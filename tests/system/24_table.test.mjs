@@ -62,9 +62,12 @@ async function scene(worker) {
   const other = await d.clientOn(1 - worker, `other${n}`);
   const agent = await d.clientOn(1 - worker, `agent${n}`,
     { auth: { role: "agent" } });
+  const seen = [other, agent].map((x) => collect(x, "chat:user-joined"));
   await join_(other, s);
   await join_(agent, s);
   assert.ok((await join_(me, s)).ok);
+  // the others are told when their worker comes to it
+  await until(() => seen.every((l) => l.some((x) => x.socketId === me.id)));
   return { n, s, me, other, agent, my: `me${n}` };
 }
 

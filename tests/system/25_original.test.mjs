@@ -16,7 +16,9 @@ async function two() {
   const b = await d.clientOn(1, `ben${n}`, { auth: { userName: "Ben" } });
   const s = `doc${n}`;
   await join_(a, s);
+  const joined = next(a, "chat:user-joined");
   await join_(b, s);
+  await joined;
   return { a, b, s, n };
 }
 
@@ -95,8 +97,8 @@ test("6 typing is seen, on and off", async () => {
 
 test("7 the others see who has joined", async () => {
   const { a, s } = await two();
-  const joined = next(a, "chat:user-joined");
   const c = await d.client("cat", { auth: { userName: "Cat" } });
+  const joined = next(a, "chat:user-joined");
   await join_(c, s);
   const x = await joined;
   assert.equal(x.sessionId, s);

@@ -22,7 +22,7 @@ chmodSync(dir, 0o755);
 const secret = "0123456789abcdef0123456789abcdef-secret";
 writeFileSync(join(dir, "secret"), secret);
 const d = new Daemon({ "auth.mode": "jwt", workers: WORKERS,
-  "auth.secret_file": join(dir, "secret") });
+  "content.burst": 10, "auth.secret_file": join(dir, "secret") });
 before(() => d.start());
 after(async () => {
   await d.end();
