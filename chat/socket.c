@@ -16,6 +16,7 @@
 #include "chat/replay.h"
 #include "chat/request.h"
 #include "chat/resume.h"
+#include "chat/steer.h"
 #include "chat/stream.h"
 #include "chat/typing.h"
 #include "common/log.h"
@@ -383,9 +384,11 @@ void
 socket_refuse(struct chat *chat, struct chat_socket *s)
 {
 	const char *reason = end_reasons[s->end];
+	bool banned = steer_is_banned(chat, s->identity->user_id, NULL);
 
 	chat->calling = s;
-	chat->ops->refused(chat->ctx, s->conn, CHAT_E_SESSION_INVALID);
+	chat->ops->refused(chat->ctx, s->conn,
+	    banned ? CHAT_E_BANNED : CHAT_E_SESSION_INVALID);
 	if (chat->calling == s)
 		socket_free(chat, s, reason);
 }

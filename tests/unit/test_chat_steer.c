@@ -8,7 +8,7 @@
 
 #include "chat/socket.h"
 #include "chat/steer.h"
-#include "tests/unit/chat_world.h"
+#include "tests/unit/chat_return.h"
 
 /* As worker/steer.c publishes it. */
 static void
@@ -109,6 +109,25 @@ may_enter(struct world *w, int worker, const char *user, const char *token,
 }
 
 /* --- bans -------------------------------------------------------------------- */
+
+static void
+who_is_banned_while_it_comes_back_is_told_so(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "eve"), *b;
+
+	join(a, "w1", "s1");
+	hang_up(a, "transport close");
+	run(w);
+	/* in the log before its RESUME */
+	publish(w, "ban", "eve", "", in(w, 60000), "spam", "");
+	b = come_back(a, 1, "eve");
+	run(w);
+	run(w);
+	assert_null(b->s);
+	expect(b, "CONNECT_ERROR BANNED");
+	expect_nothing(b);
+}
 
 static void
 a_ban_ends_all_sockets_of_the_user_everywhere(void **state)
@@ -468,6 +487,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(who_is_banned_while_it_comes_back_is_told_so),
 		T(a_ban_ends_all_sockets_of_the_user_everywhere),
 		T(a_ban_ends_by_time_and_by_hand),
 		T(what_was_refused_changes_nothing),
