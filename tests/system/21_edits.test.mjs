@@ -2,7 +2,7 @@
 // workers, what they miss and get again, and what is left after a restart.
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
-import { ask, collect, Daemon, join_, never, next, send, until }
+import { ask, collect, Daemon, TEXT, join_, never, next, send, until }
   from "./daemon.mjs";
 
 const CHANGES = ["chat:message-updated", "chat:message-deleted",
@@ -99,7 +99,7 @@ test("who may, and what", async () => {
     [await remove(b, s, "m1"), "FORBIDDEN", "Operation not allowed"],
     [await edit(a, s, "none", "x"), "NOT_FOUND", "Message not found"],
     [await edit(a, s, "m1", " \u00a0"), "CONTENT_EMPTY"],
-    [await edit(a, s, "m1", "x".repeat(10001)), "CONTENT_TOO_LONG"],
+    [await edit(a, s, "m1", "x".repeat(TEXT + 1)), "CONTENT_TOO_LONG"],
     [await edit(a, s, "m1", 7), "INVALID_PAYLOAD", "Invalid message content"],
     [await edit(a, s, "no id", "x"), "INVALID_PAYLOAD"],
     [await edit(a, "other", "m1", "x"), "NOT_JOINED"],

@@ -21,6 +21,8 @@ const CONFIGURATION = Object.fromEntries(
 /** The most that a text and metadata may be in this configuration. */
 export const TEXT = Number(CONFIGURATION["limits.message_length"] ?? 10000);
 export const METADATA = Number(CONFIGURATION["limits.metadata_bytes"] ?? 8192);
+/** The same of the text of a stream, in KiB. */
+export const STREAM = parseInt(CONFIGURATION["stream.max_text"] ?? "256k");
 
 export { sleep };
 
