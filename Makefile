@@ -102,7 +102,7 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/libchatd.a
 	$(Q)$(CC) $(OPT) -o $@ $(filter-out %.a,$^) $(O)/libchatd.a $(LDLIBS) -lcmocka
 
 unit: $(UNIT_BIN)
-	@for t in $(UNIT_BIN); do $$t || exit 1; done
+	@rc=0; for t in $(UNIT_BIN); do $$t || rc=1; done; exit $$rc
 
 -include worker/worker.mk scribe/scribe.mk master/master.mk clerk/clerk.mk \
 	bridge/bridge.mk
