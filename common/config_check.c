@@ -165,7 +165,7 @@ check_rules(struct check *ck)
 	rules_free(&rules);
 }
 
-/* What files hold that options name; they may be absent by default. */
+/* What files hold that options name; that of the default may be absent. */
 static void
 check_blob(struct check *ck, enum config_option opt, const char *path,
     enum config_blob_kind kind, bool without_files)
@@ -176,7 +176,7 @@ check_blob(struct check *ck, enum config_option opt, const char *path,
 		wrong(ck, opt, "%s is not an absolute path",
 		    log_text(path, strlen(path)));
 	else if (!without_files &&
-	    (strcmp(ck->cfg->where[opt], "default") != 0 ||
+	    (strcmp(path, config_rows[opt].def) != 0 ||
 		access(path, F_OK) == 0))
 		load_blob(ck, opt, path, kind);
 }
