@@ -79,6 +79,12 @@ async function said(c, socket, id) {
   return id;
 }
 
+/** From now on, also at the worker that comes to it last. */
+async function mute(c) {
+  await d.ctl("mute", c.my, "--for", "1h");
+  await until(async () => (await send(c.me, c.s, "still?")).code === "MUTED");
+}
+
 const ids = (extra = {}) => [
   undefined, null, 5, "text", [], {},
   { ...extra }, { ...extra, sessionId: "" }, { ...extra, sessionId: null },
@@ -168,9 +174,11 @@ const FAILURES = {
       type: "user", sessionId: c.s, id: await said(c, c.other, "o1") } }),
       "ID_TAKEN"],
     ["the id of a stream", async (c) => {
+      const shown = next(c.me, "chat:agent-stream-chunk");
       const r = await ask(c.agent, "chat:agent-message-stream", {
         sessionId: c.s, messageId: "st1", chunk: "a", isComplete: false });
       assert.ok(r.ok, JSON.stringify(r));
+      await shown;
       return { message: { content: "x", type: "user", sessionId: c.s,
         id: "st1" } };
     }, "ID_TAKEN"],
@@ -183,7 +191,7 @@ const FAILURES = {
       return { message: { content, type: "user", sessionId: c.s } };
     }, "SPAM_BLOCKED"],
     ["muted", async (c) => {
-      await d.ctl("mute", c.my, "--for", "1h");
+      await mute(c);
       return { message: { content: "x", type: "user", sessionId: c.s } };
     }, "MUTED"],
   ],
@@ -236,7 +244,7 @@ const FAILURES = {
       messageId: await said(c, c.me, "m6") }), "CONTENT_BLOCKED"],
     ["muted", async (c) => {
       const messageId = await said(c, c.me, "m7");
-      await d.ctl("mute", c.my, "--for", "1h");
+      await mute(c);
       return { sessionId: c.s, messageId, content: "x" };
     }, "MUTED"],
   ],
