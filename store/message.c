@@ -289,24 +289,28 @@ int
 store_log_newest(struct store_txn *t, uint64_t room, store_log_fn *fn,
     void *arg)
 {
-	return store_log_back(t, room, UINT64_MAX, fn, arg);
+	bool sure;
+
+	return store_log_back(t, room, UINT64_MAX, fn, arg, &sure);
 }
 
 int
 store_log_back(struct store_txn *t, uint64_t room, uint64_t gseq,
-    store_log_fn *fn, void *arg)
+    store_log_fn *fn, void *arg, bool *sure_r)
 {
 	struct store_scan sc;
 	struct store_log log;
 	struct store_key k;
 	int rc;
 
+	*sure_r = false;
 	store_room_key(&k, room, gseq);
 	if (store_scan_begin(&sc, t, STORE_LOG, &k, 8, true) == -1)
 		return -1;
 	while ((rc = store_scan_row(&sc, store_decode_log, &log)) == 1)
 		if (!fn(&log, arg))
 			break;
+	*sure_r = !sc.damaged;
 	store_scan_end(&sc);
 	return rc == -1 ? -1 : 0;
 }

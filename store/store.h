@@ -256,11 +256,12 @@ int store_log_seek(struct store_txn *t, uint64_t room, uint64_t gseq,
 
 /*
  * The room's stored events from the position 'gseq' back, newest first
- * (UINT64_MAX: from the newest).
+ * (UINT64_MAX: from the newest).  *sure_r: no row was passed by because it, or
+ * its page, is damaged.
  */
 typedef bool store_log_fn(const struct store_log *log, void *arg);
 int store_log_back(struct store_txn *t, uint64_t room, uint64_t gseq,
-    store_log_fn *fn, void *arg);
+    store_log_fn *fn, void *arg, bool *sure_r);
 
 /* --- presence ---------------------------------------------------------- */
 

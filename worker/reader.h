@@ -68,8 +68,9 @@ enum read_kind {
 	/* how far the users of a room have read, the user 'from' first;
 	 * 'count' at most */
 	READ_RECEIPTS,
-	/* the newest message with the id 'text', from the position 'from' back
-	 * (0: from the newest), through 'count' messages */
+	/* the newest message with the id 'text': from 0 on through 'count'
+	 * messages; if there are 'more', again from the answer's 'seq' on.
+	 * EUCLEAN: not found, but not all could be read */
 	READ_FIND,
 	/* streams that were running when a former run of the daemon ended:
 	 * those of another run than 'from' (ring_run()), from the place 'text'

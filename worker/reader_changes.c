@@ -252,11 +252,15 @@ enum find_stop {
 	FIND_PIECE,
 };
 
+/* In the place where a search goes on: not all before it could be read. */
+#define FIND_UNSURE ((uint64_t)1 << 63)
+
 struct find {
 	uint64_t hash;
 	/* ids up to here were merged */
 	uint64_t merged_seq;
 	uint64_t left;
+	bool unsure;
 	enum find_stop stop;
 	struct store_log at;
 };
@@ -278,16 +282,27 @@ find_row(const struct store_log *log, void *arg)
 	return false;
 }
 
+/* Is it not there (0), or could that not be read? */
+static int
+find_none(struct find *f)
+{
+	if (!is_passed_by(errno))
+		return -1;
+	if (errno != ENOENT)
+		f->unsure = true;
+	return 0;
+}
+
 /* Is this the message?  1: it is in the answer, 0, -1. */
 static int
-find_put(struct store_txn *t, const struct read_query *q, uint64_t seq,
-    struct read_answer *a)
+find_put(struct find *f, struct store_txn *t, const struct read_query *q,
+    uint64_t seq, struct read_answer *a)
 {
 	struct store_message m;
 	struct read_row row;
 
 	if (store_message_get(t, q->room, seq, &m) == -1)
-		return is_passed_by(errno) ? 0 : -1;
+		return find_none(f);
 	if (!same(m.id, q->text))
 		return 0;
 	row = reader_message_row(&m);
@@ -296,15 +311,44 @@ find_put(struct store_txn *t, const struct read_query *q, uint64_t seq,
 
 /* 1: that is the end of the search, 0, -1. */
 static int
-find_merged(struct store_txn *t, const struct read_query *q, uint64_t hash,
+find_merged(struct find *f, struct store_txn *t, const struct read_query *q,
     struct read_answer *a)
 {
 	struct store_dedupe d;
 
-	if (store_dedupe_find(t, q->room, hash, q->text, &d) == -1)
-		return is_passed_by(errno) ? 0 : -1;
+	if (store_dedupe_find(t, q->room, f->hash, q->text, &d) == -1)
+		return find_none(f);
 	/* the newest of that id, which retention may have taken */
-	return find_put(t, q, d.seq, a) == -1 ? -1 : 1;
+	return find_put(f, t, q, d.seq, a) == -1 ? -1 : 1;
+}
+
+/* The next piece; 1: found, or taken by retention; 0: 'more', or not there. */
+static int
+find_piece(struct find *f, struct store_txn *t, const struct read_query *q,
+    struct read_answer *a, uint64_t from)
+{
+	bool sure;
+	int rc = 0;
+
+	while (rc == 0) {
+		f->stop = FIND_END;
+		if (store_log_back(t, q->room, from, find_row, f, &sure) == -1)
+			return -1;
+		f->unsure |= !sure;
+		from = f->at.gseq;
+		if (f->stop == FIND_HASH) {
+			rc = find_put(f, t, q, f->at.seq, a);
+			from--;
+		} else if (f->stop == FIND_MERGED) {
+			rc = find_merged(f, t, q, a);
+			f->merged_seq = 0;
+		} else {
+			a->more = f->stop == FIND_PIECE;
+			a->seq = from | (f->unsure ? FIND_UNSURE : 0);
+			break;
+		}
+	}
+	return rc;
 }
 
 int
@@ -313,29 +357,18 @@ reader_find(struct store_txn *t, const struct read_query *q,
 {
 	struct store_merged merged = { .seq = 0 };
 	struct find f = { .left = q->count };
-	uint64_t from = q->from == 0 ? UINT64_MAX : q->from;
-	int rc = 0;
+	uint64_t from = q->from & ~FIND_UNSURE;
 
-	if (store_merged_get(t, q->room, &merged) == -1 && !is_passed_by(errno))
+	f.unsure = (q->from & FIND_UNSURE) != 0;
+	if (store_merged_get(t, q->room, &merged) == -1 && find_none(&f) == -1)
 		return -1;
 	f.merged_seq = merged.seq;
 	f.hash = XXH3_128bits(q->text.p, q->text.len).low64;
-	while (rc == 0) {
-		f.stop = FIND_END;
-		if (store_log_back(t, q->room, from, find_row, &f) == -1)
-			return -1;
-		from = f.at.gseq;
-		if (f.stop == FIND_HASH) {
-			rc = find_put(t, q, f.at.seq, a);
-			from--;
-		} else if (f.stop == FIND_MERGED) {
-			rc = find_merged(t, q, f.hash, a);
-			f.merged_seq = 0;
-		} else {
-			a->more = f.stop == FIND_PIECE;
-			a->seq = from;
-			break;
-		}
+	if (find_piece(&f, t, q, a, from == 0 ? UINT64_MAX : from) == -1)
+		return -1;
+	if (f.unsure && a->nrows == 0 && !a->more) {
+		errno = EUCLEAN;
+		return -1;
 	}
-	return rc == -1 ? -1 : 0;
+	return 0;
 }
