@@ -162,7 +162,7 @@ struct chat_recovery {
 
 /* What an operator decided (chat/steer.h). */
 enum steer_kind {
-	/* these numbers stand in stores */
+	/* the numbers are the store's (enum store_ban_kind) */
 	STEER_BAN = 1,
 	STEER_MUTE,
 	/* a token by its id; a user's that were issued before some time */

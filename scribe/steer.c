@@ -27,19 +27,9 @@ enum {
 	F_SESSION,
 };
 
-/* Kinds of rows: the numbers of chat/steer.h. */
-enum {
-	KIND_NONE,
-	KIND_BAN,
-	KIND_MUTE,
-	KIND_TOKEN,
-	KIND_USER,
-	KIND_KICK,
-	KIND_KICK_SOCKET,
-};
-
 struct action {
 	const char *name;
+	/* enum store_ban_kind; 0: it leaves no row */
 	unsigned kind;
 	/* whom it is about */
 	unsigned field;
@@ -49,15 +39,15 @@ struct action {
 };
 
 static const struct action actions[] = {
-	{ "ban", KIND_BAN, F_USER, false, false },
-	{ "unban", KIND_BAN, F_USER, true, false },
-	{ "mute", KIND_MUTE, F_USER, false, false },
-	{ "unmute", KIND_MUTE, F_USER, true, false },
-	{ "revoke-token", KIND_TOKEN, F_ID, false, false },
-	{ "revoke-user", KIND_USER, F_USER, false, false },
-	{ "kick", KIND_KICK, F_USER, false, true },
-	{ "kick-socket", KIND_KICK_SOCKET, F_ID, false, true },
-	{ "broadcast", KIND_NONE, F_ID, false, true },
+	{ "ban", STORE_BAN_BAN, F_USER, false, false },
+	{ "unban", STORE_BAN_BAN, F_USER, true, false },
+	{ "mute", STORE_BAN_MUTE, F_USER, false, false },
+	{ "unmute", STORE_BAN_MUTE, F_USER, true, false },
+	{ "revoke-token", STORE_BAN_TOKEN, F_ID, false, false },
+	{ "revoke-user", STORE_BAN_USER, F_USER, false, false },
+	{ "kick", STORE_BAN_KICK, F_USER, false, true },
+	{ "kick-socket", STORE_BAN_KICK_SOCKET, F_ID, false, true },
+	{ "broadcast", 0, F_ID, false, true },
 };
 
 static const struct action *
@@ -114,7 +104,7 @@ make_row(const struct sequence *q, const struct sequence_event *ev,
 	if (a->brief)
 		row_r->until_ms = q->now_ms + STEER_KICK_MS;
 	/* when it was asked for: the same again must not revoke more */
-	return a->kind != KIND_USER ||
+	return a->kind != STORE_BAN_USER ||
 	    read_number(event_text(ev, F_ID), q->now_ms, &row_r->since_ms);
 }
 
@@ -124,8 +114,8 @@ steer_has_kicked(const struct sequence *q, const struct store_recovery *row)
 	const struct {
 		unsigned kind;
 		struct store_text id;
-	} whom[] = { { KIND_KICK, row->user_id },
-		{ KIND_KICK_SOCKET, row->socket } };
+	} whom[] = { { STORE_BAN_KICK, row->user_id },
+		{ STORE_BAN_KICK_SOCKET, row->socket } };
 	struct store_ban kick;
 	unsigned i, k;
 
@@ -166,7 +156,7 @@ steer_decide(struct sequence *q, const struct sequence_event *ev)
 	}
 	if (q->refuse)
 		return a->brief ? RING_STORED : RING_STORE_UNAVAILABLE;
-	if (a->kind == KIND_NONE)
+	if (a->kind == 0)
 		return RING_STORED;
 	if (a->removes)
 		return remove_row(q, ev, &row);

@@ -203,8 +203,20 @@ int store_stream_walk(struct store_txn *t, struct store_place *place,
 int store_piece_each(struct store_txn *t, const struct store_stream *st,
     store_piece_fn *fn, void *arg);
 
+/* What an operator decided; the numbers stand in stores. */
+enum store_ban_kind {
+	STORE_BAN_BAN = 1,
+	STORE_BAN_MUTE,
+	/* a token by its id; a user's that were issued before some time */
+	STORE_BAN_TOKEN,
+	STORE_BAN_USER,
+	/* for those who were not listening: who had to go */
+	STORE_BAN_KICK,
+	STORE_BAN_KICK_SOCKET,
+};
+
 struct store_ban {
-	/* what it means is the chat's; from 1 to 255 */
+	/* one of those, or of a newer version: from 1 to 255 */
 	unsigned kind;
 	/* whom it is about, at most STORE_MAX_NAME bytes */
 	struct store_text id;

@@ -20,6 +20,16 @@ chat_text(struct store_text t)
 	return (struct chat_str){ t.p, t.len };
 }
 
+/* What the store keeps is the chat's, which does not know the store. */
+#define SAME(a) \
+	_Static_assert((int)STEER_##a == (int)STORE_BAN_##a, "one number")
+SAME(BAN);
+SAME(MUTE);
+SAME(TOKEN);
+SAME(USER);
+SAME(KICK);
+SAME(KICK_SOCKET);
+
 /* The last row is the place. */
 static enum chat_read
 bans_page(const struct read_answer *a, struct chat_place *place,
