@@ -54,6 +54,8 @@ const leaks = [];
 const counts = {};
 let done = 0;
 let races = 0;
+// answers that did not come in time
+let late = 0;
 
 function leak(client, what, data) {
   if (leaks.length < 20)
@@ -90,8 +92,13 @@ class Client {
     this.side = side;
     this.name = `${side.name}-${n}`;
     this.role = n % 5 === 0 ? "agent" : n % 11 === 0 ? "service" : "user";
-    this.waiting = 0;
+    // what is not answered yet
+    this.open = new Set();
     this.serial = 0;
+  }
+
+  get waiting() {
+    return this.open.size;
   }
 
   async connect(auth = {}) {
@@ -110,6 +117,8 @@ class Client {
       this.socket.once("connect", connected);
       this.socket.once("connect_error", connected);
     });
+    const { open } = this;
+    this.socket.once("disconnect", () => open.forEach((f) => f(null)));
     const pid = this.socket._pid;
     if (this.socket.recovered && auth.pid) leak(this, "another's socket", pid);
     if (pid) {
@@ -121,29 +130,23 @@ class Client {
 
   /** Emits, counts, and looks at the answer's shape. */
   ask(event, payload, kind) {
-    this.waiting++;
     counts[event] = (counts[event] ?? 0) + 1;
-    const { socket } = this;
-    const timer = setTimeout(() => settle(null), 20000);
-    let settled = false;
+    const { open } = this;
     const settle = (answer) => {
-      if (settled) return;
-      settled = true;
+      if (!open.delete(settle)) return;
       clearTimeout(timer);
-      this.waiting--;
       done++;
       if (answer && kind && answer.ok === false)
         compare(this, event, kind, answer);
       if (answer && kind && answer.ok === true)
         leak(this, `${event} of a ${kind} session`, JSON.stringify(payload));
     };
-    socket.once("disconnect", () => settle(null));
-    socket.emit(event, payload, (answer) => {
-      socket.off("disconnect", settle);
-      settle(answer);
-    });
-    if (socket.listenerCount?.("disconnect") > 400)
-      socket.removeAllListeners("disconnect");
+    const timer = setTimeout(() => {
+      late++;
+      settle(null);
+    }, 20000);
+    open.add(settle);
+    this.socket.emit(event, payload, settle);
   }
 
   id() {
@@ -316,7 +319,8 @@ class Client {
     this.d.sockets.delete(socket);
     socket.io.engine.close();
     socket.disconnect();
-    this.waiting = 0;
+    this.open.forEach((f) => f(null));
+    this.open = new Set();
     counts.steal = (counts.steal ?? 0) + 1;
     await this.connect({ pid, offset: socket._lastOffset ?? "" });
     done++;
@@ -334,6 +338,17 @@ function race() {
     c.ask("chat:request-history", { sessionId });
     c.ask("chat:leave-session", { sessionId });
   }
+}
+
+/** What an operator says to one side is nothing to the other. */
+async function operator(d) {
+  const { name, word } = oneOf(SIDES);
+  const session = `${name}/${oneOf(SHARED)}`;
+  counts.operator = (counts.operator ?? 0) + 1;
+  await d.ctl("broadcast", "--workspace", name, `${word} to all`);
+  await d.ctl("broadcast", "--session", session, `${word} to some`);
+  await d.ctl("say", session, `${word} to who is here`);
+  await d.ctl("session", "status", session, "paused", word);
 }
 
 // --- all of it -----------------------------------------------------------------
@@ -366,9 +381,7 @@ async function main() {
       if (turn % 100 === 0) race();
       for (let i = 0; i < 5 && c.waiting < WINDOW; i++) c.step();
       if (turn % all.length === 0) await sleep(0);
-      if (turn % 20000 === 0)
-        await d.ctl("broadcast", SIDES[upTo(2)].word, "--workspace",
-          "nobody").catch(() => null);
+      if (turn % 3000 === 0) await operator(d);
     }
     for (let i = 0; i < 100 && all.some((c) => c.waiting > 0); i++)
       await sleep(50);
@@ -376,7 +389,7 @@ async function main() {
     console.log(`${done} operations in ${seconds.toFixed(0)} s, seed ` +
       `${args.seed}: ${JSON.stringify(counts)}`);
     console.log(`own words seen: ${SIDES.map((s) => s.seen).join(", ")}; ` +
-      `${races} races, ${counts.steal ?? 0} pids tried`);
+      `${races} races, ${counts.steal ?? 0} pids tried, ${late} not answered`);
   } finally {
     const how = await d.end();
     if (how?.code !== 0) {
