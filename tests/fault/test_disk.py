@@ -299,14 +299,25 @@ class Unreadable(Case):
         self.assertTrue(self.world.until(lambda: n in member.answers, 20))
         return member.answers.pop(n)
 
+    def scribe_stands(self):
+        with open("/proc/%d/stat" % self.pids["scribe"]) as f:
+            return f.read().rpartition(")")[2].split()[0] == "T"
+
     def test_pages_that_cannot_be_read_cost_an_answer_and_nobody(self):
         self.begin()
+        # who changes messages waits for those first, and so for the scribe
+        askers = [self.world.talk.add(Member(self.world.talk, "asker%d" % i,
+                                             "r0")) for i in range(3)]
+        for m in askers:
+            m.silent = True
+        self.assertTrue(self.world.until(
+            lambda: all(m.joined for m in askers), 20))
         self.world.pump(1)
-        askers = [m for m in self.world.talk.members if m.room == "r0"][:3]
         n = 1 << 20
         self.assertTrue(self.ask(askers[0], n)["ok"])
         # nobody writes while the file is short, so that it can be mended
         os.kill(self.pids["scribe"], signal.SIGSTOP)
+        self.assertTrue(self.world.until(self.scribe_stands, 20))
         self.world.talk.measure_anew()
         path = self.host.dir + "/data/db/data.mdb"
         with open(path, "rb") as f:
