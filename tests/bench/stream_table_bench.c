@@ -176,7 +176,7 @@ main(int argc, char **argv)
 	unsigned i;
 
 	if (argc > 1)
-		running = (unsigned)atoi(argv[1]);
+		running = (unsigned)strtoul(argv[1], NULL, 10);
 	tables_geometry_init(&g, 100, 4096);
 	if ((t = tables_create(&g, &why)) == NULL)
 		errx(1, "%s", why);

@@ -559,7 +559,7 @@ make_journal(const struct options *o)
 		usage();
 	if ((j = journal_make(o->journal, JOURNAL_BYTES)) == NULL)
 		fatal("%s", o->journal);
-	j->plant = (uint32_t)atoi(o->plant);
+	j->plant = (uint32_t)strtoul(o->plant, NULL, 10);
 	return 0;
 }
 
@@ -607,7 +607,8 @@ main(int argc, char **argv)
 		if (o.images > 0)
 			*(honest(&o, dir) ? &passed : &failed) += 1;
 		for (i = PLANT_NONE + 1; i < PLANT__MAX; i++)
-			if (strcmp(o.plant, "all") == 0 || atoi(o.plant) == i)
+			if (strcmp(o.plant, "all") == 0 ||
+			    strtol(o.plant, NULL, 10) == i)
 				*(planted(&o, dir, (enum journal_plant)i)
 					? &passed
 					: &failed) += 1;

@@ -99,7 +99,7 @@ main(int argc, char **argv)
 		.encode_bytes = 4096,
 		.chunk_bytes = IOBUF_SLAB,
 		.stream_bytes = MEMORY };
-	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 5);
+	time_t end = time(NULL) + (argc > 1 ? strtol(argv[1], NULL, 10) : 5);
 	uint64_t seed = argc > 2 ? (uint64_t)atoll(argv[2]) : 1;
 	struct timespec ts = { .tv_nsec = 1000000 };
 	struct stream_worker last;

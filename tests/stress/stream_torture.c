@@ -292,11 +292,11 @@ main(int argc, char **argv)
 
 	while ((c = getopt(argc, argv, "t:k:S:f:")) != -1) {
 		if (c == 't')
-			seconds = (unsigned)atoi(optarg);
+			seconds = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'k')
-			kills_wanted = (unsigned)atoi(optarg);
+			kills_wanted = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'S')
-			seed = (unsigned)atoi(optarg);
+			seed = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'f')
 			only = fault_find(optarg);
 		else

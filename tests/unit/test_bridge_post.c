@@ -164,13 +164,11 @@ a_large_answer_is_none(void **state)
 	const struct post_reply r = { .status = 200,
 		.body = text("{\"userId\":\"u\"}"),
 		.too_large = true };
-	char *deep = calloc(1, 1000);
+	char deep[1000] = "{\"userId\":\"u\",\"x\":";
 
 	assert_int_equal(post_judge(&r, &out).outcome, ASK_UNAVAILABLE);
-	(void)strcat(deep, "{\"userId\":\"u\",\"x\":");
 	memset(deep + strlen(deep), '[', 400);
 	assert_int_equal(judge(200, deep, NULL).outcome, ASK_UNAVAILABLE);
-	free(deep);
 }
 
 static void

@@ -6,6 +6,8 @@
  * once, as it is now, behind its message and before what is live.
  */
 
+#include <stdlib.h>
+
 #include "tests/unit/chat_return.h"
 
 #define ACTORS 5
@@ -688,7 +690,8 @@ static void
 changes_are_those_of_the_store(void **state)
 {
 	const char *seed = getenv("CHATD_SEED");
-	unsigned life, first = seed == NULL ? 1 : (unsigned)atoi(seed);
+	unsigned life,
+	    first = seed == NULL ? 1 : (unsigned)strtoul(seed, NULL, 10);
 
 	(void)world_teardown(state);
 	for (life = first; life < first + LIVES; life++) {

@@ -79,10 +79,11 @@ judge(struct fixture *f, const char *inside)
 {
 	struct json_value v = { .kind = JSON_KIND_STRING };
 	struct json_span in;
-	char *json = malloc(strlen(inside) + 3);
+	size_t size = strlen(inside) + 3;
+	char *json = malloc(size);
 
 	assert_non_null(json);
-	(void)sprintf(json, "\"%s\"", inside);
+	snprintf(json, size, "\"%s\"", inside);
 	v.text.p = json;
 	v.text.len = strlen(json);
 	content_judge(f->c, v, &f->r);

@@ -491,7 +491,9 @@ static void
 whatever_is_damaged_nothing_wrong_is_served_and_nobody_dies(void **state)
 {
 	const char *n = getenv("CHATD_DAMAGE"), *s = getenv("CHATD_SEED");
-	unsigned variants = n != NULL ? (unsigned)atoi(n) : VARIANTS, i;
+	unsigned variants =
+		     n != NULL ? (unsigned)strtoul(n, NULL, 10) : VARIANTS,
+		 i;
 	uint64_t first = s != NULL ? strtoull(s, NULL, 10) : 1;
 	unsigned count[8] = { 0 }, failed = 0;
 	struct variant v;
