@@ -178,12 +178,17 @@ static int
 step(void *arg)
 {
 	struct store_scan *sc = arg;
+	const MDB_dbi dbi = sc->t->s->dbi[sc->table];
 	bool stepped = sc->started;
+	MDB_stat st;
 	int rc;
 
 	if (sc->cur == NULL) {
-		rc = mdb_cursor_open(sc->t->txn, sc->t->s->dbi[sc->table],
-		    &sc->cur);
+		/* the table's root is read here, not where a jump out of it
+		 * leaves a cursor behind that nobody knows of */
+		if ((rc = mdb_stat(sc->t->txn, dbi, &st)) != MDB_SUCCESS)
+			return rc;
+		rc = mdb_cursor_open(sc->t->txn, dbi, &sc->cur);
 		if (rc != MDB_SUCCESS)
 			return rc;
 	}
