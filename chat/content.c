@@ -296,6 +296,16 @@ may_have_tags(struct json_span text)
 		memmem(text.p, text.len, "\\u003", 5) != NULL);
 }
 
+size_t
+content_record_room(const struct config *cfg)
+{
+	uint64_t record = cfg->ring_arena_bytes / 4;
+
+	if (record > RECORD_MAX)
+		record = RECORD_MAX;
+	return record > EVENT_ADDED ? record - EVENT_ADDED : 0;
+}
+
 /*
  * May the text have grown so much?  An event that its client could send fits
  * a record of the ring (config_check() sees to it); what is written anew
@@ -304,18 +314,15 @@ may_have_tags(struct json_span text)
 static bool
 fits(const struct config *cfg, size_t old_len, size_t new_len)
 {
-	uint64_t record = cfg->ring_arena_bytes / 4;
 	uint64_t event = cfg->limits_event_bytes;
 
 	if (new_len <= old_len)
 		return true;
-	if (record > RECORD_MAX)
-		record = RECORD_MAX;
 	if (event == 0 || event > cfg->engine_max_payload)
 		event = cfg->engine_max_payload;
 	if (event < cfg->stream_max_text)
 		event = cfg->stream_max_text;
-	return new_len - old_len + event + EVENT_ADDED <= record;
+	return new_len - old_len + event <= content_record_room(cfg);
 }
 
 static void

@@ -158,7 +158,8 @@ struct found {
 	struct chat *chat;
 	struct chat_socket *s;
 	const struct job *job;
-	bool published;
+	/* CHAT_OK: it was published */
+	enum chat_error err;
 };
 
 static bool
@@ -178,27 +179,35 @@ edit_found(void *arg, const struct chat_row *row)
 
 	if (row->deleted)
 		return false;
-	p = pending_add(found->chat, s, PENDING_EDIT, job->room, 0);
-	p->has_ack = job->has_ack;
-	p->ack = job->ack;
 	snprintf(seq, sizeof(seq), "%llu", (unsigned long long)row->seq);
 	snprintf(time, sizeof(time), "%llu", (unsigned long long)row->time_ms);
-	ev.field[0] = chat_str(e->id.text, e->id.len);
-	ev.field[1] = chat_cstr(s->id);
-	ev.field[2] = chat_cstr(seq);
 	if (e->type == CHAT_EDIT) {
 		ev.field[3] = edit_body(found->chat, row->body, e);
 		ev.field[4] = chat_cstr(time);
+		/* its client could not have sent it as one message either */
+		if (ev.field[3].len > content_record_room(found->chat->cfg)) {
+			found->err = CHAT_E_INVALID_MESSAGE;
+			return false;
+		}
 	}
+	found->err = CHAT_OK;
+	p = pending_add(found->chat, s, PENDING_EDIT, job->room, 0);
+	p->has_ack = job->has_ack;
+	p->ack = job->ack;
+	ev.field[0] = chat_str(e->id.text, e->id.len);
+	ev.field[1] = chat_cstr(s->id);
+	ev.field[2] = chat_cstr(seq);
 	socket_publish(found->chat, s, p->request, &ev);
-	found->published = true;
 	return false;
 }
 
 enum produced
 edit_produce(struct chat *chat, struct chat_socket *s, struct job *job)
 {
-	struct found found = { .chat = chat, .s = s, .job = job };
+	struct found found = { .chat = chat,
+		.s = s,
+		.job = job,
+		.err = CHAT_E_NOT_FOUND };
 	const struct chat_id *id = &job->edit->id;
 
 	/* who has been thrown out since */
@@ -218,8 +227,8 @@ edit_produce(struct chat *chat, struct chat_socket *s, struct job *job)
 	case CHAT_READ_DONE:
 		break;
 	}
-	if (!found.published)
-		job_refused(chat, s, job, CHAT_E_NOT_FOUND);
+	if (found.err != CHAT_OK)
+		job_refused(chat, s, job, found.err);
 	return PRODUCED_ALL;
 }
 

@@ -702,6 +702,7 @@ world_setup(void **state)
 	w->cfg.limits_message_length = 10000;
 	w->cfg.limits_metadata_bytes = 8192;
 	w->cfg.limits_event_bytes = 65536;
+	w->cfg.ring_arena_bytes = 4 << 20;
 	w->cfg.limits_history_page = 200;
 	w->cfg.limits_connections_per_user = 5;
 	w->cfg.typing_coalesce = 3000;

@@ -80,6 +80,42 @@ an_edit_is_shown_to_all_and_answered(void **state)
 	assert_int_equal(w->charged[CHAT_RATE_MESSAGE], 2);
 }
 
+/* In rings as small as may be: with what it is to keep it is too large. */
+static void
+an_edit_that_fits_no_record_is_refused(void **state)
+{
+	struct world *w = *state;
+	char text[8000], json[9000];
+	struct conn *ada, *bob;
+
+	w->cfg.ring_arena_bytes = 64 * 1024;
+	pair(w, &ada, &bob);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	snprintf(json, sizeof(json),
+	    "{\"message\":{\"id\":\"m2\",\"content\":\"y\",\"sessionId\":"
+	    "\"s1\",\"metadata\":{\"k\":\"%s\"}}}",
+	    text);
+	say(ada, "chat:send-message", json, 0);
+	run(w);
+	skip_all(ada);
+	skip_all(bob);
+	snprintf(json, sizeof(json),
+	    "{\"sessionId\":\"s1\",\"messageId\":\"m2\",\"content\":"
+	    "\"%s\"}",
+	    text);
+	say(ada, "chat:edit-message", json, 9);
+	run(w);
+	expect(ada,
+	    "ack:9 {\"ok\":false,\"error\":\"Invalid message content\","
+	    "\"code\":\"INVALID_PAYLOAD\",\"retryable\":false,"
+	    "\"sessionId\":\"s1\",\"messageId\":\"m2\"}");
+	edit(ada, "m2", "z", 10);
+	run(w);
+	assert_member(expect_event(ada, "chat:message-updated"), "content",
+	    "\"z\"");
+}
+
 static void
 a_deletion_is_shown_to_all_and_its_id_stays_taken(void **state)
 {
@@ -427,6 +463,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(an_edit_is_shown_to_all_and_answered),
+		T(an_edit_that_fits_no_record_is_refused),
 		T(a_deletion_is_shown_to_all_and_its_id_stays_taken),
 		T(nobody_changes_what_others_said_but_a_service),
 		T(what_is_edited_is_checked_as_what_is_sent),
