@@ -236,12 +236,25 @@ is_idle(const struct bridge *b, const struct guest *g)
 	    (g->token.p == NULL || b->cfg->auth_webhook_recheck == 0);
 }
 
+/* What is said of the token that it had is not about it any more. */
+static void
+drop_rechecks(struct bridge *b, struct guest *g)
+{
+	struct ask *a, *next;
+
+	LIST_FOREACH_SAFE(a, &g->asks, entry, next) {
+		if (a->purpose == BRIDGE_RECHECK)
+			ask_free(b, a);
+	}
+}
+
 /* It goes by this token from now on; p NULL: by the one that it has. */
 static void
 guest_keep(struct bridge *b, struct guest *g, struct secret *token, bool first,
     uint64_t now_ms)
 {
 	if (token->p != NULL) {
+		drop_rechecks(b, g);
 		secret_free(&g->token);
 		g->token = *token;
 		*token = (struct secret){ NULL, 0 };

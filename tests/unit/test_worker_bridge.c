@@ -392,6 +392,53 @@ another_token_takes_the_place_if_it_is_taken(void **state)
 	assert_true(recheck_is_of("new"));
 }
 
+/* The number of the recheck that comes next. */
+static uint32_t
+next_recheck(const char *token)
+{
+	struct ask_question q;
+
+	for (int i = 0; i < 1000; i++) {
+		pass(100);
+		if (!asked(&q))
+			continue;
+		assert_true(q.recheck);
+		assert_int_equal(q.token.len, strlen(token));
+		assert_memory_equal(q.token.p, token, q.token.len);
+		return q.number;
+	}
+	fail_msg("nobody looks at it");
+	return 0;
+}
+
+static void
+what_is_said_of_the_old_token_is_not_taken_of_the_new(void **state)
+{
+	uint32_t old, other;
+
+	come_in(1, "old");
+	old = next_recheck("old");
+	bridge_verify(f.b, &f.conn[1], 5, (struct chat_str){ "new", 3 }, f.now);
+	say(next_question("new").number, ASK_GRANTED, "{}");
+	assert_int_equal(f.conn[1].told, 2);
+	/* the application has ended it for the new one's sake */
+	say(old, ASK_REFUSED, "");
+	assert_int_equal(f.conn[1].told, 2);
+	assert_int_equal(f.conn[1].purpose, BRIDGE_REFRESH);
+	assert_int_equal(bridge_asked(f.b), 0);
+	/* it is looked at as before, by the token that it has */
+	other = next_recheck("new");
+	bridge_verify(f.b, &f.conn[1], 6, (struct chat_str){ "no", 2 }, f.now);
+	f.conn[1].in = false;
+	say(next_question("no").number, ASK_REFUSED, "");
+	assert_int_equal(f.conn[1].told, 3);
+	/* one that was not taken changes nothing */
+	f.conn[1].in = true;
+	say(other, ASK_GRANTED, "{}");
+	assert_int_equal(f.conn[1].told, 4);
+	assert_int_equal(f.conn[1].purpose, BRIDGE_RECHECK);
+}
+
 static void
 what_cannot_be_asked_is_answered_in_a_later_turn(void **state)
 {
@@ -590,6 +637,7 @@ main(void)
 		T(answers_to_others_are_not_taken),
 		T(a_dead_bridges_questions_are_asked_again_once),
 		T(another_token_takes_the_place_if_it_is_taken),
+		T(what_is_said_of_the_old_token_is_not_taken_of_the_new),
 		T(what_cannot_be_asked_is_answered_in_a_later_turn),
 		T(who_is_in_is_looked_at_now_and_then),
 		T(who_came_together_is_not_looked_at_together),
