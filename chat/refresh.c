@@ -19,6 +19,7 @@
 #include "chat/request.h"
 #include "chat/steer.h"
 #include "chat/typing.h"
+#include "chat/webhook.h"
 
 #define REASON_REVOKED "access-revoked"
 #define NS_PER_S UINT64_C(1000000000)
@@ -202,23 +203,21 @@ is_under_way(const struct chat_socket *s)
 static enum chat_error
 refresh_by_webhook(struct request *r)
 {
-	struct json_value token = r->u.refresh.token;
 	struct pending *p;
-	ssize_t len;
+	size_t len;
 	char *text;
 
 	/* one at a time: the last that is asked for is the one that stays */
 	if (is_under_way(r->s))
 		return CHAT_E_OVERLOADED;
-	text = chat_alloc(token.text.len);
-	len = json_decode(token, text, token.text.len);
-	CHECK(len > 0);
+	if ((text = webhook_token_of(r->u.refresh.token, &len)) == NULL)
+		return CHAT_E_TOKEN_INVALID;
 	p = pending_add(r->chat, r->s, PENDING_REFRESH, NULL, 0);
 	p->has_ack = r->has_ack;
 	p->ack = r->ack;
 	r->chat->ops->verify(r->chat->ctx, r->s->conn, p->request,
-	    chat_str(text, (size_t)len));
-	free(text);
+	    chat_str(text, len));
+	webhook_token_free(&text, len);
 	return CHAT_OK;
 }
 

@@ -40,9 +40,8 @@ webhook_token_free(char **token, size_t len)
 	*token = NULL;
 }
 
-/* A string of the payload, decoded. */
-static char *
-token_of(struct json_value v, size_t *len_r)
+char *
+webhook_token_of(struct json_value v, size_t *len_r)
 {
 	size_t size = json_inside(v).len + 1;
 	ssize_t len;
@@ -86,7 +85,7 @@ webhook_token(const char *auth, size_t auth_len, const char *bearer,
 	}
 	v = json_member(v, "token");
 	if (!is_absent(v))
-		return token_of(v, len_r);
+		return webhook_token_of(v, len_r);
 	if (bearer_len == 0)
 		*err_r = CHAT_E_AUTHENTICATION_REQUIRED;
 	if (bearer_len == 0 || bearer_len > TOKEN_MAX)

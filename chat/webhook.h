@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "chat/identity.h"
+#include "common/json.h"
 
 /*
  * The token of a CONNECT: 'auth' is its JSON payload (length 0: none),
@@ -23,6 +24,11 @@
  */
 char *webhook_token(const char *auth, size_t auth_len, const char *bearer,
     size_t bearer_len, size_t *len_r, enum chat_error *err_r);
+/*
+ * A string's text as such a token, or NULL: it is none, or has more than
+ * TOKEN_MAX bytes.
+ */
+char *webhook_token_of(struct json_value v, size_t *len_r);
 /* What was secret in it is not left behind. */
 void webhook_token_free(char **token, size_t len);
 

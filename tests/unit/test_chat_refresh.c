@@ -398,6 +398,26 @@ the_application_is_asked(void **state)
 	expect_nothing(ada);
 }
 
+/* As at a CONNECT: who tries it again is told the same. */
+static void
+what_is_too_long_is_no_token(void **state)
+{
+	static char token[TOKEN_MAX + 2];
+	struct world *w = *state;
+	struct conn *ada = enter(w, 0, "ada", 60000, W1);
+
+	w->cfg.auth_mode = AUTH_MODE_WEBHOOK;
+	memset(token, 'x', sizeof(token) - 1);
+	refresh_with(ada, token);
+	expect_refused(ada, "TOKEN_INVALID");
+	assert_int_equal(ada->verify, 0);
+	/* nothing is under way */
+	refresh_with(ada, "two");
+	assert_string_equal(ada->verify_token, "two");
+	assert_true(answer(ada, identity_for(w, "ada", W1), CHAT_OK, 0));
+	expect(ada, OK);
+}
+
 /* Nobody waits for the answer. */
 static void
 an_answer_that_comes_too_late_is_dropped(void **state)
@@ -469,6 +489,7 @@ main(void)
 		T(a_join_under_way_is_judged_again),
 		T(what_was_asked_for_is_not_given),
 		T(the_application_is_asked),
+		T(what_is_too_long_is_no_token),
 		T(an_answer_that_comes_too_late_is_dropped),
 		T(who_is_looked_at_again_stays_or_goes),
 	};
