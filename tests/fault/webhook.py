@@ -144,11 +144,9 @@ class Run:
             if time.monotonic() > end:
                 self.host.faults.clear(name)
                 return "nobody came there"
-            if name == "BRIDGE_STARTED":
-                # only a new one does
-                pid = self.bridge_pid()
-                if pid:
-                    self.host.signal(pid, 9)
+            if name == "BRIDGE_STARTED" and self.bridge_is_ready():
+                # only a new one does, when it is given the time
+                self.host.signal(self.bridge_pid(), 9)
                 time.sleep(0.1)
             time.sleep(0.01)
         self.host.faults.clear(name)
