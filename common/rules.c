@@ -48,8 +48,8 @@ struct rules {
 	size_t n;
 	pcre2_match_data *data;
 	pcre2_match_context *context;
-	/* what the search under way has left */
-	int64_t left_ns;
+	/* what the search under way has left, and when that was looked at */
+	int64_t left_ns, seen_ns;
 };
 
 /* What is being read. */
@@ -327,6 +327,18 @@ cpu_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+/* What it took since the last time: false, there is nothing left. */
+static bool
+spend(struct rules *r, int64_t *ns_r)
+{
+	int64_t now = cpu_ns();
+
+	*ns_r = now - r->seen_ns;
+	r->seen_ns = now;
+	r->left_ns -= *ns_r;
+	return r->left_ns >= 0;
+}
+
 /* A match that begins in [at, to). */
 static int
 match_piece(struct rules *r, size_t i, const char *text, size_t len, size_t at,
@@ -351,15 +363,17 @@ rules_match(struct rules *r, size_t i, const char *text, size_t len, size_t at,
     size_t *from_r, size_t *to_r)
 {
 	size_t piece = len / PIECES > PIECE_MIN ? len / PIECES : PIECE_MIN, to;
+	const bool is_long = len - at > piece;
 	const PCRE2_SIZE *where;
-	int64_t before, ns;
+	int64_t ns;
 	int n;
 
-	if (at == 0)
+	if (at == 0) {
 		r->left_ns = BUDGET_NS;
+		r->seen_ns = is_long ? cpu_ns() : 0;
+	}
 	(void)pcre2_set_match_limit(r->context,
 	    (uint32_t)(STEPS + STEPS_PER_BYTE * len));
-	before = len - at > piece ? cpu_ns() : 0;
 	for (; at < len; at = to) {
 		to = piece_end(text, len, at + piece);
 		n = match_piece(r, i, text, len, at, to);
@@ -369,15 +383,16 @@ rules_match(struct rules *r, size_t i, const char *text, size_t len, size_t at,
 			return RULE_LIMIT;
 		if (to == len)
 			return RULE_MISS;
-		ns = cpu_ns() - before;
-		before += ns;
-		if ((r->left_ns -= ns) < 0)
+		if (!spend(r, &ns))
 			return RULE_LIMIT;
 		if (ns > PIECE_SLOW_NS)
 			piece = PIECE_SLOW;
 	}
 	if (at >= len)
 		return RULE_MISS;
+	/* there may be a search for each that is found */
+	if (is_long && !spend(r, &ns))
+		return RULE_LIMIT;
 	where = pcre2_get_ovector_pointer(r->data);
 	*from_r = where[0];
 	*to_r = where[1];

@@ -71,7 +71,8 @@ enum rule_result {
 
 /*
  * Look for rule i at or behind 'at' in a text of valid UTF-8; on RULE_HIT
- * *from_r and *to_r are what it matches, never nothing.
+ * *from_r and *to_r are what it matches, never nothing.  A text's first
+ * search begins at 0: that and those that go on from there have one limit.
  */
 enum rule_result rules_match(struct rules *r, size_t i, const char *text,
     size_t len, size_t at, size_t *from_r, size_t *to_r);

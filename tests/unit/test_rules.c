@@ -269,6 +269,29 @@ an_expression_cannot_be_made_slow(void **state)
 	expect("xaaab", "aaab");
 }
 
+/* Each search from one match to the next is short, and there are many. */
+static void
+nor_by_what_it_finds(void **state)
+{
+	static const char block[] = "aaaaaaaaaaaac";
+	const size_t n = 4000 * (sizeof(block) - 1);
+	size_t at = 0, from, to, hits = 0;
+	enum rule_result rc;
+	struct strbuf sb = STRBUF_INIT;
+
+	while (sb.len < n)
+		sb_adds(&sb, block);
+	assert_string_equal(load("sanitize x match (a+)+x|c"), "");
+	while ((rc = rules_match(rules, 0, sb.data, n, at, &from, &to)) ==
+	    RULE_HIT) {
+		at = to;
+		hits++;
+	}
+	assert_int_equal(rc, RULE_LIMIT);
+	assert_in_range(hits, 1, 3999);
+	sb_clear(&sb);
+}
+
 /* From behind what was found on. */
 static void
 a_search_goes_on(void **state)
@@ -308,6 +331,7 @@ main(void)
 		T(there_are_so_many_at_most),
 		T(nothing_is_no_match),
 		T(an_expression_cannot_be_made_slow),
+		T(nor_by_what_it_finds),
 		T(a_search_goes_on),
 	};
 
