@@ -45,6 +45,9 @@ scribe_configure(struct scribe *s)
 	if (s->commit != NULL)
 		commit_set_interval(s->commit,
 		    s->cfg->store_min_commit_interval * CLOCK_MS_NS);
+	if (s->orphans != NULL)
+		orphans_remember(s->orphans, s->tables,
+		    s->cfg->recovery_window);
 	if (s->upkeep.store != NULL) {
 		upkeep_configure(&s->upkeep, &upkeep);
 		ballast_configure(&s->ballast, s->cfg->store_ballast);

@@ -8,13 +8,16 @@
 #include <sys/queue.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "shm/lost.h"
 #include "shm/record.h"
+#include "shm/user.h"
 
 #define ROWS_A_TURN 256
 /* a header and three short fields */
@@ -37,6 +40,9 @@ struct job {
 struct orphans {
 	struct ring *log;
 	struct store *store;
+	/* NULL: nothing is remembered */
+	struct tables *tables;
+	uint64_t window_ms;
 	TAILQ_HEAD(, job) jobs;
 	uint64_t count;
 	/* the ring had no room for a leave */
@@ -55,6 +61,13 @@ orphans_new(struct ring *log, struct store *s)
 	o->store = s;
 	TAILQ_INIT(&o->jobs);
 	return o;
+}
+
+void
+orphans_remember(struct orphans *o, struct tables *t, uint64_t window_ms)
+{
+	o->tables = window_ms > 0 ? t : NULL;
+	o->window_ms = window_ms;
 }
 
 void
@@ -182,9 +195,27 @@ publish(struct orphans *o, const struct store_presence *p, enum fate fate,
 	return ring_publish(o->log, o->rec, len, &gseq) == 0;
 }
 
+/* Whoever it was may join the session again without being charged. */
+static void
+remember(struct orphans *o, struct store_txn *t, const struct store_presence *p)
+{
+	char workspace[STORE_MAX_NAME + 1], session[STORE_MAX_NAME + 1];
+	struct store_room room;
+
+	if (o->tables == NULL || store_room_get(t, p->room, &room) == -1)
+		return;
+	snprintf(workspace, sizeof(workspace), "%.*s", (int)room.workspace.len,
+	    room.workspace.p);
+	snprintf(session, sizeof(session), "%.*s", (int)room.session.len,
+	    room.session.p);
+	lost_put(o->tables, user_key(o->tables, p->user_id.p, p->user_id.len),
+	    workspace, session, clock_mono_ms() + o->window_ms);
+}
+
 struct walk {
 	struct orphans *o;
 	struct job *job;
+	struct store_txn *t;
 };
 
 static bool
@@ -201,23 +232,25 @@ walk_row(const struct store_presence *p, void *arg)
 		return false;
 	}
 	FAULT(ORPHANS_LEAVE);
-	w->o->count += fate == FATE_LEAVES;
+	if (fate == FATE_LEAVES) {
+		remember(w->o, w->t, p);
+		w->o->count++;
+	}
 	return true;
 }
 
 static void
 job_turn(struct orphans *o, struct job *job)
 {
-	struct walk w = { o, job };
-	struct store_txn *t;
+	struct walk w = { .o = o, .job = job };
 
 	o->full = false;
-	if ((t = store_snapshot(o->store)) == NULL)
+	if ((w.t = store_snapshot(o->store)) == NULL)
 		return;
-	if (store_presence_walk(t, &job->place, ROWS_A_TURN, walk_row, &w) ==
+	if (store_presence_walk(w.t, &job->place, ROWS_A_TURN, walk_row, &w) ==
 	    -1)
 		log_error_errno("presence cannot be read");
-	store_snapshot_end(&t);
+	store_snapshot_end(&w.t);
 	if (job->place.done)
 		job_end(o, job);
 }

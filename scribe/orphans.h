@@ -7,6 +7,8 @@
  * Once all that a dead worker published has been decided, each row of
  * presence that is its own gets a LEAVE, published by the scribe like any
  * other event.  It goes a few rows a turn, and waits while the ring is full.
+ * Nor could it say which sessions its clients have lost with it (shm/lost.h):
+ * that is done here, too.
  */
 
 #ifndef SCRIBE_ORPHANS_H
@@ -20,10 +22,17 @@
 #include "store/write.h"
 
 struct orphans;
+struct tables;
 
 /* NULL: ENOMEM. */
 struct orphans *orphans_new(struct ring *log, struct store *s);
 void orphans_free(struct orphans **o);
+
+/*
+ * From now on remember sessions that are lost for 'window_ms'; 0, and before
+ * this is called: not at all.
+ */
+void orphans_remember(struct orphans *o, struct tables *t, uint64_t window_ms);
 
 /* Publish there from now on: the ring is closed, this one follows on it. */
 void orphans_move(struct orphans *o, struct ring *log);

@@ -126,8 +126,8 @@ row_at(const struct tables *t, uint64_t key, uint32_t i)
 	return (uint32_t)(key + i) & (t->geometry.users - 1);
 }
 
-static uint64_t
-make_key(const struct tables *t, const void *id, size_t len)
+uint64_t
+user_key(const struct tables *t, const void *id, size_t len)
 {
 	uint64_t key;
 
@@ -181,7 +181,7 @@ int
 user_find_or_add(struct tables *t, const void *id, size_t len,
     struct user_ref *u_r)
 {
-	uint64_t key = make_key(t, id, len);
+	uint64_t key = user_key(t, id, len);
 	uint32_t row = find_or_add(t, key);
 
 	if (row == NONE)
@@ -195,7 +195,7 @@ int
 user_find(const struct tables *t, const void *id, size_t len,
     struct user_ref *u_r)
 {
-	uint64_t key = make_key(t, id, len);
+	uint64_t key = user_key(t, id, len);
 	uint32_t empty, row = lookup(t, key, &empty);
 
 	if (row == NONE) {

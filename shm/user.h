@@ -55,6 +55,9 @@ enum user_rate {
 	USER_RATE__MAX,
 };
 
+/* What the table knows a user with this id by, also without a row; not 0. */
+uint64_t user_key(const struct tables *t, const void *id, size_t len);
+
 /*
  * Find the user with this id, or make it a row.  0; -1 with errno ENOSPC:
  * the table is full around its place.

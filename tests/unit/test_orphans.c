@@ -12,7 +12,10 @@
 
 #include <cmocka.h>
 
+#include "shm/lost.h"
+#include "shm/user.h"
 #include "tests/unit/scribe_fixture.h"
+#include "tests/unit/tables_fixture.h"
 
 static uint64_t
 members(struct scribe_fixture *f, uint64_t room)
@@ -125,6 +128,42 @@ a_worker_that_was_told_to_end_says_so(void **state)
 	assert_memory_equal(fields[2].p, "server shutdown", 15);
 	free(buf);
 	settle(f);
+}
+
+static void
+what_its_clients_lost_is_remembered(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t ada, bob, now = clock_mono_ms();
+	struct tables *t;
+
+	assert_int_equal(small_tables_setup((void **)&t), 0);
+	ada = user_key(t, "ada", 3);
+	bob = user_key(t, "bob", 3);
+	fix_decided(f, fix_join(f, "w", "a", "ada", "s1"));
+	fix_decided(f, fix_join(f, "w", "b", "ada", "s1"));
+	fix_decided(f, fix_join(f, "v", "a", "bob", "s2"));
+	orphans_remember(f->o, t, 60000);
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
+			     commit_next(f->c), false),
+	    0);
+	settle(f);
+	assert_true(lost_take(t, ada, "w", "a", now));
+	assert_false(lost_take(t, ada, "w", "a", now));
+	assert_true(lost_take(t, ada, "w", "b", now));
+	assert_false(lost_take(t, ada, "v", "a", now));
+	assert_true(lost_take(t, bob, "v", "a", now + 59000));
+	/* without recovery there is no window */
+	orphans_remember(f->o, t, 0);
+	fix_decided(f, fix_join(f, "w", "a", "ada", "s1"));
+	assert_int_equal(orphans_worker_dead(f->o, FIX_INCARNATION,
+			     commit_next(f->c), false),
+	    0);
+	settle(f);
+	assert_int_equal(orphans_count(f->o), 4);
+	assert_false(lost_take(t, ada, "w", "a", now));
+	orphans_remember(f->o, NULL, 0);
+	small_tables_teardown((void **)&t);
 }
 
 static void
@@ -308,6 +347,7 @@ a_new_scribe_asks_the_living_about_their_own(void **state)
 	assert_int_equal(ix.room, 0);
 }
 
+#undef T
 #define T(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -316,6 +356,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(each_member_of_a_dead_worker_leaves_once),
 		T(a_worker_that_was_told_to_end_says_so),
+		T(what_its_clients_lost_is_remembered),
 		T(nothing_happens_before_its_last_record_is_decided),
 		T(members_of_other_workers_stay),
 		T(who_came_back_with_another_worker_is_not_thrown_out),
