@@ -86,10 +86,16 @@ connect_to(struct answer *a)
 	if (connect(a->fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
 		return EXIT_DONE;
 	if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR) {
-		complain(a, "no daemon answers on %s", path);
+		complain(a,
+		    "no daemon answers on %s; chatd.sock is in the run_dir of "
+		    "one that runs (-s, CHATD_SOCKET)",
+		    path);
 		return EXIT_NO_DAEMON;
 	}
-	complain(a, "%s: %s", path, strerror(errno));
+	complain(a, "%s: %s%s", path, strerror(errno),
+	    errno == EACCES ? "; root, the daemon's user and the members of "
+			      "its group may ask"
+			    : "");
 	return EXIT_FAILED;
 }
 

@@ -11,7 +11,9 @@
 
 #include "common/nearest.h"
 
-#define WIDTH 76
+#define WIDTH 78
+/* of the second line of a usage, and the others */
+#define USAGE_INDENT 11
 
 static const struct command commands[] = {
 #define COMMAND(name, group, args, min, max, how, help) \
@@ -40,66 +42,92 @@ command_nearest(const char *name)
 	return nearest_get(&n);
 }
 
-void
-command_usage(const struct command *c, FILE *fp)
+/* What must stand together: an option and what it takes, in brackets. */
+static size_t
+word(const char *text, const char *end)
 {
-	if (c == NULL)
-		(void)fprintf(fp,
-		    "usage: chatctl [-j] [-s socket] command "
-		    "[argument]...\n"
-		    "       chatctl help [command]\n");
-	else
-		(void)fprintf(fp, "usage: chatctl [-j] [-s socket] %s%s%s\n",
-		    c->name, c->args[0] == '\0' ? "" : " ", c->args);
+	const char *p = text;
+
+	if (*p == '[')
+		p = memchr(p, ']', (size_t)(end - p));
+	p = p == NULL ? NULL : memchr(p, ' ', (size_t)(end - p));
+	return (size_t)((p == NULL ? end : p) - text);
 }
 
-/* Words in lines of a terminal's width. */
+/*
+ * Words in lines of a terminal's width, the first of which has 'col' columns
+ * already; the others begin at 'indent'.
+ */
 static void
-fill(const char *text, unsigned indent, FILE *fp)
+fill(const char *text, const char *end, unsigned col, unsigned indent, FILE *fp)
 {
-	unsigned col = 0;
+	unsigned begin = col;
 	size_t len;
 
-	while (*text != '\0') {
-		len = strcspn(text, " ");
-		if (col > 0 && col + 1 + len > WIDTH) {
-			(void)fputc('\n', fp);
-			col = 0;
+	for (; text < end; text += len) {
+		if (*text == ' ') {
+			len = 1;
+			continue;
 		}
-		if (col == 0)
-			col = (unsigned)fprintf(fp, "%*s", (int)indent, "");
-		else
-			col += (unsigned)fprintf(fp, " ");
-		col += (unsigned)fprintf(fp, "%.*s", (int)len, text);
-		text += len;
-		text += strspn(text, " ");
+		len = word(text, end);
+		if (col > indent && col + (col > begin) + len > WIDTH) {
+			(void)fprintf(fp, "\n%*s", (int)indent, "");
+			col = begin = indent;
+		}
+		col += (unsigned)fprintf(fp, "%s%.*s", col > begin ? " " : "",
+		    (int)len, text);
 	}
 	(void)fputc('\n', fp);
 }
 
+void
+command_usage(const struct command *c, FILE *fp)
+{
+	int col;
+
+	if (c == NULL) {
+		(void)fprintf(fp,
+		    "usage: chatctl [-j] [-s socket] command "
+		    "[argument]...\n"
+		    "       chatctl help [command]\n");
+		return;
+	}
+	col = fprintf(fp, "usage: chatctl [-j] [-s socket] %s%s", c->name,
+	    c->args[0] == '\0' ? "" : " ");
+	fill(c->args, strchr(c->args, '\0'), (unsigned)col, USAGE_INDENT, fp);
+}
+
 /* The first sentence of a command's help. */
 static void
-print_brief(const struct command *c, FILE *fp)
+print_brief(const struct command *c, unsigned width, FILE *fp)
 {
-	size_t len = strcspn(c->help, ".");
+	int col = fprintf(fp, "  %-*s  ", (int)width, c->name);
 
-	(void)fprintf(fp, "  %-9s %.*s\n", c->name, (int)len, c->help);
+	fill(c->help, c->help + strcspn(c->help, "."), (unsigned)col,
+	    (unsigned)col, fp);
 }
 
 void
 command_help(const struct command *c, FILE *fp)
 {
 	const char *group = "";
+	size_t width = 0;
 
 	command_usage(c, fp);
 	if (c != NULL) {
-		fill(c->help, 4, fp);
+		(void)fputs("    ", fp);
+		fill(c->help, strchr(c->help, '\0'), 4, 4, fp);
 		return;
 	}
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		if (strlen(commands[i].name) > width)
+			width = strlen(commands[i].name);
 	for (size_t i = 0; i < NCOMMANDS; i++) {
 		if (strcmp(group, commands[i].group) != 0)
 			(void)fprintf(fp, "\n%s\n", commands[i].group);
 		group = commands[i].group;
-		print_brief(&commands[i], fp);
+		print_brief(&commands[i], (unsigned)width, fp);
 	}
+	(void)fprintf(fp,
+	    "\n\"chatctl help command\" tells more of one, chatctl(1) all.\n");
 }

@@ -111,7 +111,8 @@ filter_main(const struct options *opt, const struct command *c, int argc,
 		return EXIT_USAGE;
 	}
 	if (args[1] == NULL) {
-		(void)fprintf(stderr, "chatctl: %s\n", why);
+		(void)fprintf(stderr, "chatctl: %s%s%s\n",
+		    argc == 4 ? argv[3] : "", argc == 4 ? ": " : "", why);
 		return EXIT_FAILED;
 	}
 	status = client_ask(&ask, c->name, args, 2);

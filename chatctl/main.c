@@ -5,6 +5,7 @@
  * main - chatctl: looks into a running chatd and steers it.
  */
 
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,9 @@ run_remote(const struct options *opt, const struct command *c, int argc,
 		(void)signal(SIGTERM, on_interrupt);
 	}
 	status = client_ask(&ask, c->name, argv + 1, argc - 1);
+	/* the daemon has said what is wrong */
+	if (status == EXIT_USAGE)
+		command_usage(c, stderr);
 	return status == EXIT_DONE && p.unhealthy ? EXIT_FAILED : status;
 }
 
@@ -95,7 +99,8 @@ run_help(int argc, char *argv[])
 {
 	const struct command *c = NULL;
 
-	if (argc == 2 && (c = command_find(argv[1])) == NULL)
+	/* "help user show" is "help user" */
+	if (argc >= 2 && (c = command_find(argv[1])) == NULL)
 		return no_command(argv[1]);
 	command_help(c, stdout);
 	return EXIT_DONE;
@@ -109,6 +114,10 @@ run(const struct options *opt, int argc, char *argv[])
 	if ((c = command_find(argv[0])) == NULL)
 		return no_command(argv[0]);
 	if (argc - 1 < c->min_args || argc - 1 > c->max_args) {
+		if (c->how == HOW_LINE && argc - 1 > c->max_args)
+			(void)fprintf(stderr,
+			    "chatctl: too many arguments; what has blanks "
+			    "stands in quotes\n");
 		command_usage(c, stderr);
 		return EXIT_USAGE;
 	}
@@ -126,13 +135,17 @@ run(const struct options *opt, int argc, char *argv[])
 int
 main(int argc, char *argv[])
 {
+	static const struct option longopts[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
 	struct options opt = { .socket = getenv(ENV_SOCKET) };
 	int c, status;
 
 	if (opt.socket == NULL || opt.socket[0] == '\0')
 		opt.socket = SOCKET_DEFAULT;
 	/* +: what comes behind the command is the command's */
-	while ((c = getopt(argc, argv, "+hjs:")) != -1) {
+	while ((c = getopt_long(argc, argv, "+hjs:", longopts, NULL)) != -1) {
 		switch (c) {
 		case 'h':
 			command_help(NULL, stdout);

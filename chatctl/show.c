@@ -143,8 +143,20 @@ static const struct unit units[UNIT__MAX] = {
 	[UNIT_US] = { "_us", " us" },
 };
 
+/* Names that others have given, and that say nothing of a unit. */
+static const struct {
+	const char *name;
+	int unit;
+} names[] = {
+	{ "timestamp", UNIT_TIME },
+	{ "uptime", UNIT_DURATION },
+	{ "stream_memory", UNIT_BYTES },
+	{ "stream_memory_used", UNIT_BYTES },
+};
+
+/* What the end of a name says. */
 static int
-unit_of(struct json_span key)
+suffix_of(struct json_span key)
 {
 	size_t len;
 
@@ -157,11 +169,21 @@ unit_of(struct json_span key)
 	return UNIT__MAX;
 }
 
+static int
+unit_of(struct json_span key)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (key.len == strlen(names[i].name) &&
+		    memcmp(key.p, names[i].name, key.len) == 0)
+			return names[i].unit;
+	return suffix_of(key);
+}
+
 /* "uptime_s" is shown as "uptime". */
 static void
 add_name(struct strbuf *sb, struct json_span key)
 {
-	int u = unit_of(key);
+	int u = suffix_of(key);
 	size_t len = key.len;
 
 	if (u != UNIT__MAX)

@@ -51,7 +51,7 @@ COMMAND("user", "chat", "show id", 2, 2, TABLE,
 COMMAND("history", "chat", "workspace/session [limit]", 1, 2, LIST,
     "The newest messages of a session (50, or as many as limit says).")
 COMMAND("tail", "chat", "workspace/session", 1, 1, STREAM,
-    "The messages of a session as they come, until interrupted.")
+    "The messages of a session as they are stored, until interrupted.")
 COMMAND("say", "chat", "[--name name] workspace/session text", 2, 5, LINE,
     "Say something in a session, as a message of type system: it is stored "
     "and numbered like any other.  Nobody is its author; its sender's name "
@@ -59,29 +59,31 @@ COMMAND("say", "chat", "[--name name] workspace/session text", 2, 5, LINE,
 COMMAND("kick", "steer", "user|--conn id [reason]", 1, 4, LINE,
     "Disconnect a user, or one connection by its socket id.  Its client stays "
     "away unless its user connects again.")
-COMMAND("ban", "steer", "[--for 1h] user [reason]", 1, 6, LINE,
-    "Disconnect a user and let them in no more, for ever or for so long.")
+COMMAND("ban", "steer", "[--for time] user [reason]", 1, 6, LINE,
+    "Disconnect a user and let them in no more, for ever or for so long (30s, "
+    "10m, 1h, 7d).")
 COMMAND("unban", "steer", "user", 1, 2, LINE,
     "Let a user in again.")
 COMMAND("bans", "steer", "", 0, 0, TABLE,
     "Who is banned or muted, and which tokens are revoked; without an until "
     "it is for ever.")
-COMMAND("mute", "steer", "[--for 1h] user [reason]", 1, 6, LINE,
+COMMAND("mute", "steer", "[--for time] user [reason]", 1, 6, LINE,
     "Let a user read, but not send, edit, stream or be seen typing, for ever "
     "or for so long.")
 COMMAND("unmute", "steer", "user", 1, 2, LINE,
     "Let a user send again.")
-COMMAND("revoke", "steer", "[--for 1h] user|--token id [reason]", 1, 6, LINE,
+COMMAND("revoke", "steer", "[--for time] user|--token id [reason]", 1, 6, LINE,
     "Let in no more who has this token (its jti), or any token of a user "
     "that was issued until now, and disconnect those who came with one.  "
     "With --for it is forgotten then: not before the tokens have expired.")
-COMMAND("broadcast", "steer", "[--workspace w|--session w/s] "
-    "text", 1, 7, LINE,
+COMMAND("broadcast", "steer", "[--workspace id|--session workspace/session] "
+    "[--name name] text", 1, 7, LINE,
     "Tell something to everybody who is connected now, or is in that "
     "workspace or session: a message of type system that is not stored.  Its "
     "sender is chatd, or another with --name.")
-COMMAND("session", "steer", "show|status workspace/session "
-    "[to [why]]", 2, 6, LINE,
+COMMAND("session", "steer", "show workspace/session | session status "
+    "workspace/session active|paused|completed|abandoned|error [reason]", 2, 6,
+    LINE,
     "What is known of a session; or change its status and tell its members: "
     "active, paused, completed, abandoned or error.")
 COMMAND("message", "steer", "delete workspace/session id", 3, 4, LINE,
@@ -128,7 +130,7 @@ COMMAND("faults", "run", "[arm point action [hit [role [slot [value]]]] | "
     "clear [point]]", 0, 7, TABLE,
     "The fault points of this test build; arm or clear one.")
 #endif
-COMMAND("help", "run", "[command]", 0, 1, LOCAL,
+COMMAND("help", "run", "[command]", 0, 3, LOCAL,
     "This list, or one command of it.")
 #undef COMMAND
 /* clang-format on */

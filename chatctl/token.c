@@ -33,6 +33,8 @@ struct settings {
 	char secret_file[4096];
 	char issuer[1024];
 	char audience[1024];
+	/* a daemon has told them */
+	bool told;
 };
 
 /* As the configuration writes it: perhaps in quotes, with escapes. */
@@ -113,7 +115,8 @@ find_settings(const struct options *opt, struct settings *s)
 	struct config *cfg;
 
 	memset(s, 0, sizeof(*s));
-	if (client_ask(&ask, "config", NULL, 0) == EXIT_DONE)
+	s->told = client_ask(&ask, "config", NULL, 0) == EXIT_DONE;
+	if (s->told)
 		return;
 	if ((cfg = config_load(&src, &errors)) != NULL)
 		config_each(cfg, on_option, s);
@@ -189,15 +192,14 @@ struct request {
 	const char *secret_file, *key_file;
 };
 
-/* "90", "15m", "1h", "7d" to seconds; -1. */
+/* "90s", "15m", "1h", "7d" to seconds; -1. */
 static int64_t
 parse_duration(const char *s)
 {
 	static const struct {
 		char unit;
 		int64_t seconds;
-	} units[] = { { '\0', 1 }, { 's', 1 }, { 'm', 60 }, { 'h', 3600 },
-		{ 'd', 86400 } };
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
 	char *end;
 	long n;
 
@@ -206,7 +208,7 @@ parse_duration(const char *s)
 	if (end == s || errno != 0 || n < 1 || n > 10 * 365 * 86400L)
 		return -1;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (*end == units[i].unit && (*end == '\0' || end[1] == '\0'))
+		if (*end == units[i].unit && end[1] == '\0')
 			return n * units[i].seconds;
 	return -1;
 }
@@ -263,6 +265,29 @@ take_algorithm(struct request *r)
 	return r->token.alg == KEY_ALG__MAX ? -1 : 0;
 }
 
+/* Why take_argument() did not take what stands behind this option. */
+static const char *
+misfit(int c)
+{
+	switch (c) {
+	case ARG_ROLE:
+		return "--role is user, agent or service";
+	case ARG_WORKSPACE:
+		return "--workspace: there are too many of them";
+	case ARG_SESSION:
+		return "--session: it stands behind the --workspace that it "
+		       "restricts, and there is a limit";
+	case ARG_EXPIRES:
+		return "--expires is a whole number and s, m, h or d";
+	case ARG_NOT_BEFORE:
+		return "--not-before is a whole number and s, m, h or d";
+	case ARG_ALGORITHM:
+		return "--algorithm: there is none of that name";
+	}
+	/* getopt_long() has said it */
+	return NULL;
+}
+
 /* 0, or -1: that is no argument of ours, or too many of them. */
 static int
 take_argument(struct request *r, int c)
@@ -303,10 +328,12 @@ take_argument(struct request *r, int c)
 	return -1;
 }
 
-static int
+/* NULL, or why there is no 'request' in it; "" when that was said. */
+static const char *
 parse(struct request *r, int argc, char *argv[])
 {
 	struct token *t = &r->token;
+	const char *why;
 	int c;
 
 	t->issued = time(NULL);
@@ -315,11 +342,15 @@ parse(struct request *r, int argc, char *argv[])
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "", longopts, NULL)) != -1)
 		if (take_argument(r, c) == -1)
-			return -1;
-	return optind == argc && t->user != NULL && t->user[0] != '\0' &&
-		(r->secret_file == NULL || r->key_file == NULL)
-	    ? 0
-	    : -1;
+			return (why = misfit(c)) == NULL ? "" : why;
+	if (optind < argc)
+		return "every argument has its option; a user stands behind "
+		       "--user";
+	if (t->user == NULL || t->user[0] == '\0')
+		return "--user says whose token it is";
+	if (r->secret_file != NULL && r->key_file != NULL)
+		return "it is either --secret-file or --key-file";
+	return NULL;
 }
 
 /* A private key, or else the secret; -1: told. */
@@ -343,8 +374,14 @@ find_key(struct request *r, const struct settings *settings,
 			r->secret_file = settings->secret_file;
 		if (r->secret_file[0] == '\0') {
 			(void)fprintf(stderr,
-			    "chatctl: no auth.secret_file is configured; "
-			    "use --secret-file or --key-file\n");
+			    settings->told
+				? "chatctl: the daemon has no "
+				  "auth.secret_file; use --secret-file or "
+				  "--key-file\n"
+				: "chatctl: no daemon answers, "
+				  "and " CONFIG_DEFAULT_FILE
+				  " has no auth.secret_file; use -s to ask "
+				  "another, --secret-file or --key-file\n");
 			return -1;
 		}
 		if (read_secret(r->secret_file, secret, &key->secret_len) == -1)
@@ -389,9 +426,12 @@ token_main(const struct options *opt, int argc, char *argv[])
 	static struct settings settings;
 	static struct request r;
 	struct token_key key = { .secret = NULL };
+	const char *why;
 	int rc;
 
-	if (parse(&r, argc, argv) == -1) {
+	if ((why = parse(&r, argc, argv)) != NULL) {
+		if (why[0] != '\0')
+			(void)fprintf(stderr, "chatctl: %s\n", why);
 		command_usage(command_find("token"), stderr);
 		return EXIT_USAGE;
 	}

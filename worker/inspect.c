@@ -156,11 +156,11 @@ inspect_serve(struct ctl *c, const char *command, const struct json_tree *args)
 	struct inspector *in;
 
 	if (name == NULL) {
-		ctl_done(c, "name a session: workspace/session");
+		ctl_usage(c, "name a session: workspace/session");
 	} else if (limit == 0) {
-		ctl_done(c, "the number is from 1 to 10000");
+		ctl_usage(c, "the limit is a number from 1 to 10000");
 	} else if (slash == NULL || slash == name || slash[1] == '\0') {
-		ctl_done(c, "a session is named workspace/session");
+		ctl_usage(c, "a session is named workspace/session");
 	} else {
 		if ((in = calloc(1, sizeof(*in) + strlen(name) + 1)) == NULL)
 			fatal("memory for chatctl");

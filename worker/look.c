@@ -430,7 +430,9 @@ look_arguments(struct look *l, const struct json_tree *args)
 		l->name = second;
 	} else if (l->cmd->kind == READ_USERS) {
 		l->all = first != NULL && strcmp(first, "--all") == 0;
-		return first != NULL && !l->all ? "it knows only: --all" : NULL;
+		return first != NULL && !l->all
+		    ? "users knows only --all; of one user tells: user show id"
+		    : NULL;
 	} else {
 		l->name = first;
 	}

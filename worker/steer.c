@@ -66,9 +66,20 @@ say_what(const struct steering *st, char *buf, size_t size)
 {
 	const char *whom = st->whom == NULL ? "everybody" : st->whom;
 	const char *span = st->args.option[OPTION_FOR];
+	size_t len;
 
-	(void)snprintf(buf, size, "%s%s%s%s", whom, st->cmd->said,
-	    span == NULL ? "" : " for ", span == NULL ? "" : span);
+	if (st->cmd->effect == STEER_DOES_REVOKE)
+		(void)snprintf(buf, size,
+		    st->about_user ? "the tokens of %s are revoked"
+				   : "the token %s is revoked",
+		    whom);
+	else
+		(void)snprintf(buf, size, "%s%s%s", whom, st->cmd->said,
+		    st->status == NULL ? "" : st->status);
+	if (span != NULL) {
+		len = strlen(buf);
+		(void)snprintf(buf + len, size - len, " for %s", span);
+	}
 }
 
 static void
@@ -260,7 +271,9 @@ on_verdict(struct ctl *c, const struct chat_delivery *d)
 			succeed(c);
 		return;
 	case CHAT_NOT_FOUND:
-		fail(c, st->whom, st->cmd->none);
+		fail(c,
+		    st->cmd->effect == STEER_DOES_DELETE ? st->id : st->whom,
+		    st->cmd->none);
 		return;
 	case CHAT_STORE_UNAVAILABLE:
 		fail(c, "",

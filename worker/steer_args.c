@@ -59,7 +59,8 @@ steer_args_parse(struct steer_args *args_r, const struct json_tree *args,
 		}
 		if (!options || strncmp(text, "--", 2) != 0) {
 			if (args_r->n == STEER_ARGS_POSITIONS)
-				return "too many arguments";
+				return "too many arguments; what has blanks "
+				       "stands in quotes";
 			args_r->at[args_r->n++] = text;
 			continue;
 		}
@@ -70,7 +71,7 @@ steer_args_parse(struct steer_args *args_r, const struct json_tree *args,
 			return why;
 		}
 		if (++i == n) {
-			(void)snprintf(why, size, "%s wants something", text);
+			(void)snprintf(why, size, "%s needs a value", text);
 			return why;
 		}
 		args_r->option[option] = json_tree_text(json_tree_at(args, i));

@@ -40,7 +40,7 @@ take_terms(struct steering *st, size_t at)
 	uint64_t ms;
 
 	if (st->args.n > at + 1)
-		return "too many arguments";
+		return "too many arguments; what has blanks stands in quotes";
 	if (at < st->args.n && *reason == NULL)
 		*reason = st->args.at[at];
 	else if (at < st->args.n)
@@ -201,8 +201,7 @@ read_status(struct steering *st)
 	size_t i;
 
 	if (strcmp(st->args.at[0], "status") != 0)
-		return "session knows: session status workspace/session "
-		       "status [reason]";
+		return "session knows only show and status";
 	if ((bad = shift(st)) != NULL)
 		return bad;
 	st->status = st->args.at[1];
@@ -219,7 +218,7 @@ read_delete(struct steering *st)
 	const char *bad, *id;
 
 	if (strcmp(st->args.at[0], "delete") != 0)
-		return "message knows: message delete workspace/session id";
+		return "message knows only delete";
 	if ((bad = shift(st)) != NULL)
 		return bad;
 	id = st->args.at[1];
@@ -299,7 +298,7 @@ static const struct steer_command commands[] = {
 	    .options = BIT(TOKEN) | BIT(FOR) | BIT(REASON),
 	    .max = 2,
 	    .read = read_revoke,
-	    .said = ": revoked",
+	    .said = " is revoked",
 	    .lasts = true,
 	    .told = true,
 	},
@@ -336,7 +335,7 @@ static const struct steer_command commands[] = {
 	    .min = 3,
 	    .max = 4,
 	    .read = read_status,
-	    .said = " has a new status",
+	    .said = " has the status ",
 	    .none = ": there is no such session",
 	    .needs_session = true,
 	},
@@ -374,6 +373,8 @@ steer_command(struct steering *st, const char *command,
 	if (bad != NULL)
 		return bad;
 	if (st->args.n < cmd->min || st->args.n > cmd->max)
-		return "wrong number of arguments";
+		return st->args.n < cmd->min
+		    ? "something is missing"
+		    : "too many arguments; what has blanks stands in quotes";
 	return cmd->read(st);
 }

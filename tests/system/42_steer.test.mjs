@@ -301,6 +301,44 @@ test("what is asked for in the wrong way is said, with status 2", async () => {
   assert.deepEqual((await d.ctl("bans")).bans.filter((b) => b.kind === "ban"), []);
 });
 
+test("what was wrong is said, and then how it is done", async () => {
+  const said = [
+    [["say", "w1/s", "two", "words"], /quotes\nusage: .* say .*workspace\/session text/],
+    [["say", "w1/s", "many", "words", "without", "any"], /quotes\nusage: .* say /],
+    [["kick", "eve", "be", "nice"], /quotes\nusage: .* kick /],
+    [["kick", "--conn"], /--conn needs a value\nusage: /],
+    [["session", "status", "w1/s"], /missing\nusage: .* session /],
+    [["session", "forget", "w1/s", "x"], /only show and status\nusage: /],
+    [["users", "ada"], /user show id\nusage: /],
+    [["history", "lobby"], /named workspace\/session\nusage: .* history /],
+    [["history", "w1/s", "0"], /from 1 to 10000\nusage: /],
+    [["tail", "lobby"], /named workspace\/session\nusage: .* tail /],
+  ];
+  for (const [args, text] of said) {
+    const r = await ctl(...args);
+    assert.equal(r.code, 2, `${args}: ${r.out}${r.errout}`);
+    assert.match(r.errout, text);
+  }
+});
+
+test("what was done is said of whom it was done to", async () => {
+  const a = await connect("told");
+  await join_(a, "told");
+  await send(a, "told", "mine", { id: "m1" });
+  const said = [
+    [["message", "delete", "w1/told", "m1"], 0, /^w1\/told: the message is deleted\n$/],
+    [["message", "delete", "w1/told", "m1"], 1, /^chatctl: m1: there is no such message\n$/],
+    [["session", "status", "w1/told", "paused"], 0, /^w1\/told has the status paused\n$/],
+    [["revoke", "told"], 0, /^the tokens of told are revoked: 1 socket\n$/],
+    [["revoke", "--for", "1h", "--token", "t1"], 0, /^the token t1 is revoked for 1h: 0 sockets\n$/],
+  ];
+  for (const [args, code, text] of said) {
+    const r = await ctl(...args);
+    assert.equal(r.code, code, `${args}: ${r.out}${r.errout}`);
+    assert.match(r.out + r.errout, text);
+  }
+});
+
 test("names of any kind", async () => {
   const names = ["ü".repeat(64), "--for", "a b|c", "日本", "x".repeat(128), "'; drop"];
   for (const name of names) {

@@ -72,6 +72,11 @@ help_names_every_command_once_in_its_group(void **state)
 		assert_null(strstr(strstr(text, line) + 1, line));
 	}
 	assert_non_null(strstr(text, "\nlook\n"));
+	/* in columns that fit a terminal */
+	assert_non_null(strstr(text, "\n  status      What"));
+	assert_non_null(strstr(text, "\n  workspaces  The"));
+	for (char *p = text, *end; (end = strchr(p, '\n')) != NULL; p = end + 1)
+		assert_true(end - p <= 80);
 	free(text);
 }
 
@@ -80,9 +85,14 @@ help_of_one_command_fits_a_terminal(void **state)
 {
 	char *text, *p, *end;
 
+	/* what belongs together is not torn apart */
+	text = help(command_find("token"));
+	assert_non_null(strstr(text,
+	    "[--role role]\n"
+	    "           [--workspace id [--session id]...]... "));
+	free(text);
+
 	for (size_t i = 0; i < N; i++) {
-		if (strcmp(names[i], "token") == 0)
-			continue;
 		text = help(command_find(names[i]));
 		assert_non_null(strstr(text, names[i]));
 		for (p = text; (end = strchr(p, '\n')) != NULL; p = end + 1)

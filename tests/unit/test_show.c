@@ -46,6 +46,23 @@ an_object_is_a_list_of_names_and_values(void **state)
 }
 
 static void
+numbers_have_units_where_their_names_say_so(void **state)
+{
+	shows(show_document,
+	    "{\"uptime_s\":3661,\"uptime\":3661,\"used_bytes\":2048,"
+	    "\"stream_memory\":1048576,\"until_at_ms\":0,\"timestamp\":0,"
+	    "\"turn_us\":5,\"stamp\":7}",
+	    "uptime         01:01:01\n"
+	    "uptime         01:01:01\n"
+	    "used           2.0 KiB\n"
+	    "stream memory  1.0 MiB\n"
+	    "until          -\n"
+	    "timestamp      -\n"
+	    "turn us        5\n"
+	    "stamp          7\n");
+}
+
+static void
 an_array_of_objects_is_a_table(void **state)
 {
 	shows(show_document,
@@ -166,6 +183,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_object_is_a_list_of_names_and_values),
+		cmocka_unit_test(numbers_have_units_where_their_names_say_so),
 		cmocka_unit_test(an_array_of_objects_is_a_table),
 		cmocka_unit_test(what_is_nested_follows_under_a_heading),
 		cmocka_unit_test(
