@@ -116,6 +116,8 @@ on_question(evutil_socket_t fd, short what, void *arg)
 		if ((rc = ask_receive_question((int)fd, buf, &q)) == 0)
 			break;
 		if (rc == -1) {
+			if (errno == ENOTCONN)
+				break;
 			if (errno != EBADMSG)
 				fatal("socket of worker %u", slot);
 			log_error("a question of worker %u makes no sense",

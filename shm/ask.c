@@ -123,7 +123,11 @@ receive_packet(int fd, char *buf, size_t size)
 	while (n == -1 && errno == EINTR);
 	if (n == -1 && (errno == EAGAIN || errno == ENOBUFS))
 		return 0;
-	if (n == 0 || (n > 0 && (msg.msg_flags & MSG_TRUNC) != 0)) {
+	if (n == 0) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	if (n > 0 && (msg.msg_flags & MSG_TRUNC) != 0) {
 		errno = EBADMSG;
 		return -1;
 	}

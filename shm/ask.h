@@ -82,7 +82,8 @@ int ask_send_answer(int fd, const struct ask_answer *a);
 /*
  * Take the next packet into 'buf' (ASK_QUESTION_SIZE or ASK_ANSWER_SIZE
  * bytes), which the texts then point into.  1: there was one; 0: there is
- * none; -1 with errno: EBADMSG what was there makes no sense and is gone.
+ * none; -1 with errno: EBADMSG what was there makes no sense and is gone;
+ * ENOTCONN the other side has gone, or sent an empty packet.
  */
 int ask_receive_question(int fd, char *buf, struct ask_question *q_r);
 int ask_receive_answer(int fd, char *buf, struct ask_answer *a_r);

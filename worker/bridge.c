@@ -452,6 +452,9 @@ bridge_on_readable(struct bridge *b, uint64_t now_ms)
 			return;
 		if (rc == 1)
 			take(b, &a, now_ms);
+		else if (errno == ENOTCONN)
+			/* the master is gone, and so are we */
+			return;
 		else if (errno != EBADMSG)
 			fatal("socket of the bridge");
 		else if (log_due(&b->told_bad))

@@ -167,6 +167,10 @@ nonsense_is_recognised_and_gone(void **state)
 	assert_int_equal(ask_receive_answer(fd[1], buf, &a), -1);
 	assert_int_equal(errno, EBADMSG);
 	assert_int_equal(ask_receive_answer(fd[1], buf, &a), 0);
+	assert_int_equal(send(fd[0], "", 0, 0), 0);
+	assert_int_equal(ask_receive_question(fd[1], buf, &got), -1);
+	assert_int_equal(errno, ENOTCONN);
+	assert_int_equal(ask_receive_question(fd[1], buf, &got), 0);
 	/* one byte less, one byte more */
 	for (int i = -1; i <= 1; i += 2) {
 		assert_int_equal(ask_send_question(fd[0], &q), 0);
