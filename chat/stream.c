@@ -135,6 +135,9 @@ ask_for_message(struct request *r)
 static enum chat_error
 chunk_is_late(struct request *r, struct stream *st)
 {
+	/* it never was: the message of that id is another user's */
+	if (st->known && st->err != CHAT_OK)
+		return st->err;
 	if (!r->u.stream.complete)
 		return st->flags != 0 ? CHAT_E_STREAM_UNKNOWN
 				      : answer_duplicate(r, NULL);

@@ -247,9 +247,15 @@ an_id_belongs_to_one(void **state)
 	expect_event(t.eve, "chat:agent-stream-chunk");
 	assert_member(expect_event(t.eve, "chat:agent-stream-chunk"),
 	    "interrupted", "true");
+	chunk_with(t.bot, "m2", "b", false, ",\"index\":1", 4);
+	assert_member(expect_ack(t.bot, 4), "code", "\"ID_TAKEN\"");
 	chunk_with(t.bot, "m2", "b", true, "", 3);
 	assert_member(expect_ack(t.bot, 3), "code", "\"ID_TAKEN\"");
 	pass(t.w, 3000);
+	/* nor is it forgotten */
+	chunk_with(t.bot, "m2", "b", false, ",\"index\":1", 4);
+	run(t.w);
+	assert_member(expect_ack(t.bot, 4), "code", "\"ID_TAKEN\"");
 	assert_int_equal(t.w->nmessages, 2);
 }
 
