@@ -1,10 +1,12 @@
 // An agent's answer while it is being written: two workers, stock clients.
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
-import { Daemon, STREAM, next, never, collect, until, sleep, join_, ask, workerOf, send }
+import { alive, Daemon, STREAM, next, never, collect, until, sleep, join_, ask, workerOf, send }
   from "./daemon.mjs";
 
-const d = new Daemon({ "stream.resume": "2s", "stream.idle_timeout": "60s" });
+// who comes back has this long for it, s
+const RESUME = 8;
+const d = new Daemon({ "stream.resume": `${RESUME}s`, "stream.idle_timeout": "60s" });
 before(() => d.start());
 after(() => d.end());
 
@@ -46,13 +48,13 @@ class Screen {
     this.index[s.messageId] = s.index;
   }
   message(id) {
-    return until(() => this.messages.find((m) => m.id === id), 20000, `message ${id}`);
+    return until(() => this.messages.find((m) => m.id === id), 40000, `message ${id}`);
   }
   end(id) {
-    return until(() => this.last[id], 20000, `end of ${id}`);
+    return until(() => this.last[id], 40000, `end of ${id}`);
   }
   has(id, text) {
-    return until(() => this.text[id] === text, 10000, `${id} being ${text.slice(0, 40)}`);
+    return until(() => this.text[id] === text, 20000, `${id} being ${text.slice(0, 40)}`);
   }
 }
 
@@ -358,11 +360,17 @@ test("the daemon is started again: what was written is stored, once", async () =
     const agent2 = await e.client("bot", AGENT);
     await join_(agent2, s);
     await chunk(agent2, s, "d2", "pulled the plug");
-    await sleep(2500);
-    e.process.kill("SIGKILL");
-    for (const pid of Object.values(e.roles().workers)) process.kill(pid, "SIGKILL");
+    // the last second may be lost
+    await sleep(5000);
+    const { scribe, workers } = e.roles();
+    const all = [e.pid, scribe, ...Object.values(workers)];
+    for (const pid of all) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch { /* it went with the master */ }
+    }
     await e.exited;
-    await sleep(300);
+    await until(() => !all.some(alive), 20000, "all are gone");
     await e.start();
     const x = await e.client("looks3");
     await join_(x, s);

