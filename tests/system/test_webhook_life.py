@@ -37,8 +37,11 @@ def jwt(user):
 
 
 class Deaths(Case):
+    OPTIONS = {"auth.webhook_timeout": "60s"}
+
     def test_a_bridge_that_is_killed_in_the_middle(self):
-        self.app.delay = 0.3
+        # long enough for us to come to it
+        self.app.delay = 1.5
         clients = [self.new() for _ in range(60)]
         for i, c in enumerate(clients):
             c.ask({"token": "t%d" % i})
@@ -55,6 +58,8 @@ class Deaths(Case):
 
     def test_bridges_that_are_killed_again_and_again(self):
         end = time.time() + 5
+        # a busy machine has more time, without kills
+        at_last = end + 60
         self.app.delay = 0.02
         answers = {"sid": 0, "data": 0}
         lock = threading.Lock()
@@ -62,7 +67,8 @@ class Deaths(Case):
 
         def come_and_go(name):
             n = 0
-            while time.time() < end:
+            while time.time() < end or (
+                    answers["sid"] <= 20 and time.time() < at_last):
                 try:
                     c = Client(self.daemon.port)
                     n += 1
@@ -95,7 +101,7 @@ class Deaths(Case):
         self.assertTrue(until(lambda: "sid" in self.outcome("after")))
 
     def test_a_worker_that_is_killed_in_the_middle(self):
-        self.app.delay = 0.5
+        self.app.delay = 1.5
         clients = [self.new() for _ in range(40)]
         for i, c in enumerate(clients):
             c.ask({"token": "t%d" % i})
@@ -115,6 +121,19 @@ class Deaths(Case):
             self.come("after%d" % i)
         self.assertEqual(self.daemon.ctl("status")["bridge_restarts"], 0)
 
+    def test_orderly_ends(self):
+        self.app.mode = "hang"
+        for i in range(10):
+            self.new().ask({"token": "t%d" % i})
+        until(lambda: len(self.app.asked) == 10)
+        bridge = self.daemon.children()["bridge"]
+        began = time.time()
+        self.assertEqual(self.daemon.stop(), 0)
+        self.assertLess(time.time() - began, 15)
+        self.assertFalse(os.path.exists("/proc/%d" % bridge))
+
+
+class Stopped(Case):
     def test_a_bridge_that_stands_still(self):
         pair = [self.come("a"), self.come("b")]
         for c in pair:
@@ -151,17 +170,6 @@ class Deaths(Case):
             os.kill(pid, signal.SIGCONT)
         self.app.tokens["t"] = {"userId": "u"}
         self.assertTrue(until(lambda: "sid" in self.outcome()))
-
-    def test_orderly_ends(self):
-        self.app.mode = "hang"
-        for i in range(10):
-            self.new().ask({"token": "t%d" % i})
-        until(lambda: len(self.app.asked) == 10)
-        bridge = self.daemon.children()["bridge"]
-        began = time.time()
-        self.assertEqual(self.daemon.stop(), 0)
-        self.assertLess(time.time() - began, 15)
-        self.assertFalse(os.path.exists("/proc/%d" % bridge))
 
 
 class Rechecks(Case):
@@ -255,7 +263,7 @@ class Rechecks(Case):
         self.assertEqual(self.daemon.ctl("status")["worker_restarts"], 0)
 
     def test_what_has_an_end_ends(self):
-        at = int(time.time() * 1000) + 1500
+        at = int(time.time() * 1000) + 4000
         self.app.tokens["e"] = {"userId": "e", "expiresAt": at}
         c = self.come("e")
         p = c.until_packet('42["chat:auth-expired"')
@@ -270,8 +278,7 @@ class Rechecks(Case):
             self.come("c%d" % i)
         self.app.most_busy = 0
         n = self.stats()["rechecked"]
-        time.sleep(3)
-        self.assertGreater(self.stats()["rechecked"], n + 60)
+        self.assertTrue(until(lambda: self.stats()["rechecked"] > n + 60))
         # two workers, 16 each; and at most so many that are not urgent
         self.assertLessEqual(self.app.most_busy, 17)
 
