@@ -303,7 +303,6 @@ chat_store_leftover(struct chat *chat, const struct chat_leftover *left)
 		put_closed(o, left->tail, CHAT_F_INTERRUPTED, NULL);
 		chat_check_out(o);
 		ev.field[2] = chat_str(o->p, o->len);
-		chat_count(chat, CHAT_COUNT_STREAMS_INTERRUPTED);
 	}
 	if (!fits(chat, o->len)) {
 		ev.flags |= CHAT_F_ONLY_DUPLICATE;

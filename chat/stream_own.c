@@ -373,15 +373,29 @@ stream_asked(struct chat *chat, struct chat_socket *s, const struct pending *p,
 	}
 }
 
+/* One that a former run of the daemon has left (chat_store_leftover()). */
+static void
+count_leftover(struct chat *chat, const struct chat_delivery *d)
+{
+	if ((d->ev.flags & CHAT_F_STREAM) == 0 || d->outcome != CHAT_STORED)
+		return;
+	chat_count(chat, CHAT_COUNT_STREAMS_STORED);
+	if (stream_tail_flags(d->ev.field[2]) == CHAT_F_INTERRUPTED)
+		chat_count(chat, CHAT_COUNT_STREAMS_INTERRUPTED);
+}
+
 void
 stream_verdict(struct chat *chat, const struct chat_delivery *d)
 {
 	struct stream *st;
 
-	if (!d->own || d->request != 0 ||
-	    (st = stream_own(chat, d->ev.room, d->ev.field[0])) == NULL ||
-	    st->user != d->ev.user)
+	if (!d->own || d->request != 0)
 		return;
+	st = stream_own(chat, d->ev.room, d->ev.field[0]);
+	if (st == NULL || st->user != d->ev.user) {
+		count_leftover(chat, d);
+		return;
+	}
 	if ((d->ev.flags & CHAT_F_ONLY_DUPLICATE) != 0) {
 		if (d->outcome == CHAT_DUPLICATE || d->outcome == CHAT_ID_TAKEN)
 			stream_is_known(chat, st, d);

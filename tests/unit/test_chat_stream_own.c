@@ -345,11 +345,15 @@ leftovers_are_stored_or_forgotten(void **state)
 		.text = str_of("left \\\"over\\\""),
 		.tail = str_of(tail),
 	};
+	const unsigned *counts = t.w->counts;
 	struct json_value v;
 
+	/* until it is stored it is tried again */
 	chat_store_leftover(t.w->chat[0], &left);
 	chat_store_leftover(t.w->chat[1], &left);
 	run(t.w);
+	assert_int_equal(counts[CHAT_COUNT_STREAMS_INTERRUPTED], 1);
+	assert_int_equal(counts[CHAT_COUNT_STREAMS_STORED], 1);
 	v = expect_event(t.eve, "chat:message-received");
 	assert_member(v, "content", "\"left \\\"over\\\"\"");
 	assert_member(json_member(v, "metadata"), "interrupted", "true");
