@@ -196,7 +196,7 @@ class Resize(unittest.TestCase):
 
     def test_a_full_ring_is_changed_as_well(self):
         with Resizable() as d:
-            load = Load(d, "--window", "40", "--seconds", "3")
+            load = Load(d, "--window", "40", "--seconds", "6")
             n = 0
             while load.runs and n < 12:
                 self.assertIsNone(self.change(d, (64, 128)[n % 2 == 0],
@@ -241,7 +241,7 @@ class Small(unittest.TestCase):
 
     def test_who_stood_still_is_evicted_and_comes_back(self):
         with Resizable() as d:
-            load = Load(d, "--rate", "1500", "--seconds", "3.5")
+            load = Load(d, "--rate", "1500", "--seconds", "8")
             for slot in (0, 2):
                 before = d.counters()
                 pid = d.children()[slot]
@@ -270,7 +270,7 @@ class Small(unittest.TestCase):
     def test_a_scribe_that_stands_still_costs_no_memory(self):
         with Resizable() as d:
             load = Load(d, "--window", "64", "--size", "1500",
-                        "--seconds", "4")
+                        "--seconds", "8")
             self.assertTrue(load.wait_acked(500))
             before = self.memory(d)
             pid = d.children()["scribe"]
