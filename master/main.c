@@ -25,6 +25,7 @@
 #include "common/role.h"
 #include "master/detach.h"
 #include "master/listen.h"
+#include "master/logs.h"
 #include "master/master.h"
 #include "master/place.h"
 #include "master/rights.h"
@@ -78,17 +79,31 @@ print_warning(const char *text, void *arg)
 
 /* chatd -t: all that can be seen without starting. */
 static int
-check(const struct config *cfg)
+check(const struct options *opt, const struct config *cfg)
 {
+	const char *target = logs_target(cfg, opt->foreground);
 	struct config_errors errors = { 0 };
 	struct rights rights;
 	bool good;
+	int fd;
 
 	(void)rights_find(cfg, &rights, &errors);
 	listeners_check(cfg, &errors);
 	place_check(cfg, &rights, &errors);
 	good = errors.n == 0;
 	config_warnings(cfg, print_warning, NULL);
+	/* it may be there when the daemon starts; a file need not be */
+	if (target[0] != '/' && (fd = logs_open(cfg, opt->foreground)) == -1)
+		(void)fprintf(stderr,
+		    "warning: log.target: cannot open %s: %s; a start "
+		    "fails now\n",
+		    target, strerror(errno));
+	else if (target[0] != '/')
+		(void)close(fd);
+	if (good && rights.root && rights.uid != 0) {
+		rights_drop(&rights);
+		rights_unreadable(&rights, cfg, opt->file, print_warning, NULL);
+	}
 	config_errors_print(&errors, stderr);
 	config_errors_clear(&errors);
 	if (good)
@@ -116,7 +131,7 @@ main(int argc, char *argv[])
 		if (opt.dump)
 			config_dump(cfg, stdout);
 		if (opt.check)
-			status = check(cfg);
+			status = check(&opt, cfg);
 		config_free(&cfg);
 	} else {
 		status = master_main(&opt, cfg);

@@ -279,7 +279,8 @@ open_log(struct master *m)
 {
 	m->log_fd = logs_open(m->cfg, m->opt.foreground);
 	if (m->log_fd == -1)
-		fatal("log.target: cannot open %s",
+		fatal("log.target: cannot open %s (name another, or log to "
+		      "stderr with -d)",
 		    logs_target(m->cfg, m->opt.foreground));
 	logs_use(m->log_fd, m->cfg);
 }
@@ -317,6 +318,10 @@ start_privileged(struct master *m)
 		    (unsigned)m->cfg->max_connections, (unsigned)m->max_clients,
 		    (unsigned long long)m->max_files);
 	config_warnings(m->cfg, on_warning, NULL);
+	rights_unreadable(&m->rights, m->cfg, m->opt.file, on_warning, NULL);
+	if (m->cfg->auth_mode == AUTH_MODE_NONE)
+		log_warn("auth.mode is none, for development only: everybody "
+			 "is whoever they say they are");
 	listeners_log(m->cfg);
 }
 

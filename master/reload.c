@@ -176,6 +176,13 @@ struct difference {
 	char fixed[256];
 };
 
+/* An option that names the same file still has changed with what it holds. */
+static const char *
+what_changed(const char *old_value, const char *new_value)
+{
+	return strcmp(old_value, new_value) == 0 ? "contents" : "value";
+}
+
 static void
 on_difference(const char *name, const char *old_value, const char *new_value,
     bool reloadable, void *arg)
@@ -197,6 +204,8 @@ on_difference(const char *name, const char *old_value, const char *new_value,
 	json_out_cstring(o, old_value);
 	json_out_key(o, "new");
 	json_out_cstring(o, new_value);
+	json_out_key(o, "what");
+	json_out_cstring(o, what_changed(old_value, new_value));
 	json_out_object_end(o);
 }
 
@@ -320,9 +329,10 @@ static void
 log_difference(const char *name, const char *old_value, const char *new_value,
     bool reloadable, void *arg)
 {
-	log_notice("configuration changed option=%s old=%s new=%s", name,
-	    log_text(old_value, strlen(old_value)),
-	    log_text(new_value, strlen(new_value)));
+	log_notice("configuration changed option=%s old=%s new=%s what=%s",
+	    name, log_text(old_value, strlen(old_value)),
+	    log_text(new_value, strlen(new_value)),
+	    what_changed(old_value, new_value));
 }
 
 /* All are on the new one, or as many as will ever be. */

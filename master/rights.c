@@ -13,7 +13,9 @@
 #include <sys/syscall.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -69,6 +71,40 @@ rights_can_write(const struct rights *r, const struct stat *st)
 	if (st->st_gid == r->gid)
 		return (st->st_mode & S_IWGRP) != 0;
 	return (st->st_mode & S_IWOTH) != 0;
+}
+
+void
+rights_unreadable(const struct rights *r, const struct config *cfg,
+    const char *file, void (*fn)(const char *text, void *arg), void *arg)
+{
+	const struct {
+		const char *option, *path;
+	} files[] = {
+		{ "the configuration", file },
+		{ "auth.secret_file", cfg->auth_secret_file },
+		{ "auth.key_file", cfg->auth_key_file },
+		{ "auth.jwks_file", cfg->auth_jwks_file },
+		{ "content.rules", cfg->content_rules },
+	};
+	char text[PATH_MAX + 256];
+	int fd;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (files[i].path == NULL || files[i].path[0] == '\0')
+			continue;
+		/* what is not there is no matter of rights */
+		fd = open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd == -1 && errno == EACCES) {
+			(void)snprintf(text, sizeof(text),
+			    "%s: user %s may not read %s: a reload will be "
+			    "refused",
+			    files[i].option, r->user,
+			    log_text(files[i].path, strlen(files[i].path)));
+			fn(text, arg);
+		}
+		if (fd != -1)
+			(void)close(fd);
+	}
 }
 
 /* libc has no capset(); the kernel's own interface is two structures. */

@@ -38,6 +38,13 @@ int rights_find(const struct config *cfg, struct rights *r,
 bool rights_can_write(const struct rights *r, const struct stat *st);
 
 /*
+ * Having become that user: which files that a reload reads, 'file' with the
+ * options among them, it could not read.
+ */
+void rights_unreadable(const struct rights *r, const struct config *cfg,
+    const char *file, void (*fn)(const char *text, void *arg), void *arg);
+
+/*
  * Become that user for good; of root's powers only binding of low ports is
  * kept.  No return on failure.
  */

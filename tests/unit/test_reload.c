@@ -324,7 +324,7 @@ nobody_switches_before_all_have_agreed(void **state)
 	assert_int_equal(f.done, 1);
 	assert_string_equal(f.data,
 	    "{\"changed\":[{\"option\":\"limits.message_rate\",\"old\":\"5\","
-	    "\"new\":\"6\"}]}");
+	    "\"new\":\"6\",\"what\":\"value\"}]}");
 	assert_int_equal(reloads(), 1);
 	assert_int_equal(f.followed, 1);
 	assert_int_equal(f.prepared[0], 1);
@@ -558,6 +558,7 @@ a_new_bundle_is_a_reload_and_goes_to_the_workers(void **state)
 	(void)snprintf(path, sizeof(path),
 	    "{\"changed\":[{\"option\":\"client_dir\",\"old\":\"%s\"", dir);
 	assert_non_null(strstr(f.data, path));
+	assert_non_null(strstr(f.data, "\"what\":\"contents\""));
 	/* it is gone: then there is none */
 	(void)snprintf(path, sizeof(path), "%s/socket.io.js", dir);
 	assert_int_equal(unlink(path), 0);
