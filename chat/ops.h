@@ -282,6 +282,8 @@ enum chat_stream_result {
 	CHAT_STREAM_TAKEN,
 	/* there is no memory for it */
 	CHAT_STREAM_FULL,
+	/* ... for this user, for whom others would have to go without */
+	CHAT_STREAM_SHARE,
 	/* it would be longer than stream.max_text */
 	CHAT_STREAM_LONG,
 	/* it has ended, or is not ours */

@@ -178,13 +178,14 @@ append(struct request *r, struct stream *st, struct json_span text)
 
 	do {
 		rc = chat->ops->stream_append(chat->ctx, st->handle, s);
-	} while (rc == CHAT_STREAM_FULL && streams_make_room(chat));
+	} while (streams_make_room(chat, rc, st->user));
 	switch (rc) {
 	case CHAT_STREAM_DONE:
 		st->nchunks++;
 		st->len += text.len;
 		return CHAT_OK;
 	case CHAT_STREAM_FULL:
+	case CHAT_STREAM_SHARE:
 		return CHAT_E_OVERLOADED;
 	case CHAT_STREAM_LONG:
 		return CHAT_E_STREAM_TOO_LONG;
@@ -310,7 +311,7 @@ open_row(struct request *r, struct chat_str agent, uint64_t *handle_r)
 	new.tail = chat_str(tail->p, tail->len);
 	do {
 		rc = chat->ops->stream_open(chat->ctx, &new, handle_r);
-	} while (rc == CHAT_STREAM_FULL && streams_make_room(chat));
+	} while (streams_make_room(chat, rc, new.user));
 	return rc;
 }
 
@@ -336,6 +337,7 @@ stream_begin(struct request *r)
 		return CHAT_E_METADATA_TOO_LARGE;
 	case CHAT_STREAM_TAKEN:
 	case CHAT_STREAM_FULL:
+	case CHAT_STREAM_SHARE:
 	case CHAT_STREAM_GONE:
 		return CHAT_E_OVERLOADED;
 	}

@@ -178,8 +178,13 @@ void stream_close(struct chat *chat, struct stream *st,
     const struct stream_last *last);
 /* The message of one that was closed: published, or refused. */
 void stream_store(struct chat *chat, struct stream *st);
-/* The oldest that only lingers is no more; false: there is none. */
-bool streams_make_room(struct chat *chat);
+/*
+ * There was no room (in this user's share) for what it says: the oldest that
+ * only lingers, of anybody's or of its own, is no more.  False: that helps
+ * nothing, or there is none.
+ */
+bool streams_make_room(struct chat *chat, enum chat_stream_result rc,
+    uint64_t user);
 /*
  * Ask the store's writer whether its id is a message's: the verdict comes by
  * stream_verdict().

@@ -15,6 +15,8 @@
 
 /* of others' streams that are taken over in one tick */
 #define LOST_A_TICK 64
+/* until one of a user's own is found */
+#define OTHERS_LOOKED_AT 64
 
 struct chat_str
 stream_id(const struct stream *st)
@@ -552,11 +554,27 @@ stream_remove(struct chat *chat, struct stream *st)
 	stream_free(chat, st);
 }
 
-bool
-streams_make_room(struct chat *chat)
+/* One of its own is not far, if it has many. */
+static struct stream *
+first_of(const struct chat *chat, uint64_t user)
 {
 	struct stream *st = TAILQ_FIRST(&chat->streams->list[STREAM_ENDED]);
+	unsigned i;
 
+	for (i = 0; st != NULL && st->user != user; i++)
+		st = i == OTHERS_LOOKED_AT ? NULL : TAILQ_NEXT(st, entry);
+	return st;
+}
+
+bool
+streams_make_room(struct chat *chat, enum chat_stream_result rc, uint64_t user)
+{
+	struct stream *st = NULL;
+
+	if (rc == CHAT_STREAM_FULL)
+		st = TAILQ_FIRST(&chat->streams->list[STREAM_ENDED]);
+	else if (rc == CHAT_STREAM_SHARE)
+		st = first_of(chat, user);
 	if (st == NULL)
 		return false;
 	stream_remove(chat, st);

@@ -223,7 +223,8 @@ OPT("stream.max_text", stream_max_text, SIZE, "256k", 1024, 1048576, NULL,
     "Bytes of the text of one stream, as JSON.")
 OPT("stream.memory", stream_memory, SIZE, "64m", 1048576, 17179869184, NULL,
     false,
-    "Memory for all streams that are being written.")
+    "Memory for all streams that are being written; one user's take at most "
+    "three times what is left.")
 OPT("replay.max", replay_max, COUNT, "500", 0, 100000, NULL, true,
     "Missed messages that a join with afterSeq may bring; 0: no bound.")
 

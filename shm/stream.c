@@ -62,13 +62,6 @@ owned(const struct tables *t, const struct stream_ref *r)
 	    stream_word(STREAM_WORD_OPEN, r->generation, r->owner);
 }
 
-static uint32_t
-blocks_for(const struct tables *t, size_t bytes)
-{
-	return (
-	    uint32_t)((bytes + t->stream_at->block - 1) / t->stream_at->block);
-}
-
 /* --- freeing ------------------------------------------------------------- */
 
 void
@@ -109,6 +102,7 @@ stream_end(struct tables *t, struct stream_ref *r)
 	    !A_CAS(stream_state(t, r->row), &was, ending, A_SEQ_CST))
 		return fail(ESTALE);
 	FAULT(STREAM_ENDING);
+	stream_gives(t, r->row);
 	stream_free_row(t, r->row, ending);
 	r->row = STREAM_NO_ROW;
 	return 0;
@@ -164,7 +158,7 @@ fill(struct tables *t, const struct stream_ref *r, const struct stream_new *n,
 	uint32_t size = preamble_size(n);
 	size_t i, pos = 0;
 
-	if (stream_take(t, &h, s->list, blocks_for(t, size)) == -1)
+	if (stream_take(t, &h, s->list, stream_blocks_for(t, size)) == -1)
 		return -1;
 	A_FENCE(A_RELEASE);
 	for (i = 0; i < 6; pos += parts[i++]->len)
@@ -290,9 +284,14 @@ stream_begin(struct tables *t, uint32_t incarnation, const struct stream_new *n,
 	CHECK(incarnation != 0);
 	if (check_new(n) == -1)
 		return -1;
+	if (t->streams == NULL)
+		return fail(ENOSPC);
 	/* most who come too late need no row to find out */
 	if (stream_find(t, n->room, n->id.p, n->id.len, r_r) == 0)
 		return fail(EEXIST);
+	if (!stream_may_take(t, n->user, stream_blocks_for(t, preamble_size(n)),
+		now_ns))
+		return fail(EDQUOT);
 	key = stream_make_key(t, n->room, n->id.p, n->id.len);
 	if (take_row(t, incarnation, &r) == -1)
 		return -1;
@@ -326,7 +325,11 @@ stream_append(struct tables *t, const struct stream_ref *r, const void *text,
 	if (len > (uint32_t)A_LOAD(&s->sizes, A_RELAXED) - at.bytes)
 		return fail(EMSGSIZE);
 	pos = stream_preamble(s) + at.bytes;
-	if (stream_take(t, &h, s->list, blocks_for(t, pos + len)) == -1)
+	if (!stream_may_take(t, A_LOAD(&s->user, A_RELAXED),
+		stream_blocks_for(t, pos + len) - stream_blocks_for(t, pos),
+		now_ns))
+		return fail(EDQUOT);
+	if (stream_take(t, &h, s->list, stream_blocks_for(t, pos + len)) == -1)
 		return -1;
 	/* partner: the acquire fence in stream_still() */
 	A_FENCE(A_RELEASE);
@@ -377,7 +380,8 @@ stream_set_tail(struct tables *t, const struct stream_ref *r, const void *tail,
 	s = stream_row(t, r->row);
 	w = A_LOAD(&s->tail, A_RELAXED);
 	list = w == 0 ? 0 : 1 - (w & STREAM_TAIL_SIDE);
-	if (stream_take(t, &h, s->tails[list], blocks_for(t, len)) == -1) {
+	if (stream_take(t, &h, s->tails[list], stream_blocks_for(t, len)) ==
+	    -1) {
 		stream_give(t, &h, s->tails[list], STREAM_TAIL_LIST, 0);
 		return fail(ENOSPC);
 	}

@@ -155,7 +155,8 @@ struct stream_names {
  * Begin a stream, which belongs to the process of this incarnation.  0 and
  * *r_r; -1 with errno EEXIST: this id is written in this room already, by
  * *r_r (to be looked at; STREAM_NO_ROW: it begins at this instant, or did
- * not come to be); ENOSPC: no row or no memory for it; EMSGSIZE: a string is
+ * not come to be); ENOSPC: no row or no memory for it; EDQUOT: this user's
+ * streams hold as much as they may (shm/stream_share.c); EMSGSIZE: a string is
  * too long; EINVAL: no room, no id.
  */
 int stream_begin(struct tables *t, uint32_t incarnation,
@@ -166,7 +167,7 @@ int stream_begin(struct tables *t, uint32_t incarnation,
  * *at_r (may be NULL) is its index and the byte of the text with which it
  * begins.  It is published by one store: a reader sees all of it or nothing.
  * -1 with EMSGSIZE: more than max_text in all; ENOSPC: stream.memory is used
- * up.
+ * up; EDQUOT: what of it the user may have is.
  */
 int stream_append(struct tables *t, const struct stream_ref *r,
     const void *text, size_t len, uint64_t now_ns,

@@ -2,7 +2,8 @@
  * Copyright (c) 2026 The chatd authors
  * SPDX-License-Identifier: ISC
  *
- * stream_impl - what stream.c, stream_sweep.c and stream_memory.c share;
+ * stream_impl - what stream.c, stream_look.c, stream_memory.c and
+ * stream_share.c share;
  * nobody else includes it.
  *
  * The area (each part begins on a page of its own):
@@ -219,6 +220,25 @@ void stream_punch(struct tables *t, uint32_t incarnation);
 /* Blocks that a row or somebody who punches holds. */
 void stream_blocks(const struct tables *t, uint64_t *used_r,
     uint64_t *backed_r);
+
+static inline uint32_t
+stream_blocks_for(const struct tables *t, size_t bytes)
+{
+	return (
+	    uint32_t)((bytes + t->stream_at->block - 1) / t->stream_at->block);
+}
+
+/* --- stream_share.c -------------------------------------------------------- */
+
+/*
+ * Are so many blocks more still this user's share?  Then they are taken, for
+ * who counts; user 0 is not counted.
+ */
+bool stream_may_take(struct tables *t, uint64_t user, uint32_t blocks,
+    uint64_t now_ns);
+/* This process, whose row it is, is about to give it back. */
+void stream_gives(struct tables *t, uint32_t row);
+void stream_census_free(struct tables *t);
 
 /* --- rows ------------------------------------------------------------------ */
 

@@ -106,6 +106,7 @@ streams_open(struct tables *t, void *mem)
 void
 streams_close(struct tables *t)
 {
+	stream_census_free(t);
 	free(t->stream_at);
 	t->stream_at = NULL;
 	t->streams = NULL;

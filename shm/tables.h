@@ -195,12 +195,13 @@ struct tables {
 	/* where users_sweep() goes on; this process's */
 	uint32_t sweep_at;
 	/* streams: NULL when there can be none; where its parts are; this
-	 * process's: where the last block was found, and which slabs were
-	 * free when it looked last */
+	 * process's: where the last block was found, which slabs were free
+	 * when it looked last, and who holds how much (NULL: not counted) */
 	struct streams *streams;
 	struct stream_layout *stream_at;
 	uint32_t stream_hint;
 	uint64_t stream_free[TABLES_STREAM_SLABS / 64];
+	struct stream_census *stream_census;
 };
 
 /*

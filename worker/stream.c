@@ -50,6 +50,8 @@ result(int rc)
 	switch (errno) {
 	case ENOSPC:
 		return CHAT_STREAM_FULL;
+	case EDQUOT:
+		return CHAT_STREAM_SHARE;
 	case EMSGSIZE:
 		return CHAT_STREAM_LONG;
 	case EBUSY:

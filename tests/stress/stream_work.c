@@ -178,7 +178,7 @@ begin(struct stream_worker *w)
 		keep(w, &r);
 	} else if (errno == EEXIST) {
 		w->board->twice++;
-	} else if (errno == ENOSPC) {
+	} else if (errno == ENOSPC || errno == EDQUOT) {
 		w->board->full++;
 	} else {
 		stream_work_wrong(w, "begin");
@@ -206,7 +206,7 @@ append(struct stream_worker *w, unsigned i)
 		w->board->appended++;
 		if (at.next != p.next || at.bytes != p.bytes)
 			stream_work_wrong(w, "somebody else appended");
-	} else if (errno == EMSGSIZE || errno == ENOSPC) {
+	} else if (errno == EMSGSIZE || errno == ENOSPC || errno == EDQUOT) {
 		w->board->full++;
 	} else {
 		stream_work_wrong(w, "append");

@@ -53,6 +53,17 @@ stream_described(uint64_t room, const char *id)
 	};
 }
 
+/* Of this user; 0: nobody's, whose share is all there is. */
+static inline int
+stream_start_of(struct tables *t, uint32_t incarnation, uint64_t user,
+    const char *id, uint64_t now_ns, struct stream_ref *r_r)
+{
+	struct stream_new n = stream_described(STREAM_ROOM, id);
+
+	n.user = user;
+	return stream_begin(t, incarnation, &n, now_ns, r_r);
+}
+
 static inline int
 stream_start(struct tables *t, uint32_t incarnation, const char *id,
     struct stream_ref *r_r)

@@ -39,6 +39,8 @@ struct stream_table {
 	uint64_t handles;
 	/* what rows and texts there may be; bytes of all texts */
 	int max_rows;
+	/* rows that one user may have; 0: any number */
+	int user_rows;
 	size_t max_text, max_bytes;
 	/* of each chunk */
 	uint64_t wait_ns;
@@ -122,10 +124,14 @@ table_open(struct stream_table *t, unsigned owner,
     const struct chat_stream_new *st, uint64_t *handle_r)
 {
 	struct table_row *row;
-	int i;
+	int i, of_user = 0;
 
 	if ((*handle_r = table_find(t, st->room, st->id)) != 0)
 		return CHAT_STREAM_TAKEN;
+	for (i = 0; i < TABLE_ROWS; i++)
+		of_user += t->row[i].handle != 0 && t->row[i].user == st->user;
+	if (t->user_rows != 0 && of_user >= t->user_rows)
+		return CHAT_STREAM_SHARE;
 	for (i = 0; i < t->max_rows; i++) {
 		if (t->row[i].handle == 0)
 			break;

@@ -214,6 +214,34 @@ a_stream_has_its_limits(void **state)
 }
 
 static void
+who_has_its_share_gives_up_its_own(void **state)
+{
+	struct scene t = scene(state);
+	struct conn *near = agent(t.w, 0, "near");
+
+	join(near, "w1", "s1");
+	t.w->streams.user_rows = 2;
+	/* each has one that lingers, near's the longer; the bot has one more */
+	chunk(near, "n1", "a", true);
+	run(t.w);
+	chunk(t.bot, "m1", "a", true);
+	chunk(t.bot, "m2", "a", false);
+	run(t.w);
+	skip_all(t.bot);
+	chunk_with(t.bot, "m3", "a", false, "", 1);
+	assert_member(expect_ack(t.bot, 1), "index", "0");
+	run(t.w);
+	skip_all(t.bot);
+	/* both run, and nothing of another's makes room for a third */
+	chunk_with(t.bot, "m4", "a", false, "", 2);
+	assert_member(expect_ack(t.bot, 2), "code", "\"OVERLOADED\"");
+	skip_all(near);
+	chunk_with(near, "n1", "", true, "", 3);
+	assert_member(expect_ack(near, 3), "duplicate", "true");
+	assert_int_equal(t.w->nmessages, 2);
+}
+
+static void
 an_id_belongs_to_one(void **state)
 {
 	struct scene t = scene(state);
@@ -392,6 +420,7 @@ main(void)
 		T(an_index_says_which_chunk_it_is),
 		T(what_is_refused),
 		T(a_stream_has_its_limits),
+		T(who_has_its_share_gives_up_its_own),
 		T(an_id_belongs_to_one),
 		T(what_was_completed_is_known),
 		T(blank_and_blocked_text_is_not_stored),

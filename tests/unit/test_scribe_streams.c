@@ -440,7 +440,7 @@ a_batch_takes_no_more_than_it_should(void **state)
 	char id[24];
 	unsigned i;
 
-	for (i = 0; i < 800; i++) {
+	for (i = 0; i < 700; i++) {
 		(void)snprintf(id, sizeof(id), "m%u", i);
 		r = begun(w, id);
 		grow(w, &r, i, 100 + i);
@@ -456,8 +456,8 @@ a_batch_takes_no_more_than_it_should(void **state)
 	assert_int_equal(streams_store_turn(w->ss, w->ns, NOW_MS), 0);
 	assert_int_equal(stored_streams(w), 128 + 256);
 	pass(w, 4 * S);
-	assert_int_equal(stored_streams(w), 800);
-	for (i = 0; i < 800; i++) {
+	assert_int_equal(stored_streams(w), 700);
+	for (i = 0; i < 700; i++) {
 		(void)snprintf(id, sizeof(id), "m%u", i);
 		assert_true(is_stored(w, id, &x));
 		assert_int_equal(x.len, 100 + i);
