@@ -211,11 +211,7 @@ void steer_free(struct chat *chat);
 void steer_resync(struct chat *chat, uint64_t pos);
 void steer_tick(struct chat *chat, uint64_t now_ms);
 
-/*
- * Count a security event and tell it (security.h); 'session' may be NULL.
- */
-void security_event(struct chat *chat, const struct chat_socket *s,
-    enum chat_count what, const char *session);
+/* security.c */
 void security_tick(struct chat *chat);
 
 #endif /* CHAT_ENGINE_H */

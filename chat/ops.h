@@ -478,8 +478,6 @@ struct chat_ops {
 	 */
 	bool (*stream_text)(void *ctx, uint64_t handle, uint64_t from,
 	    uint64_t to, char *buf);
-	bool (
-	    *stream_head)(void *ctx, uint64_t handle, char *buf, size_t *len_r);
 
 	/*
 	 * The end of a chat_resume(): exactly one of these, from within

@@ -93,9 +93,9 @@ struct job {
 	uint64_t before, offset, limit;
 	/* EDIT: one piece of memory; and how far the search is */
 	struct edit *edit;
+	uint64_t find_at;
 	/* CHUNKS */
 	struct lag *lag;
-	uint64_t find_at;
 };
 
 /* At the end of the queue; or, 'first', at its head. */

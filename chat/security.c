@@ -158,17 +158,6 @@ security_report(struct chat *chat, const struct security *sec)
 }
 
 void
-security_event(struct chat *chat, const struct chat_socket *s,
-    enum chat_count what, const char *session)
-{
-	const struct security sec = { .what = what,
-		.s = s,
-		.session = session };
-
-	security_report(chat, &sec);
-}
-
-void
 security_refused(struct chat *chat, const char *user_id, const char *address,
     enum chat_error err)
 {

@@ -17,7 +17,7 @@ struct resume;
 
 #define DEFERRED_MAX 32
 #define DEFERRED_BYTES (256 * 1024)
-/* history requests that may wait for their turn */
+/* pages, replays and edits that may wait for their turn */
 #define JOBS_MAX 64
 /* retries over the message rate in one second */
 #define RETRIES_PER_SECOND 5

@@ -167,7 +167,7 @@ void stream_publish(struct chat *chat, const struct stream *st, uint64_t index,
     uint64_t start, struct chat_str text, unsigned flags);
 /*
  * No more text comes: 'text' is what its last chunk (index, start) says, and
- * 'flags' tell why it ends.  'metadata' replaces its own unless it is empty.
+ * 'flags' tell why it ends.
  */
 struct stream_last {
 	uint64_t index, start;

@@ -185,10 +185,11 @@ text_room(struct streams *ss, size_t size)
 const char *
 stream_get_text(struct chat *chat, uint64_t handle, uint64_t from, uint64_t to)
 {
-	char *p = text_room(chat->streams, (size_t)(to - from) + 1);
+	char *p;
 
 	if (handle == 0 || to < from)
 		return NULL;
+	p = text_room(chat->streams, (size_t)(to - from) + 1);
 	if (to > from &&
 	    !chat->ops->stream_text(chat->ctx, handle, from, to, p))
 		return NULL;

@@ -19,8 +19,6 @@
 #include "worker/stream.h"
 #include "worker/worker.h"
 
-/* entries of the list of bans that are read at a time */
-#define BANS_A_PAGE 1024
 /* messages that are looked at for an id before others get their turn */
 #define FIND_ROWS 5000
 

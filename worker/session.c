@@ -359,12 +359,6 @@ session_peer(const struct session *s)
 	return a;
 }
 
-const char *
-session_transport(const struct session *s)
-{
-	return s->conn != NULL ? "websocket" : "polling";
-}
-
 /* --- the end ------------------------------------------------------------- */
 
 /* Everybody above is told. */

@@ -155,8 +155,6 @@ void session_send_binary(struct session *s, const void *data, size_t len,
 struct span session_head(const struct session *s);
 /* Whose it is, as far as proxies that we trust tell. */
 struct net_address session_peer(const struct session *s);
-/* "polling" or "websocket" */
-const char *session_transport(const struct session *s);
 
 /*
  * Close in good order: what is queued is sent, then a close packet.  The
