@@ -85,7 +85,7 @@ check(const struct options *opt, const struct config *cfg)
 	struct config_errors errors = { 0 };
 	struct rights rights;
 	bool good;
-	int fd;
+	int fd = -1;
 
 	(void)rights_find(cfg, &rights, &errors);
 	listeners_check(cfg, &errors);
