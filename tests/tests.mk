@@ -57,14 +57,19 @@ CLIENT_FILES = $(wildcard $(foreach v,js min.js esm.min.js msgpack.min.js,\
 	$(CLIENT_DIST)/socket.io.$v $(CLIENT_DIST)/socket.io.$v.map))
 # configurations of what may stand in front
 SAMPLES = $(wildcard etc/nginx/* etc/haproxy/*)
+# a configuration that is there is kept, and the new one put beside it
 install: all
 	install -D -m 0755 $(O)/chatd $(DESTDIR)$(PREFIX)/sbin/chatd
 	install -D -m 0755 $(O)/chatctl $(DESTDIR)$(PREFIX)/bin/chatctl
-	install -D -m 0644 etc/chatd.conf $(DESTDIR)$(SYSCONFDIR)/chatd/chatd.conf
-	install -D -m 0644 etc/content.rules \
-	    $(DESTDIR)$(SYSCONFDIR)/chatd/content.rules
+	@set -e; for f in chatd.conf content.rules; do \
+	    to=$(DESTDIR)$(SYSCONFDIR)/chatd/$$f; \
+	    if [ -e $$to ] && ! cmp -s etc/$$f $$to; then \
+		echo "$$to is kept, $$f.new put beside it"; to=$$to.new; fi; \
+	    install -D -m 0644 etc/$$f $$to; done
 	install -D -m 0644 etc/man/chatd.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/chatd.8
+	install -D -m 0644 etc/man/chatd-client.7 \
+	    $(DESTDIR)$(PREFIX)/share/man/man7/chatd-client.7
 	install -D -m 0644 etc/man/chatctl.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/chatctl.1
 	install -D -m 0644 etc/man/chatd.conf.5 \

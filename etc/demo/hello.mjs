@@ -19,8 +19,9 @@ const socket = io(url, {
 });
 
 function show(message) {
-  lastSeq = message.seq;
-  console.log(`${message.seq} <${message.metadata?.senderName ?? message.userId}> ${message.content}`);
+  // what an operator announces to all has no number
+  lastSeq = message.seq ?? lastSeq;
+  console.log(`${message.seq ?? "*"} <${message.metadata?.senderName ?? message.userId}> ${message.content}`);
 }
 
 socket.on("connect", async () => {
