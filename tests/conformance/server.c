@@ -39,7 +39,7 @@
 #define COLLECT_MS 50
 #define READY_MS 30000
 /* workers that have not ended by then are killed */
-#define STOP_MS 5000
+#define STOP_MS 25000
 #define ACCEPT_AT_ONCE 64
 
 #define RECOVERY_SOCKETS 4096

@@ -12,7 +12,8 @@ from raw import request, sleep_until, unbase64, upgrade_request
 from suite import Registry
 
 edge = Registry()
-FAST = {"ping_interval": 1000, "ping_timeout": 1000}
+# as fast as a machine that is busy can follow
+FAST = {"ping_interval": 3000, "ping_timeout": 3000}
 ORIGIN = "http://here.example"
 CORS = {"cors_origin": ORIGIN, "cors_credentials": True}
 
@@ -158,14 +159,14 @@ def E005_without_slash_is_404_for_socket_io(t):
 
 # --- 6: the deadline
 
-@edge("eio-echo", seconds=3, **FAST)
+@edge("eio-echo", seconds=7, **FAST)
 def E006_poll_behind_the_deadline_finds_it_dead(t):
     p = t.polling()
-    time.sleep(2.1)
+    time.sleep(6.3)
     unknown(p.get())
 
 
-@edge("eio-echo", own=True, seconds=5, **FAST)
+@edge("eio-echo", own=True, seconds=9, **FAST)
 def E006_deadline_is_tested_on_arrival(t):
     """The server sleeps over the deadline and wakes up with the request
     already there: it may not take the late client for one in time."""
@@ -173,12 +174,12 @@ def E006_deadline_is_tested_on_arrival(t):
     c = t.conn()
     c.send(request("GET", t.target()))
     assert c.response().status == 200  # the connection is accepted
-    sleep_until(p, 1.3)
+    sleep_until(p, 4)
     pids = t.server.pids()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        sleep_until(p, 2.5)
+        sleep_until(p, 7.5)
         c.send(request("GET", p.target()))
         time.sleep(0.1)
     finally:
@@ -445,15 +446,15 @@ def E034_order_in_a_payload(t):
     assert p.gather(5) == packets
 
 
-@edge("eio-echo", seconds=3, **FAST)
+@edge("eio-echo", seconds=8, **FAST)
 def E035_pong_and_messages_in_one_payload(t):
     p = t.polling()
     assert p.get().body == b"2"
-    time.sleep(0.6)
+    time.sleep(1)
     p.say("3", "4a", "4b")
     assert p.gather(2) == ["4a", "4b"]
     # the pong counted: past the deadline the session is there
-    sleep_until(p, 2.3)
+    sleep_until(p, 6.5)
     echoes(p)
 
 

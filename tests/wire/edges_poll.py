@@ -7,7 +7,8 @@ from suite import Registry
 
 edge = Registry()
 SMALL = {"max_payload": 5000}
-FAST = {"ping_interval": 1000, "ping_timeout": 1000}
+# as fast as a machine that is busy can follow
+FAST = {"ping_interval": 3000, "ping_timeout": 3000}
 
 
 # --- 10 to 18: POST
@@ -519,56 +520,56 @@ def E028_kick_with_a_get(t):
     unknown(p.get())
 
 
-@edge("eio-echo", seconds=2, **FAST)
+@edge("eio-echo", seconds=4, **FAST)
 def E029_ping_answers_the_poll(t):
     p = t.polling()
     r = p.poll().response()
-    check_age(p, 0.9, 1.9)
+    check_age(p, 2.9, 5.9)
     assert (r.status, r.body) == (200, b"2"), r
 
 
-@edge("eio-echo", seconds=3, **FAST)
+@edge("eio-echo", seconds=8, **FAST)
 def E029_interval_restarts_at_the_pong(t):
     p = t.polling()
     assert p.get().body == b"2"
-    time.sleep(0.5)
+    time.sleep(1)
     p.say("3")
     began = time.monotonic()
     assert p.get().body == b"2"
     took = time.monotonic() - began
-    assert 0.9 <= took < 1.9, took
+    assert 2.9 <= took < 5.9, took
 
 
-@edge("eio-echo", seconds=3, **FAST)
+@edge("eio-echo", seconds=7, **FAST)
 def E030_ping_waits_for_the_next_get(t):
     p = t.polling()
-    time.sleep(1.4)
+    time.sleep(4)
     assert p.get().body == b"2"
     p.say("3")
-    time.sleep(0.7)
+    sleep_until(p, 6.3)
     echoes(p)
 
 
-@edge("eio-echo", seconds=3, **FAST)
+@edge("eio-echo", seconds=7, **FAST)
 def E030_pong_is_due_from_the_queueing(t):
     p = t.polling()
-    time.sleep(1.6)
+    time.sleep(4)
     r = p.get()
     assert r.body == b"2", r
-    sleep_until(p, 2.3)
+    sleep_until(p, 6.5)
     unknown(p.get())
 
 
-@edge("eio-echo", seconds=3, ping_interval=1000, ping_timeout=1500)
+@edge("eio-echo", seconds=13, ping_interval=3000, ping_timeout=4500)
 def E030_a_packet_puts_the_deadline_off_once(t):
-    """The pong was due at 2.5 s; the packet at 2 s makes that 3.5 s."""
+    """The pong was due at 7.5 s; the packet at 6 s makes that 10.5 s."""
     p = t.polling()
-    time.sleep(1.1)
+    time.sleep(3.3)
     assert p.get().body == b"2"
-    sleep_until(p, 2.0)
+    sleep_until(p, 6)
     p.say("4a")
-    sleep_until(p, 2.9)
+    sleep_until(p, 8.3)
     r = p.post("4b")
     assert r.status == 200, r
-    sleep_until(p, 3.9)
+    sleep_until(p, 12)
     unknown(p.get())

@@ -8,7 +8,8 @@ from raw import (Ended, Ws, check_age, frame, request, sleep_until,
 from suite import Registry
 
 edge = Registry()
-FAST = {"ping_interval": 1000, "ping_timeout": 1000}
+# as fast as a machine that is busy can follow
+FAST = {"ping_interval": 3000, "ping_timeout": 3000}
 
 
 def probed(p):
@@ -458,55 +459,55 @@ def E050_kick_closes_the_probe(t):
     unknown(p.get())
 
 
-@edge("eio-echo", seconds=3, ping_interval=500, ping_timeout=700)
+@edge("eio-echo", seconds=5, ping_interval=1500, ping_timeout=2100)
 def E050_ping_timeout_closes_the_probe(t):
     p = t.polling()
     w = probed(p)
     closed_quietly(w)
-    check_age(p, 1.1, 60)
+    check_age(p, 3.3, 60)
     unknown(p.get())
 
 
 # --- 51, 52: the heartbeat
 
-@edge("eio-echo", seconds=2, **FAST)
+@edge("eio-echo", seconds=5, **FAST)
 def E051_ping_during_the_probe_goes_over_polling(t):
     p = t.polling()
     w = probed(p)
     got = []
-    while "2" not in got and time.monotonic() < p.opened + 1.9:
+    while "2" not in got and time.monotonic() < p.opened + 5.9:
         r = p.get()
         assert r.status == 200, r
         got += r.packets()
         time.sleep(0.05)
     assert "2" in got and set(got) <= {"2", "6"}, got
-    check_age(p, 0.9, 60)
+    check_age(p, 2.9, 60)
     assert w.silent(0.1)
     p.say("3")
     w.text("5")
     upgraded_echoes(w)
 
 
-@edge("eio-echo", seconds=4, ping_interval=3000, ping_timeout=3000)
+@edge("eio-echo", seconds=6, ping_interval=5000, ping_timeout=5000)
 def E052_the_ping_timer_is_not_restarted(t):
     p = t.polling()
-    time.sleep(1.8)
+    sleep_until(p, 4)
     w = p.upgrade()
     assert w.recv() == "2"
-    check_age(p, 2.8, 4.5)
+    check_age(p, 4.8, 8.8)
 
 
-@edge("eio-echo", seconds=4, ping_interval=1000, ping_timeout=1000)
+@edge("eio-echo", seconds=7, **FAST)
 def E052_a_pending_pong_is_forgiven(t):
     p = t.polling()
     assert p.get().body == b"2"
     w = p.upgrade()
-    sleep_until(p, 2.5)
+    sleep_until(p, 6.5)
     w.text("4hi")
     assert w.packet() == "4hi"
 
 
-@edge("eio-echo", seconds=4, ping_interval=1000, ping_timeout=1000)
+@edge("eio-echo", seconds=12, **FAST)
 def E052_the_heartbeat_goes_on(t):
     p = t.polling()
     assert p.get().body == b"2"
@@ -514,7 +515,7 @@ def E052_the_heartbeat_goes_on(t):
     w.text("3")
     began = time.monotonic()
     assert w.recv() == "2"
-    assert 0.8 < time.monotonic() - began < 1.9
+    assert 2.8 < time.monotonic() - began < 5.9
     w.text("3")
     assert w.recv() == "2"
     # and who is silent is closed
@@ -643,14 +644,14 @@ def E056_a_packet_may_begin_on_polling(t):
     assert [w.recv() for _ in range(3)] == [ANSWER, BINARY[1], BINARY[2]]
 
 
-@edge("eio-echo", seconds=5, **FAST)
+@edge("eio-echo", seconds=13, **FAST)
 def E057_polling_forever(t):
     p = t.polling()
     for i in range(4):
         assert p.get().body == b"2"
         p.say("3")
         echoes(p, "4%d" % i)
-    check_age(p, 3.8, 60)
+    check_age(p, 11.8, 60)
 
 
 @edge("eio-echo", workers=3, seconds=3)

@@ -107,7 +107,7 @@ class Conformance:
                                                  self.errors())
         self.proc.send_signal(signal.SIGTERM)
         try:
-            status = self.proc.wait(30)
+            status = self.proc.wait(60)
         except subprocess.TimeoutExpired:
             for p in self.pids():
                 os.kill(p, signal.SIGKILL)
