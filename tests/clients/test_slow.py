@@ -8,7 +8,7 @@ who do not read what they get (by websocket and by polling), and those who
 open and say nothing.  Each must be closed by the daemon, with a reason that
 is counted; memory must stay within what limits.send_queue allows; and the
 others' p99 must not suffer: doubled at most on a quiet machine, and ten times
-here, where other tests may run too.
+or 0.2 s here, where other tests may run too.
 """
 
 import argparse
@@ -30,6 +30,8 @@ LOAD = os.path.join(ROOT, os.environ.get("LOAD", "build/bench/load"))
 SEND_QUEUE = 131072
 # a client's own share besides what waits for it: its records and buffers
 EACH = 16384
+# what a machine makes of it that is busy with something else just then
+BUSY_MS = 200
 OPTIONS = {
     "workers": 2, "limits.send_queue": SEND_QUEUE,
     "engine.ping_interval": "5s", "engine.ping_timeout": "5s",
@@ -379,7 +381,7 @@ def main():
                   budget / 1024,
                   ", ".join("%s %d" % (k[7:] or "all", v)
                             for k, v in sorted(delta.items()) if v)))
-        check(during <= max(10 * quiet, 50),
+        check(during <= max(10 * quiet, BUSY_MS),
               "p99 %.1f ms, it was %.1f" % (during, quiet))
         check(most <= budget, "memory %d KiB, budget %d" % (most, budget))
         check(delta.get("closed_slow", 0) >= each,
@@ -390,7 +392,7 @@ def main():
               + delta.get("closed_worker", 0) == 0, "closed by mistake")
         check(len(d.children()) == 3, "a process died")
         # and nobody else notices afterwards
-        check(Others(d.port, 4).p99() <= max(10 * quiet, 50),
+        check(Others(d.port, 4).p99() <= max(10 * quiet, BUSY_MS),
               "slow even when they are gone")
     print("%d passed, %d failed" % (10 - min(10, len(failed)), len(failed)))
     return 1 if failed else 0

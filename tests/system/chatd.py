@@ -54,7 +54,7 @@ class Daemon:
         self.log = open(self.dir + "/log", "ab")
         self.proc = subprocess.Popen(args, stdin=subprocess.DEVNULL,
                                      stdout=self.log, stderr=self.log)
-        end = time.time() + 30
+        end = time.time() + 90
         while time.time() < end:
             if self.proc.poll() is not None:
                 raise RuntimeError("chatd ended: " + self.log_text())
@@ -96,7 +96,7 @@ class Daemon:
                 found[title[7:]] = int(p)
         return found
 
-    def stop(self, sig=signal.SIGTERM, timeout=20):
+    def stop(self, sig=signal.SIGTERM, timeout=60):
         if self.proc is None:
             return None
         self.proc.send_signal(sig)
@@ -121,7 +121,7 @@ class Daemon:
 class Raw:
     """A TCP connection that says what it is told, byte for byte."""
 
-    def __init__(self, port, timeout=5):
+    def __init__(self, port, timeout=20):
         self.s = socket.create_connection(("127.0.0.1", port), timeout)
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""

@@ -101,7 +101,7 @@ export class Daemon {
       this.process.on("exit", (code, signal) => done({ code, signal })));
     let gone = null;
     this.exited.then((how) => (gone = how));
-    for (let i = 0; i < 600; i++) {
+    for (let i = 0; i < 1800; i++) {
       if (gone) throw new Error(`chatd ended at once: ${this.log}`);
       try {
         const s = await this.ctl("status");

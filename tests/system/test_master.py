@@ -142,7 +142,7 @@ class Daemon:
             if self.proc.poll() is not None:
                 raise AssertionError("chatd ended: " + self.log_text())
             return self.running()
-        if not until(ready, 30):
+        if not until(ready, 90):
             raise AssertionError("chatd is not ready: " + self.log_text())
 
     def running(self):
@@ -183,7 +183,7 @@ class Daemon:
         s = self.ask("status")
         return s["workers_ready"] == s["workers"] and s["scribe"] == "ready"
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=60):
         self.proc.send_signal(signal.SIGTERM)
         return self.proc.wait(timeout)
 
