@@ -441,14 +441,14 @@ note_health(struct desk *d, const struct desk_call *c,
 			log_notice("the application answers again");
 	} else if (breaker_failure(&d->breaker, now_ms, c->probe)) {
 		log_warn("the application does not answer, clients who "
-			 "connect are told to come back later reason=\"%s\"",
-		    result->why);
+			 "connect are told to come back later reason=%s",
+		    log_text(result->why, strlen(result->why)));
 	}
 	if (result->outcome == ASK_UNAVAILABLE && !result->down &&
 	    log_due(&d->told_bad))
 		log_warn("an answer of the application cannot be used "
-			 "reason=\"%s\"",
-		    result->why);
+			 "reason=%s",
+		    log_text(result->why, strlen(result->why)));
 }
 
 void

@@ -311,7 +311,6 @@ finish_post(struct http *h, struct post *post, CURLcode rc)
 	struct post_reply r = { .body = { post->body, post->len },
 		.too_large = post->too_large };
 	char text[CACHE_TEXT];
-	const char *why = "";
 	long status = 0;
 
 	(void)curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -320,12 +319,12 @@ finish_post(struct http *h, struct post *post, CURLcode rc)
 		r.status = (int)status;
 		r.cache_control = cache_control(post->easy, text);
 	} else {
-		why = post->error[0] != '\0' ? post->error
-					     : curl_easy_strerror(rc);
+		r.why = post->error[0] != '\0' ? post->error
+					       : curl_easy_strerror(rc);
 	}
 	/* the owner's body goes with the owner */
 	(void)curl_multi_remove_handle(h->multi, post->easy);
-	h->fn(h->arg, post->owner, post->since_ns, &r, why);
+	h->fn(h->arg, post->owner, post->since_ns, &r);
 	post_free(post);
 }
 

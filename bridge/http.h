@@ -22,11 +22,10 @@ struct event_base;
 struct http;
 
 /*
- * What became of http_post(), whose 'owner' and 'since_ns' it is; 'why' is a
- * few words if r->status is 0.
+ * What became of http_post(), whose 'owner' and 'since_ns' it is.
  */
 typedef void (*http_fn)(void *arg, void *owner, uint64_t since_ns,
-    const struct post_reply *r, const char *why);
+    const struct post_reply *r);
 
 /*
  * Everything that is opened lazily is opened here, so call it in front of

@@ -85,8 +85,7 @@ static const struct desk_ops desk_ops = {
 };
 
 static void
-on_reply(void *arg, void *owner, uint64_t since_ns, const struct post_reply *r,
-    const char *why)
+on_reply(void *arg, void *owner, uint64_t since_ns, const struct post_reply *r)
 {
 	struct bridge *b = arg;
 
@@ -94,7 +93,7 @@ on_reply(void *arg, void *owner, uint64_t since_ns, const struct post_reply *r,
 		hist_add(b->child.tables, COUNTER_BRIDGE, HIST_BRIDGE,
 		    (clock_mono_ns() - since_ns) / 1000);
 	else
-		log_debug("no answer why=%s", log_text(why, strlen(why)));
+		log_debug("no answer why=%s", log_text(r->why, strlen(r->why)));
 	desk_reply(b->desk, owner, r, clock_mono_ms());
 }
 

@@ -175,7 +175,7 @@ post_judge(const struct post_reply *r, struct json_out *claims)
 	if (r->status == STATUS_UNAUTHORIZED || r->status == STATUS_FORBIDDEN)
 		return (struct post_result){ .outcome = ASK_REFUSED };
 	if (r->status == 0)
-		return unavailable("no answer", true);
+		return unavailable(r->why == NULL ? "no answer" : r->why, true);
 	return unavailable("the answer has another status",
 	    r->status >= STATUS_BAD_GATEWAY &&
 		r->status <= STATUS_GATEWAY_TIMEOUT);

@@ -27,8 +27,9 @@ bool post_body(const struct ask_question *q, struct json_out *o);
 
 /* What came back, as far as anything did. */
 struct post_reply {
-	/* 0: no HTTP answer at all */
+	/* 0: no HTTP answer at all; and a sentence that says why, or NULL */
 	int status;
+	const char *why;
 	struct ask_text body;
 	/* more than POST_REPLY_MAX bytes */
 	bool too_large;

@@ -451,8 +451,9 @@ class Down(Case):
                          ["worker", "worker", "bridge"])
         self.assertIn("web application does not answer",
                       str(self.daemon.ctl("health")["issues"]))
-        self.assertIn("the application does not answer",
-                      self.daemon.log_text())
+        self.assertRegex(self.daemon.log_text(),
+                         r'the application does not answer.* reason=".*'
+                         r"[Cc]onnect")
         self.app.open()
         while True:
             a = self.outcome("back")

@@ -149,6 +149,7 @@ anything_else_is_no_answer(void **state)
 static void
 who_does_not_answer_is_down(void **state)
 {
+	const struct post_reply refused = { .why = "refused" };
 	static const int gone[] = { 0, 502, 503, 504 };
 
 	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
@@ -156,6 +157,9 @@ who_does_not_answer_is_down(void **state)
 		    ASK_UNAVAILABLE);
 		assert_true(judge(gone[i], "", NULL).down);
 	}
+	assert_string_equal(judge(0, "", NULL).why, "no answer");
+	/* what is known of it is said */
+	assert_string_equal(post_judge(&refused, &out).why, "refused");
 }
 
 static void
