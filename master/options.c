@@ -22,7 +22,14 @@ usage(struct options *opt)
 {
 	options_clear(opt);
 	(void)fprintf(stderr,
-	    "usage: chatd [-dntTV] [-c file] [-o option=value]...\n");
+	    "usage: chatd [-dntTV] [-c file] [-o option=value]...\n"
+	    "  -c  the configuration (" CONFIG_DEFAULT_FILE ")\n"
+	    "  -d  stay in the foreground, log to stderr\n"
+	    "  -o  set an option, whatever the file says\n"
+	    "  -t  check the configuration, as -n; tell all that is wrong\n"
+	    "  -T  print what is in force, and where it comes from\n"
+	    "  -V  versions\n"
+	    "See chatd(8); chatctl looks into one that runs.\n");
 	return -1;
 }
 
