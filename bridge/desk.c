@@ -39,6 +39,8 @@ struct desk_call {
 	/* nobody waits who connects */
 	bool low;
 	bool calling, probe;
+	/* to another application than is asked now */
+	bool old;
 	size_t len;
 	char body[];
 };
@@ -158,6 +160,7 @@ desk_free(struct desk **dp)
 static void
 rename_call(struct desk *d, struct desk_call *c)
 {
+	c->old = true;
 	HASH_DELETE(hh, d->calls, c);
 	arc4random_buf(&c->key, sizeof(c->key));
 	c->token = c->key;
@@ -174,9 +177,10 @@ desk_configure(struct desk *d, uint64_t timeout_ms, bool other)
 		return;
 	cache_clear(d->cache);
 	d->breaker = (struct breaker){ 0 };
-	/* what the old one answers is not shared with who asks the new one */
+	/* what the old one answers is not shared with who asks the new one;
+	 * each is met again behind the others */
 	HASH_ITER(hh, d->calls, c, next)
-		if (c->calling)
+		if (c->calling && !c->old)
 			rename_call(d, c);
 }
 
@@ -436,6 +440,8 @@ static void
 note_health(struct desk *d, const struct desk_call *c,
     const struct post_result *result, uint64_t now_ms)
 {
+	if (c->old)
+		return;
 	if (!result->down) {
 		if (breaker_success(&d->breaker))
 			log_notice("the application answers again");

@@ -484,6 +484,44 @@ another_application_knows_nothing_of_the_old(void **state)
 	assert_int_equal(f.ncalls, 2);
 }
 
+/* Perhaps it is another one because the old one is down. */
+static void
+nor_is_it_down_because_the_old_one_was(void **state)
+{
+	char token[20];
+	unsigned i;
+
+	for (i = 0; i < BREAKER_FAILURES; i++) {
+		(void)snprintf(token, sizeof(token), "t%u", i);
+		ask(0, i, token);
+	}
+	desk_configure(f.d, TIMEOUT, true);
+	while (f.ncalls > 0)
+		reply_with(0, 0, "", NULL);
+	assert_false(desk_is_down(f.d));
+	told(0, 0, ASK_UNAVAILABLE);
+	/* nor is it there because that one was */
+	for (i = 0; i < BREAKER_FAILURES; i++) {
+		(void)snprintf(token, sizeof(token), "u%u", i);
+		ask(0, 100 + i, token);
+	}
+	ask(0, 200, "late");
+	desk_configure(f.d, TIMEOUT, true);
+	ask(0, 300, "v");
+	for (i = 0; i < BREAKER_FAILURES; i++)
+		reply_with(0, 0, "", NULL);
+	for (i = 0; i < BREAKER_FAILURES; i++) {
+		(void)snprintf(token, sizeof(token), "w%u", i);
+		ask(0, 400 + i, token);
+	}
+	while (f.ncalls > 1)
+		reply_with(1, 0, "", NULL);
+	assert_true(desk_is_down(f.d));
+	/* the one that is left is the old one's */
+	reply_with(0, 200, "{\"userId\":\"u\"}", NULL);
+	assert_true(desk_is_down(f.d));
+}
+
 static void
 a_token_that_is_no_text_was_never_issued(void **state)
 {
@@ -513,6 +551,7 @@ main(void)
 		T(a_call_that_cannot_be_begun_is_answered),
 		T(a_dead_worker_is_told_nothing),
 		T(another_application_knows_nothing_of_the_old),
+		T(nor_is_it_down_because_the_old_one_was),
 		T(a_token_that_is_no_text_was_never_issued),
 	};
 
