@@ -154,18 +154,22 @@ static const struct {
 	{ "stream_memory_used", UNIT_BYTES },
 };
 
+static bool
+ends_with(struct json_span key, const char *end)
+{
+	size_t len = strlen(end);
+
+	return key.len >= len && memcmp(key.p + key.len - len, end, len) == 0;
+}
+
 /* What the end of a name says. */
 static int
 suffix_of(struct json_span key)
 {
-	size_t len;
-
-	for (int u = 0; u < UNIT__MAX; u++) {
-		len = strlen(units[u].suffix);
-		if (key.len > len &&
-		    memcmp(key.p + key.len - len, units[u].suffix, len) == 0)
+	for (int u = 0; u < UNIT__MAX; u++)
+		if (key.len > strlen(units[u].suffix) &&
+		    ends_with(key, units[u].suffix))
 			return u;
-	}
 	return UNIT__MAX;
 }
 
@@ -208,7 +212,10 @@ add_value(struct strbuf *sb, struct json_span key, struct json_value v)
 	} else if (u == UNIT_BYTES && json_to_double(v, &d)) {
 		add_bytes(sb, d);
 	} else if (u == UNIT_TIME && json_to_int(v, 0, (int64_t)1 << 53, &n)) {
-		add_time(sb, n);
+		if (n == 0 && ends_with(key, "until_at_ms"))
+			sb_adds(sb, "for ever");
+		else
+			add_time(sb, n);
 	} else if (u == UNIT_DURATION &&
 	    json_to_int(v, 0, (int64_t)1 << 53, &n)) {
 		add_duration(sb, n);

@@ -65,8 +65,8 @@ COMMAND("ban", "steer", "[--for time] user [reason]", 1, 6, LINE,
 COMMAND("unban", "steer", "user", 1, 2, LINE,
     "Let a user in again.")
 COMMAND("bans", "steer", "", 0, 0, TABLE,
-    "Who is banned or muted, and which tokens are revoked; without an until "
-    "it is for ever.")
+    "Who is banned or muted, and which tokens are revoked: since when, until "
+    "when, by whom and why.")
 COMMAND("mute", "steer", "[--for time] user [reason]", 1, 6, LINE,
     "Let a user read, but not send, edit, stream or be seen typing, for ever "
     "or for so long.")

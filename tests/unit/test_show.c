@@ -50,13 +50,15 @@ numbers_have_units_where_their_names_say_so(void **state)
 {
 	shows(show_document,
 	    "{\"uptime_s\":3661,\"uptime\":3661,\"used_bytes\":2048,"
-	    "\"stream_memory\":1048576,\"until_at_ms\":0,\"timestamp\":0,"
+	    "\"stream_memory\":1048576,\"until_at_ms\":0,\"seen_at_ms\":0,"
+	    "\"timestamp\":0,"
 	    "\"turn_us\":5,\"stamp\":7}",
 	    "uptime         01:01:01\n"
 	    "uptime         01:01:01\n"
 	    "used           2.0 KiB\n"
 	    "stream memory  1.0 MiB\n"
-	    "until          -\n"
+	    "until          for ever\n"
+	    "seen           -\n"
 	    "timestamp      -\n"
 	    "turn us        5\n"
 	    "stamp          7\n");
