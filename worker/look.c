@@ -312,11 +312,29 @@ take_page(struct look *l, const struct read_answer *a)
 	return next_page(l, a, &row);
 }
 
+/* Somebody who was never here can be kept out all the same. */
+static bool
+is_only_decided_about(struct look *l)
+{
+	const struct chat *chat = l->worker->chat;
+	uint64_t until;
+
+	return l->cmd->kind == READ_USER &&
+	    (steer_is_banned(chat, l->name, &until) ||
+		steer_is_muted(chat, l->name, &until));
+}
+
 static void
 look_finish(struct ctl *c, int error)
 {
 	struct look *l = c->state;
 
+	if (error == ENOENT && is_only_decided_about(l)) {
+		user_head(l,
+		    &(struct read_row){
+			.text = { { l->name, strlen(l->name) }, { "", 0 } } });
+		error = 0;
+	}
 	if (error != 0) {
 		ctl_done(c,
 		    error == ENOENT ? l->cmd->unknown

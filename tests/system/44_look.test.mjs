@@ -72,6 +72,12 @@ test("users, who is here and who was", async () => {
     (await d.ctl("user", "show", "ada")).muted_until_at_ms > Date.now());
   await d.ctl("unmute", "ada");
   await assert.rejects(d.ctl("user", "show", "nobody"), /no such user/);
+  // banned before it ever came
+  await d.ctl("ban", "nobody");
+  await until(async () => (await d.ctl("user", "show", "nobody")
+    .catch(() => ({}))).banned_until_at_ms === 0);
+  await d.ctl("unban", "nobody");
+  await until(() => d.ctl("user", "show", "nobody").then(() => false, () => true));
 });
 
 test("what a user has left", async () => {
