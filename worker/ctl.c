@@ -145,6 +145,12 @@ put(struct ctl *c, const char *p, size_t len)
 	size_t size = c->size == 0 ? 4096 : c->size;
 	char *buf;
 
+	/* who reads all the time and never all: what it has makes room */
+	if (c->sent > 0 && c->sent >= c->len / 2 && c->size - c->len < len) {
+		c->len -= c->sent;
+		memmove(c->buf, c->buf + c->sent, c->len);
+		c->sent = 0;
+	}
 	while (size - c->len < len)
 		size *= 2;
 	if (size > c->size) {

@@ -11,4 +11,5 @@ $(O)/unit/test_worker_stream: $(O)/obj/worker/stream.o
 $(O)/unit/test_steer_args: $(O)/obj/worker/steer_args.o \
     $(O)/obj/worker/steer_command.o
 $(O)/unit/test_worker_bridge: $(O)/obj/worker/bridge.o $(O)/obj/worker/wheel.o
+$(O)/unit/test_ctl: $(O)/obj/worker/ctl.o $(call obj,$(wildcard worker/reader*.c))
 $(O)/unit/test_overload: $(O)/obj/worker/overload.o
