@@ -129,14 +129,15 @@ tell_room(struct chat *chat, struct room *room, const struct chat_delivery *d,
 	struct chat_str times = d->ev.field[4];
 	struct json_out *o = &chat->event;
 	struct chat_member m = {
-		.joined_ms = read_decimal(&times),
-		.active_ms = read_decimal(&times),
 		.user_id = d->ev.field[1],
 		.user_name = d->ev.field[2],
 		.socket_id = d->ev.field[0],
 		.status = d->ev.field[3],
 	};
 
+	/* one behind the other: initializers have no order */
+	m.joined_ms = read_decimal(&times);
+	m.active_ms = read_decimal(&times);
 	if (room->nmembers <= (s != NULL && room_member(room, s) != NULL))
 		return;
 	if (m.active_ms == 0 || m.active_ms > d->time_ms)
