@@ -89,6 +89,23 @@ def picture(d):
     return p
 
 
+def descriptors(p):
+    return {name: fds for name, (fds, _) in p.items()}
+
+
+def still_picture(d, like=None):
+    """When nobody opens or closes any more, and as it was, given time."""
+    last = picture(d)
+    for i in range(60):
+        time.sleep(0.3)
+        p = picture(d)
+        if descriptors(p) == descriptors(last) and (
+                like is None or descriptors(p) == descriptors(like)):
+            break
+        last = p
+    return p
+
+
 def stats(d):
     doc = d.ctl("stats")
     flat = {}
@@ -116,8 +133,6 @@ def settle(d):
         left = {k: s[k] for k in ("connections", "sockets", "members",
                                   "rooms", "chunks") if s.get(k)}
         if not left:
-            # the master closes its duplicates, and chatctl's connections
-            time.sleep(0.5)
             return {}
         time.sleep(0.1)
     return left
@@ -136,7 +151,7 @@ def main():
         if settle(d):
             print("left over after warming up:", settle(d))
             failed += 1
-        before = picture(d)
+        before = still_picture(d)
         began = time.time()
         done = 0
         while done < args.count:
@@ -147,7 +162,8 @@ def main():
         if left:
             print("left over:", left)
             failed += 1
-        after = picture(d)
+        # the master closes its duplicates, and chatctl's connections
+        after = still_picture(d, before)
         for name, (fds, private) in before.items():
             if name not in after:
                 print("%s died" % name)

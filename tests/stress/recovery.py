@@ -108,7 +108,7 @@ class Run:
         # who was lost may be back already
         if not self.wait(lambda: self.status.ready <
                          self.args.clients - expected or
-                         self.status.recovered - before >= expected, 5):
+                         self.status.recovered - before >= expected, 30):
             self.wrong.append("%s: nobody was lost" % name)
         if not self.all_there():
             self.wrong.append("%s: only %d are back" % (
