@@ -71,16 +71,23 @@ PATIENT = ("--grace", "20")
 
 
 class Faults(unittest.TestCase):
-    def sees(self, fault, options, *kinds, maybe=(), drop=0):
-        """All of 'kinds' must be reported, of others only 'maybe'."""
-        with fault_server(fault, drop) as server:
-            # only what is to be missed makes it wait for long
-            status, report, err = load(server, *options,
-                                       *(() if kinds else PATIENT))
-        self.assertIsNotNone(report, err)
-        found = {k for k, n in report["violations"].items()
-                 if n > 0 and k != "total"}
+    def sees(self, fault, options, *kinds, maybe=(), drop=0, times=None):
+        """All of 'kinds' must be reported, of others only 'maybe'; of the
+        first one so many."""
+        # only what is to be missed makes it wait for long; a server that is
+        # slow just now is waited for the second time
+        for grace in (() if kinds else PATIENT, PATIENT):
+            with fault_server(fault, drop) as server:
+                status, report, err = load(server, *options, *grace)
+            self.assertIsNotNone(report, err)
+            found = {k for k, n in report["violations"].items()
+                     if n > 0 and k != "total"}
+            if found - set(maybe) == set(kinds) and times in (
+                    None, kinds and report["violations"][kinds[0]]):
+                break
         self.assertEqual(found - set(maybe), set(kinds), err)
+        if times is not None:
+            self.assertEqual(report["violations"][kinds[0]], times)
         self.assertEqual(status, 1 if kinds else 0, err)
         return report
 
@@ -92,20 +99,16 @@ class Faults(unittest.TestCase):
         self.assertEqual(report["total"]["history_messages"], 160 * 2)
 
     def test_a_lost_delivery(self):
-        report = self.sees("lose", SMALL, "lost")
-        self.assertEqual(report["violations"]["lost"], 2)
+        self.sees("lose", SMALL, "lost", times=2)
 
     def test_a_second_delivery(self):
-        report = self.sees("dup", SMALL, "duplicate")
-        self.assertEqual(report["violations"]["duplicate"], 2)
+        self.sees("dup", SMALL, "duplicate", times=2)
 
     def test_another_order_for_one(self):
-        report = self.sees("swap", SMALL, "order")
-        self.assertEqual(report["violations"]["order"], 2)
+        self.sees("swap", SMALL, "order", times=2)
 
     def test_a_gap(self):
-        report = self.sees("gap", SMALL, "gap")
-        self.assertEqual(report["violations"]["gap"], 2)
+        self.sees("gap", SMALL, "gap", times=2)
 
     def test_a_seq_given_twice(self):
         self.sees("sameseq", SMALL, "differ", maybe=("lost", "gap"))
@@ -227,7 +230,7 @@ class Faults(unittest.TestCase):
 
     def test_a_join_without_an_answer(self):
         with fault_server("mutejoin") as server:
-            status, report, err = load(server, "--step-timeout", "1", *AGAIN)
+            status, report, err = load(server, "--step-timeout", "5", *AGAIN)
         self.assertEqual(status, 1, err)
         self.assertEqual(report["violations"]["stuck"], 1)
 
