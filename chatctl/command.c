@@ -23,6 +23,12 @@ static const struct command commands[] = {
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 const struct command *
+command_at(size_t i)
+{
+	return i < NCOMMANDS ? &commands[i] : NULL;
+}
+
+const struct command *
 command_find(const char *name)
 {
 	for (size_t i = 0; i < NCOMMANDS; i++)

@@ -9,6 +9,7 @@
 #define CHATCTL_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 /* Exit statuses. */
@@ -46,6 +47,8 @@ struct options {
 	const char *socket;
 };
 
+/* One after the other; NULL behind the last. */
+const struct command *command_at(size_t i);
 /* NULL: there is none of that name. */
 const struct command *command_find(const char *name);
 /* The one that was meant, perhaps; NULL: no idea. */

@@ -15,6 +15,7 @@
 #include "chatctl/clerk.h"
 #include "chatctl/client.h"
 #include "chatctl/command.h"
+#include "chatctl/complete.h"
 #include "chatctl/filter.h"
 #include "chatctl/show.h"
 #include "chatctl/token.h"
@@ -123,6 +124,12 @@ run(const struct options *opt, int argc, char *argv[])
 	}
 	if (strcmp(c->name, "help") == 0)
 		return run_help(argc, argv);
+	if (strcmp(c->name, "completion") == 0) {
+		if (complete_print(argv[1], stdout) == 0)
+			return EXIT_DONE;
+		command_usage(c, stderr);
+		return EXIT_USAGE;
+	}
 	if (strcmp(c->name, "token") == 0)
 		return token_main(opt, argc, argv);
 	if (strcmp(c->name, "filter") == 0)

@@ -130,6 +130,9 @@ COMMAND("faults", "run", "[arm point action [hit [role [slot [value]]]] | "
     "clear [point]]", 0, 7, TABLE,
     "The fault points of this test build; arm or clear one.")
 #endif
+COMMAND("completion", "run", "bash|zsh", 1, 1, LOCAL,
+    "A script with which a shell completes commands and their options: "
+    "source <(chatctl completion bash).")
 COMMAND("help", "run", "[command]", 0, 3, LOCAL,
     "This list, or one command of it.")
 #undef COMMAND

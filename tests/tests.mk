@@ -66,6 +66,9 @@ install: all
 	    if [ -e $$to ] && ! cmp -s etc/$$f $$to; then \
 		echo "$$to is kept, $$f.new put beside it"; to=$$to.new; fi; \
 	    install -D -m 0644 etc/$$f $$to; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(O)/chatctl completion bash \
+	    >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/chatctl
 	install -D -m 0644 etc/man/chatd.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/chatd.8
 	install -D -m 0644 etc/man/chatd-client.7 \

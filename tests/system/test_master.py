@@ -1051,6 +1051,33 @@ class Chatctl(unittest.TestCase):
                            capture_output=True, text=True)
         self.assertEqual(p.returncode, 3)
 
+    def completed(self, *words):
+        """What bash offers for the last of these words."""
+        p = subprocess.run(
+            ["bash", "-c", 'source <("$0" completion bash) && '
+             'COMP_WORDS=(chatctl "$@") COMP_CWORD=$# && _chatctl && '
+             'echo "${COMPREPLY[@]}"', CHATCTL, *words],
+            capture_output=True, text=True)
+        self.assertEqual((p.returncode, p.stderr), (0, ""))
+        return p.stdout.split()
+
+    def test_a_shell_completes_what_is_typed_as_it_stands(self):
+        for words, offered in (
+                (["sta"], ["stats", "status"]), (["unm"], ["unmute"]),
+                (["-j", "-s", "/x", "heal"], ["health"]), (["-s", ""], []),
+                (["session", "s"], ["show", "status"]),
+                (["session", "status", "w/s", "pa"], ["paused"]),
+                (["ban", ""], ["--for"]), (["status", ""], []),
+                (["kick", ""], ["--conn"]), (["unban", ""], []),
+                (["user", ""], ["show"]), (["retention", ""], ["run"]),
+                (["broadcast", ""], ["--workspace", "--session", "--name"]),
+                (["help", "tok"], ["token"]),
+                (["token", "--sec"], ["--secret-file"])):
+            self.assertEqual(sorted(self.completed(*words)), sorted(offered),
+                             words)
+        self.assertEqual(self.d.ctl("completion", "csh").returncode, 2)
+        self.assertIn("bashcompinit", self.d.ctl("completion", "zsh").stdout)
+
     def test_the_socket_may_come_from_the_environment(self):
         p = subprocess.run([CHATCTL, "-j", "status"], capture_output=True,
                            text=True,
