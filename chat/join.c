@@ -159,7 +159,7 @@ answer_presences(struct chat *chat, struct chat_socket *s, struct job *job,
 	return CHAT_READ_DONE;
 }
 
-/* The answer into chat->reply, but for its end. */
+/* The answer into chat->reply, but for the streams and its end. */
 static enum chat_read
 answer_render(struct chat *chat, struct chat_socket *s, struct job *job,
     const struct join *join, struct chat_roster *roster_r)
@@ -183,16 +183,23 @@ answer_render(struct chat *chat, struct chat_socket *s, struct job *job,
 	json_out_u64(o, join->last_seq);
 	json_out_key(o, "lastRevision");
 	json_out_u64(o, join->last_revision);
-	rc = receipts_render(chat, s, job, join->last_revision, o);
-	if (rc != CHAT_READ_DONE)
-		return rc;
+	return receipts_render(chat, s, job, join->last_revision, o);
+}
+
+/* What does not come out of the store; once, as streams_put() begins what
+ * comes behind the answer. */
+static void
+answer_rest(struct chat *chat, const struct chat_socket *s,
+    const struct job *job, const struct join *join)
+{
+	struct json_out *o = &chat->reply;
+
 	json_out_key(o, "streams");
 	streams_put(chat, job->room, room_member(job->room, s), o);
 	if (join->truncated) {
 		json_out_key(o, "truncated");
 		json_out_bool(o, true);
 	}
-	return CHAT_READ_DONE;
 }
 
 /* The same with a roster that is not too old. */
@@ -209,9 +216,11 @@ answer_make(struct chat *chat, struct chat_socket *s, struct job *job,
 	    (roster.pos < job->since ||
 		!held_covers(chat, job->room, roster.pos)));
 	*pos_r = roster.pos;
-	if (rc == CHAT_READ_DONE)
-		*bytes += chat->reply.len;
-	return rc;
+	if (rc != CHAT_READ_DONE)
+		return rc;
+	answer_rest(chat, s, job, join);
+	*bytes += chat->reply.len;
+	return CHAT_READ_DONE;
 }
 
 /* It goes out, with an offset that tells what is still to come. */

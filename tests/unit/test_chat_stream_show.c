@@ -317,24 +317,35 @@ who_is_recovered_in_its_join_gets_the_text_with_it(void **state)
 	    "[{\"messageId\":\"m1\",\"content\":\"ab\",\"index\":1}]");
 }
 
+/* More than an answer tells, in four streams. */
+static size_t
+write_much(struct scene *t)
+{
+	char text[1500], id[20];
+	int i, k;
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	t->w->streams.max_bytes = SIZE_MAX;
+	for (i = 0; i < 4; i++) {
+		snprintf(id, sizeof(id), "m%d", i);
+		for (k = 0; k < 160; k++)
+			chunk(t->bot, id, text, false);
+		run(t->w);
+	}
+	return 160 * (sizeof(text) - 1);
+}
+
 static void
 much_text_comes_behind_the_answer(void **state)
 {
 	struct scene t = scene(state);
 	struct conn *eve = client(t.w, 0, "eve");
 	struct screen v = { .c = eve };
-	char text[1500], id[20];
-	int i, k;
+	size_t len = write_much(&t);
+	char id[20];
+	int i;
 
-	memset(text, 'x', sizeof(text));
-	text[sizeof(text) - 1] = '\0';
-	t.w->streams.max_bytes = SIZE_MAX;
-	for (i = 0; i < 4; i++) {
-		snprintf(id, sizeof(id), "m%d", i);
-		for (k = 0; k < 160; k++)
-			chunk(t.bot, id, text, false);
-		run(t.w);
-	}
 	join(eve, "w1", "s1");
 	write_all(&t, "m0", "y");
 	run(t.w);
@@ -343,10 +354,37 @@ much_text_comes_behind_the_answer(void **state)
 	assert_int_equal(v.n, 4);
 	for (i = 0; i < 4; i++) {
 		snprintf(id, sizeof(id), "m%d", i);
-		assert_int_equal(screen_find(&v, id)->len,
-		    160 * (sizeof(text) - 1) + (i == 0));
+		assert_int_equal(screen_find(&v, id)->len, len + (i == 0));
 	}
 	screen_free(&v);
+}
+
+/* The roster that is there for the answer is older than the question. */
+static void
+none_comes_before_it(void **state)
+{
+	struct scene t = scene(state);
+	struct world *w = t.w;
+	struct read *r = w->reads;
+	int i;
+
+	(void)write_much(&t);
+	skip_all(t.ada);
+	w->late = 100;
+	say(t.ada, "chat:join-session",
+	    "{\"sessionId\":\"s1\",\"workspaceId\":\"w1\"}", 0);
+	while (!r->used || r->kind != READ_ROSTER)
+		assert_ptr_not_equal(++r, w->reads + READS);
+	read_now(w, r);
+	r->pos = 0;
+	r->ready = true;
+	for (i = 0; i < 2; i++) {
+		t.ada->want_produce = true;
+		produce(w);
+	}
+	expect_nothing(t.ada);
+	run(w);
+	(void)expect_event(t.ada, "chat:join-session-success");
 }
 
 int
@@ -365,6 +403,7 @@ main(void)
 		T(who_is_recovered_gets_the_text_so_far),
 		T(who_is_recovered_in_its_join_gets_the_text_with_it),
 		T(much_text_comes_behind_the_answer),
+		T_NOW(none_comes_before_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
