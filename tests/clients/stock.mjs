@@ -65,7 +65,7 @@ export async function connected(kind, transport, url, options) {
   return socket;
 }
 
-export function connects(socket, ms = 10000) {
+export function connects(socket, ms = 30000) {
   return new Promise((done, fail) => {
     const timer = setTimeout(() => fail(new Error("does not connect")), ms);
     const end = (then, x) => {
@@ -81,7 +81,7 @@ export function connects(socket, ms = 10000) {
 }
 
 /** The transport is what the client ends with: after an upgrade websocket. */
-export async function settles(socket, transport, ms = 10000) {
+export async function settles(socket, transport, ms = 30000) {
   const want = transport === "polling" ? "polling" : "websocket";
   const end = Date.now() + ms;
   while (socket.io.engine.transport.name !== want) {
@@ -103,7 +103,7 @@ export async function connectAgain(socket) {
 export function call(socket, event, ...args) {
   return new Promise((done, fail) => {
     const timer = setTimeout(() =>
-      fail(new Error(`no acknowledgement of ${event}`)), 10000);
+      fail(new Error(`no acknowledgement of ${event}`)), 30000);
     socket.emit(event, ...args, (...answer) => {
       clearTimeout(timer);
       done(answer);
@@ -112,9 +112,10 @@ export function call(socket, event, ...args) {
 }
 
 /** The arguments of the next event of that name. */
-export function event(socket, name, ms = 10000) {
+export function event(socket, name, ms = 30000) {
   return new Promise((done, fail) => {
     const timer = setTimeout(() => fail(new Error(`no ${name}`)), ms);
+    timer.unref();
     socket.once(name, (...args) => {
       clearTimeout(timer);
       done(args);

@@ -42,7 +42,7 @@ class Sync:
 
     def connect(self, url, transport, auth=None, namespaces=None):
         self.sio.connect(url, auth=auth, transports=TRANSPORTS[transport],
-                         namespaces=namespaces or ["/"], wait_timeout=10)
+                         namespaces=namespaces or ["/"], wait_timeout=30)
         return self
 
     def on(self, event, handler, namespace=None):
@@ -52,7 +52,7 @@ class Sync:
         self.sio.emit(event, data, namespace=namespace, callback=callback)
 
     def call(self, event, data=None, namespace=None):
-        return self.sio.call(event, data, namespace=namespace, timeout=10)
+        return self.sio.call(event, data, namespace=namespace, timeout=30)
 
     def disconnect(self):
         self.sio.disconnect()
@@ -95,7 +95,7 @@ class Async:
         self.run(self.sio.connect(url, auth=auth,
                                   transports=TRANSPORTS[transport],
                                   namespaces=namespaces or ["/"],
-                                  wait_timeout=10))
+                                  wait_timeout=30))
         return self
 
     def on(self, event, handler, namespace=None):
@@ -109,7 +109,7 @@ class Async:
 
     def call(self, event, data=None, namespace=None):
         return self.run(self.sio.call(event, data, namespace=namespace,
-                                      timeout=10))
+                                      timeout=30))
 
     def disconnect(self):
         self.run(self.sio.disconnect())
@@ -134,11 +134,11 @@ class Inbox:
         self.q = queue.Queue()
         client.on(event, lambda *args: self.q.put(args), namespace)
 
-    def get(self, timeout=10):
+    def get(self, timeout=30):
         return self.q.get(timeout=timeout)
 
 
-def until(what, timeout=10):
+def until(what, timeout=30):
     end = time.monotonic() + timeout
     while True:
         x = what()
