@@ -26,17 +26,24 @@ struct mark {
 
 struct lag {
 	size_t n, cap;
+	/* where the next one is looked for: behind the last that was found */
+	size_t at;
 	struct mark *mark;
 };
 
+/* They are looked for in the order of the room's list, in which most are. */
 static struct mark *
-mark_find(const struct lag *lag, const struct shown *sh)
+mark_find(struct lag *lag, const struct shown *sh)
 {
+	struct mark *mark;
 	size_t i;
 
 	for (i = 0; i < lag->n; i++) {
-		if (lag->mark[i].sh == sh)
-			return &lag->mark[i];
+		if (lag->at >= lag->n)
+			lag->at = 0;
+		mark = &lag->mark[lag->at++];
+		if (mark->sh == sh)
+			return mark;
 	}
 	return NULL;
 }
