@@ -14,8 +14,8 @@ import { ask, collect, Daemon, join_, never, next, send, sleep, until, workerOf 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const CHATCTL = resolve(ROOT, process.env.CHATCTL ?? "build/chatctl");
 const WORKERS = 4;
-// asserted; what is measured is printed
-const SOON = 1000;
+// asserted, ten times what is wanted; what is measured is printed
+const SOON = 10000;
 
 const dir = mkdtempSync(join(tmpdir(), "chatd-steer-"));
 chmodSync(dir, 0o755);
@@ -69,7 +69,7 @@ async function ended(sockets, act) {
   const all = sockets.map((s) => new Promise((done, fail) => {
     const told = [];
     s.on("chat:disconnect-reason", (r) => told.push(r));
-    const timer = setTimeout(() => fail(new Error("not disconnected")), 5000);
+    const timer = setTimeout(() => fail(new Error("not disconnected")), 20000);
     s.once("disconnect", (why) => {
       clearTimeout(timer);
       last = performance.now();
@@ -155,9 +155,9 @@ test("ban, bans, unban", async () => {
 });
 
 test("a ban ends by itself", async () => {
-  await d.ctl("ban", "--for", "1500ms", "eve");
+  await d.ctl("ban", "--for", "4s", "eve");
   assert.equal((await refused(connect("eve"))).data.code, "BANNED");
-  await sleep(1600);
+  await sleep(4100);
   (await connect("eve")).disconnect();
 });
 
