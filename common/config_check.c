@@ -5,10 +5,9 @@
  * config_check - what single values do not show.
  */
 
-#include "common/config_table.h"
+#include "common/config_reader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,12 +75,10 @@ read_secret(const char *path, uint8_t *buf, size_t size)
 	ssize_t n = 0;
 	int fd, saved;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
+	if ((fd = config_open(path)) == -1)
 		return -1;
 	while (len < size) {
-		n = read(fd, buf + len, size - len);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = config_read(fd, buf + len, size - len);
 		if (n <= 0)
 			break;
 		len += (size_t)n;

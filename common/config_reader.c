@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@
 #define DEPTH_MAX 16
 /* files that include each other twice would grow without end */
 #define UNITS_MAX 1000
+/* for what is no file and has nothing to say yet */
+#define WAIT_MS 1000
 
 /* A file that is being read, and the one that includes it. */
 struct config_frame {
@@ -306,6 +309,49 @@ read_lines(struct text *t, const char *p, size_t len)
 /* ------------------------------------------------------------------ */
 /* Files. */
 
+static bool
+wait_for(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int rc;
+
+	while ((rc = poll(&p, 1, WAIT_MS)) == -1 && errno == EINTR)
+		continue;
+	if (rc == 0)
+		errno = EAGAIN;
+	return rc > 0;
+}
+
+int
+config_open(const char *path)
+{
+	int fd, saved;
+	struct stat st;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd == -1)
+		return -1;
+	/* without a writer it would look empty */
+	if (fstat(fd, &st) == 0 && (!S_ISFIFO(st.st_mode) || wait_for(fd)))
+		return fd;
+	saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return -1;
+}
+
+ssize_t
+config_read(int fd, void *buf, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, buf, size);
+	while (
+	    n == -1 && (errno == EINTR || (errno == EAGAIN && wait_for(fd))));
+	return n;
+}
+
 /* The whole file, or -1 with errno. */
 static int
 slurp(int fd, struct strbuf *sb)
@@ -313,9 +359,7 @@ slurp(int fd, struct strbuf *sb)
 	ssize_t n;
 
 	for (;;) {
-		n = read(fd, sb_reserve(sb, 65536), 65536);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = config_read(fd, sb_reserve(sb, 65536), 65536);
 		if (n == -1)
 			return -1;
 		if (n == 0)
@@ -386,7 +430,7 @@ read_path(struct config_reader *rd, const char *path, bool required,
 {
 	int fd;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = config_open(path);
 	if (fd == -1) {
 		if (required || errno != ENOENT)
 			report(rd, path, strerror(errno), from);

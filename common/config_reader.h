@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "common/config_table.h"
 
@@ -54,6 +55,14 @@ void config_read_file(struct config_reader *rd, const char *path,
 /* Text that is in memory; cannot include. */
 void config_read_text(struct config_reader *rd, const char *name,
     const char *text, size_t len);
+
+/*
+ * A file that an option or the command line names: open() and read(), but a
+ * pipe into which nobody writes does not hold up a daemon that reads it
+ * again: -1 with EAGAIN after a second.
+ */
+int config_open(const char *path);
+ssize_t config_read(int fd, void *buf, size_t size);
 
 /*
  * The part behind "=", up to the end or a comment.  0, or -1 and a sentence.

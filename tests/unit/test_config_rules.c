@@ -6,6 +6,9 @@
  * and wrong with their own file and lines.
  */
 
+#include <sys/stat.h>
+#include <sys/wait.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,6 +84,55 @@ what_is_wrong_is_told_with_the_rules_line(void **state)
 	assert_null(cfg);
 }
 
+/* The whole daemon would stand still in a reload. */
+static void
+a_pipe_without_a_writer_holds_up_nobody(void **state)
+{
+	const char *overrides[] = { "auth.mode=none", option };
+	struct config_source src = { .overrides = overrides, .noverrides = 2 };
+	struct config_errors errors;
+
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	(void)alarm(10);
+	assert_null(config_load(&src, &errors));
+	assert_int_equal(errors.n, 1);
+	assert_non_null(strstr(errors.v[0], path));
+	config_errors_clear(&errors);
+	src = (struct config_source){ .file = path, .file_required = true };
+	assert_null(config_load(&src, &errors));
+	assert_non_null(strstr(errors.v[0], path));
+	config_errors_clear(&errors);
+	(void)alarm(0);
+}
+
+/* What a shell's <(...) is. */
+static void
+a_pipe_with_a_writer_is_read(void **state)
+{
+	const char *overrides[] = { "auth.mode=none", option };
+	struct config_source src = { .overrides = overrides, .noverrides = 2 };
+	struct config_errors errors;
+	pid_t pid;
+	FILE *fp;
+
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	if ((pid = fork()) == 0) {
+		fp = fopen(path, "w");
+		(void)usleep(100000);
+		(void)fputs("block a match b\n", fp);
+		_exit(fclose(fp));
+	}
+	cfg = config_load(&src, &errors);
+	config_errors_clear(&errors);
+	assert_non_null(cfg);
+	assert_int_equal(cfg->blob[CONFIG_BLOB_RULES].len, 16);
+	assert_memory_equal(cfg->blob[CONFIG_BLOB_RULES].p, "block a match b\n",
+	    16);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void
 all_roles_get_the_rules(void **state)
 {
@@ -126,6 +178,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_is_wrong_is_told_with_the_rules_line),
+		T(a_pipe_without_a_writer_holds_up_nobody),
+		T(a_pipe_with_a_writer_is_read),
 		T(all_roles_get_the_rules),
 		T(the_file_that_comes_with_chatd_has_none),
 	};
