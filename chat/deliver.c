@@ -99,12 +99,12 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 		return;
 	}
 	chat_count(chat, CHAT_COUNT_DUPLICATES);
-	/* a retry does not count */
-	if (p->kind == PENDING_MESSAGE) {
+	/* a retry does not count; over its rate it was not charged */
+	if (p->kind == PENDING_MESSAGE || p->wait_ns == 0)
 		chat->ops->rate_give_back(chat->ctx, s->conn,
 		    CHAT_RATE_MESSAGE);
+	if (p->kind == PENDING_MESSAGE)
 		content_burst_give_back(chat, s, p->mark);
-	}
 	message_sent(chat, s, p->room, p->has_ack, p->ack, d);
 }
 

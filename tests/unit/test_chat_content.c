@@ -180,6 +180,9 @@ one_with_an_id_is_spam_unless_it_is_a_retry(void **state)
 	expect_nothing(b);
 	assert_int_equal(w->counts[CHAT_COUNT_MESSAGE_BLOCKED], 1);
 	assert_int_equal(w->counts[CHAT_COUNT_RATE_LIMIT_EXCEEDED], 0);
+	/* all three were charged, and one did not count */
+	assert_int_equal(w->charged[CHAT_RATE_MESSAGE], 3);
+	assert_int_equal(w->given_back[CHAT_RATE_MESSAGE], 1);
 }
 
 static void
