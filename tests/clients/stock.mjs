@@ -8,6 +8,9 @@ import net from "node:net";
 import { io as io4 } from "socket.io-client";
 import { io as io3 } from "socket.io-client-3";
 import io2 from "socket.io-client-2";
+import { freePort } from "../system/daemon.mjs";
+
+export { freePort };
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 export const ROOT = resolve(HERE, "../..");
@@ -156,15 +159,6 @@ export class Conformance {
     this.process.kill("SIGTERM");
     return this.exited;
   }
-}
-
-export function freePort() {
-  return new Promise((done) => {
-    const s = net.createServer().listen(0, "127.0.0.1", () => {
-      const { port } = s.address();
-      s.close(() => done(port));
-    });
-  });
 }
 
 /** A wire to 127.0.0.1:port that can be cut, and kept cut. */

@@ -1,4 +1,5 @@
 """chatd.py - the real daemon for Python tests; stdlib only."""
+import itertools
 import json
 import os
 import shutil
@@ -25,10 +26,18 @@ CONFIGURATION = dict(o.split("=", 1) for o in
                      os.environ.get("CHATD_TEST_OPTIONS", "").split())
 
 
+ports = itertools.count(os.getpid() * 61)
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """None that the kernel gives to who connects, nor one of another test."""
+    for n in ports:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", 12000 + n % 20000))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 class Daemon:

@@ -29,13 +29,17 @@ export { sleep };
 /** What should take no time may take so long on a machine that is busy, ms. */
 const PATIENCE = 20000;
 
-function freePort() {
-  return new Promise((done) => {
-    const s = net.createServer().listen(0, "127.0.0.1", () => {
-      const { port } = s.address();
-      s.close(() => done(port));
+let ports = process.pid * 61;
+/** None that the kernel gives to who connects, nor one of another test. */
+export async function freePort() {
+  for (;;) {
+    const port = 12000 + ports++ % 20000;
+    const free = await new Promise((done) => {
+      const s = net.createServer().once("error", () => done(false))
+        .listen(port, "127.0.0.1", () => s.close(() => done(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 function children(pid) {
