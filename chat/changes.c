@@ -34,6 +34,20 @@ changes_send(struct chat *chat, struct room *room,
 		room_send_message(chat, room, event, o, NULL);
 }
 
+void
+changes_answer(struct json_out *o, const struct room *room,
+    const struct chat_delivery *d)
+{
+	json_out_key(o, "sessionId");
+	json_out_cstring(o, room->session);
+	json_out_key(o, "seq");
+	json_out_u64(o, d->seq);
+	json_out_key(o, "revision");
+	json_out_u64(o, d->revision);
+	json_out_key(o, "timestamp");
+	json_out_u64(o, d->time_ms);
+}
+
 /* --- where a replay is ----------------------------------------------------- */
 
 void

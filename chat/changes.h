@@ -26,6 +26,10 @@
 void changes_send(struct chat *chat, struct room *room,
     const struct chat_delivery *d, const char *event, const struct json_out *o);
 
+/* What the answer to who made it tells: session, seq, revision, timestamp. */
+void changes_answer(struct json_out *o, const struct room *room,
+    const struct chat_delivery *d);
+
 /* --- for a join ------------------------------------------------------------ */
 
 /*

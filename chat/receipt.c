@@ -76,14 +76,7 @@ receipt_verdict(struct chat *chat, struct chat_socket *s,
 		return;
 	}
 	o = reply_begin(chat);
-	json_out_key(o, "sessionId");
-	json_out_cstring(o, p->room->session);
-	json_out_key(o, "seq");
-	json_out_u64(o, d->seq);
-	json_out_key(o, "revision");
-	json_out_u64(o, d->revision);
-	json_out_key(o, "timestamp");
-	json_out_u64(o, d->time_ms);
+	changes_answer(o, p->room, d);
 	reply_end(chat, s, NULL, p->has_ack, p->ack);
 }
 
