@@ -69,11 +69,11 @@ COMPUTE = [
 ]
 # these wait more than they calculate
 WAIT = [
-    ("system", "sh tests/system/system.sh", 600),
+    ("system", "sh tests/system/system.sh", 900),
     # the smallest rings, which wrap and fill all the time; what has nothing
     # to do with rings passes there, too
     ("system-small", SMALL + "sh tests/system/system.sh " +
-     files("25|31|35|40|41|44"), 600),
+     files("25|31|35|40|41|44"), 900),
     ("master", "/usr/bin/python3 tests/system/test_master.py", 400),
     ("handover", "/usr/bin/python3 tests/system/test_handover.py", 400),
     ("wire", "/usr/bin/python3 tests/system/test_wire.py", 400),
@@ -105,7 +105,7 @@ CLIENTS = [
     ("load", "/usr/bin/python3 tests/bench/test_load.py", 400),
     ("canary", "node tests/canary/canary.mjs --operations 30000", 300),
     ("canary-leaks", "/usr/bin/python3 tests/canary/leaks.py --short", 600),
-    ("system-asan", ASAN + "sh tests/system/system.sh " + files("41"), 900),
+    ("system-asan", ASAN + "sh tests/system/system.sh " + files("41"), 1200),
     ("stock-asan", ASAN + "sh tests/clients/stock.sh "
      "10_protocol.test.mjs 20_chat.test.mjs", 600),
     ("edges-asan", "make -s BUILD=asan edges", 600),
