@@ -220,7 +220,8 @@ knows(const struct telling *t, const struct entry *e)
 	return t->pos == 0 ? e->told : was_there(e, t->pos);
 }
 
-static void
+/* Returns the first entry that there is no room for, or NULL. */
+static const struct entry *
 put_texts(struct json_out *o, struct telling *t, const struct delta *d,
     bool before)
 {
@@ -238,9 +239,10 @@ put_texts(struct json_out *o, struct telling *t, const struct delta *d,
 		t->any = true;
 	}
 	json_out_array_end(o);
+	return e;
 }
 
-/* Returns the first entry that there is no room for, or NULL. */
+/* The same. */
 static const struct entry *
 put_left(struct json_out *o, struct telling *t, const struct delta *d)
 {
@@ -260,23 +262,29 @@ put_left(struct json_out *o, struct telling *t, const struct delta *d)
 	return e;
 }
 
-/* The payload into chat->event; from where on it lacks who has left. */
-static const struct entry *
+/* From where on an event lacks what there was no room for. */
+struct rest {
+	const struct entry *left, *changed;
+};
+
+/* The payload into chat->event. */
+static struct rest
 render(struct chat *chat, const struct delta *d, struct telling *t)
 {
 	struct json_out *o = &chat->event;
-	const struct entry *rest;
+	struct rest rest;
 
 	json_out_reset(o);
 	json_out_object(o);
 	json_out_key(o, "sessionId");
 	json_out_cstring(o, d->room->session);
 	json_out_key(o, "joined");
-	put_texts(o, t, d, false);
+	/* the roster has those that are too many */
+	(void)put_texts(o, t, d, false);
 	json_out_key(o, "left");
-	rest = put_left(o, t, d);
+	rest.left = put_left(o, t, d);
 	json_out_key(o, "changed");
-	put_texts(o, t, d, true);
+	rest.changed = put_texts(o, t, d, true);
 	json_out_key(o, "count");
 	json_out_u64(o, d->room->count);
 	json_out_object_end(o);
@@ -299,19 +307,29 @@ tell_one(struct chat *chat, const struct delta *d, struct member *m)
 		    CHAT_EVENT);
 }
 
-/* All have been told of what is before 'rest', or of all. */
-static void
-told(struct delta *d, const struct entry *rest)
+/* Has it still to be told to all?  Of one without a text nothing can be. */
+static bool
+is_left_over(const struct entry *e, bool left_told, bool changed_told)
 {
+	if (!e->told)
+		return false;
+	return e->now ? !changed_told && e->text != NULL : !left_told;
+}
+
+/* All have been told of what is before 'rest'. */
+static void
+told(struct delta *d, const struct rest *rest)
+{
+	bool left_told = true, changed_told = true;
 	struct entry *e;
-	bool before = true;
 
 	d->from = UINT64_MAX;
 	TAILQ_FOREACH(e, &d->entries, entry) {
-		before = before && e != rest;
+		left_told = left_told && e != rest->left;
+		changed_told = changed_told && e != rest->changed;
 		if (!e->pending)
 			continue;
-		if (!before && !e->now && e->told) {
+		if (is_left_over(e, left_told, changed_told)) {
 			d->from = e->last < d->from ? e->last : d->from;
 			continue;
 		}
@@ -343,7 +361,7 @@ flush(struct chat *chat, struct delta *d)
 {
 	struct room *room = d->room;
 	struct telling all = { .any = false };
-	const struct entry *rest = render(chat, d, &all);
+	const struct rest rest = render(chat, d, &all);
 	struct chat_frame frame = { 0, 0 };
 	struct member *m;
 	uint32_t i;
@@ -359,7 +377,7 @@ flush(struct chat *chat, struct delta *d)
 		else if (all.any)
 			chat->ops->send(chat->ctx, m->conn, frame, CHAT_EVENT);
 	}
-	told(d, rest);
+	told(d, &rest);
 	tidy(d);
 	room->delta_pos = chat->pos;
 }

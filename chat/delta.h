@@ -28,9 +28,10 @@
 
 /* at most so often */
 #define DELTA_MS 1000
-/* entries of joined, and of changed; the roster has the others */
+/* entries of joined, which the roster has all of; and of changed: what is too
+ * many of them comes with the next event, as long as it is some */
 #define DELTA_MAX 200
-/* entries of left in one event: what is left of them comes with the next */
+/* entries of left in one event: what is too many comes with the next */
 #define DELTA_LEFT_MAX 4000
 
 enum delta_kind {

@@ -385,6 +385,45 @@ a_flood_is_bounded(void **state)
 	expect_nothing(&c[0]);
 }
 
+/* A status stays what it was told to be: none of them may be left out. */
+static void
+many_changes_take_some_seconds(void **state)
+{
+	struct world *w = *state;
+	struct chat_delivery d = { .outcome = CHAT_STORED, .members = 5 };
+	struct conn *c = w->conn;
+	char id[40];
+	int i;
+
+	crowd(w, 5, 3);
+	d.ev.type = CHAT_PRESENCE;
+	d.ev.room = 1;
+	d.ev.nfields = 5;
+	d.ev.field[1] = d.ev.field[2] = str_of("x");
+	d.ev.field[3] = str_of("idle");
+	d.ev.field[4] = str_of("1 1");
+	for (i = 0; i < 450; i++) {
+		snprintf(id, sizeof(id), "flood-%d", i);
+		d.ev.field[0] = str_of(id);
+		d.gseq = w->gseq++;
+		chat_deliver(w->chat[0], &d);
+	}
+	pass(w, 100);
+	(void)expect_delta(&c[0], 0, 0, 200, "5");
+	pass(w, 1000);
+	(void)expect_delta(&c[0], 0, 0, 200, "5");
+	/* one of those that wait is gone before it is told */
+	d.ev.type = CHAT_LEAVE;
+	d.ev.nfields = 3;
+	d.gseq = w->gseq++;
+	d.members = 4;
+	chat_deliver(w->chat[0], &d);
+	pass(w, 1000);
+	(void)expect_delta(&c[0], 0, 1, 49, "4");
+	pass(w, 1000);
+	expect_nothing(&c[0]);
+}
+
 /* Nobody is left who could be told. */
 static void
 it_goes_with_the_last_member(void **state)
@@ -419,6 +458,7 @@ main(void)
 		T(after_a_gap_the_roster_says_what_was_missed),
 		T(a_crowd_that_is_gone_is_told_in_one),
 		T_NOW(a_flood_is_bounded),
+		T_NOW(many_changes_take_some_seconds),
 		T(it_goes_with_the_last_member),
 	};
 
