@@ -6,8 +6,8 @@ failed.  A step that prints no count is one test, judged by its exit status;
 a step that ends with another status than 0 has at least one failure.
 The output of a step is shown when something failed in it (-v: always).
 
-First come the steps that build, one after the other.  Then two lanes run side
-by side: steps that compute, and steps that mostly wait.
+First come the steps that build, one after the other.  Then three lanes run side
+by side: steps that compute, steps that mostly wait, and steps with clients.
 """
 import argparse
 import os
@@ -43,7 +43,7 @@ def files(without):
     return ("$(cd tests/system; ls *.test.mjs | grep -vE '^(%s)_')" % without)
 
 
-# three lanes at a time; these have the cores busy
+# these have the cores busy
 COMPUTE = [
     ("unit", "make -s -k BUILD=asan unit", 900),
     # the sandbox is real in this build only
