@@ -25,10 +25,6 @@
 #define HTML_ROUNDS 8
 /* places that a rule may change in one text */
 #define EDITS_MAX 10000
-/* what the ring takes of a record, less what chatd adds to an event: as
- * common/config_check.c has it */
-#define RECORD_MAX (1U << 20)
-#define EVENT_ADDED 4096
 /* rules that are too slow are told so often */
 #define LIMIT_LOG_MS 60000
 
@@ -296,16 +292,6 @@ may_have_tags(struct json_span text)
 		memmem(text.p, text.len, "\\u003", 5) != NULL);
 }
 
-size_t
-content_record_room(const struct config *cfg)
-{
-	uint64_t record = cfg->ring_arena_bytes / 4;
-
-	if (record > RECORD_MAX)
-		record = RECORD_MAX;
-	return record > EVENT_ADDED ? record - EVENT_ADDED : 0;
-}
-
 /*
  * May the text have grown so much?  An event that its client could send fits
  * a record of the ring (config_check() sees to it); what is written anew
@@ -322,7 +308,7 @@ fits(const struct config *cfg, size_t old_len, size_t new_len)
 		event = cfg->engine_max_payload;
 	if (event < cfg->stream_max_text)
 		event = cfg->stream_max_text;
-	return new_len - old_len + event <= content_record_room(cfg);
+	return new_len - old_len + event <= config_event_room(cfg);
 }
 
 static void

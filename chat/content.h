@@ -62,9 +62,6 @@ void content_free(struct content **c);
 void content_judge(struct content *c, struct json_value text,
     struct content_result *result_r);
 
-/* Bytes of a message's JSON that a record of the ring holds in any case. */
-size_t content_record_room(const struct config *cfg);
-
 /* Nothing in it, by what JavaScript's trim() takes away? */
 bool content_is_blank(struct json_value text);
 /*

@@ -185,7 +185,7 @@ edit_found(void *arg, const struct chat_row *row)
 		ev.field[3] = edit_body(found->chat, row->body, e);
 		ev.field[4] = chat_cstr(time);
 		/* its client could not have sent it as one message either */
-		if (ev.field[3].len > content_record_room(found->chat->cfg)) {
+		if (ev.field[3].len > config_event_room(found->chat->cfg)) {
 			found->err = CHAT_E_INVALID_MESSAGE;
 			return false;
 		}

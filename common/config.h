@@ -198,6 +198,13 @@ bool config_trusts(const struct config *cfg, int family,
 bool config_allows_origin(const struct config *cfg, const char *origin,
     size_t len);
 
+/*
+ * Bytes of an event's JSON, as its client sent it, that a record of the ring
+ * holds whatever chatd adds to it: a quarter of ring.arena_bytes, and of 4m,
+ * less 4k.
+ */
+uint64_t config_event_room(const struct config *cfg);
+
 /* Each option with its value as it would be written in a file. */
 typedef void (*config_each_fn)(const char *name, const char *value,
     const char *where, void *arg);

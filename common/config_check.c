@@ -291,15 +291,25 @@ check_log_target(struct check *ck)
 /* the least that stream.max_text can be (tbl_options.h) */
 #define STREAM_TEXT_MIN 1024
 
+uint64_t
+config_event_room(const struct config *cfg)
+{
+	uint64_t record = cfg->ring_arena_bytes / 4;
+
+	if (record > RECORD_MAX)
+		record = RECORD_MAX;
+	return record > EVENT_ADDED ? record - EVENT_ADDED : 0;
+}
+
 /*
  * The text of a stream becomes a message, with its metadata: by default as
  * much as fits one.
  */
 static void
-check_stream(struct check *ck, uint64_t record)
+check_stream(struct check *ck)
 {
 	struct config *cfg = ck->cfg;
-	uint64_t most = record - EVENT_ADDED;
+	uint64_t most = config_event_room(cfg);
 
 	/* without a limit of metadata it is whose metadata is that long */
 	if (cfg->limits_metadata_bytes + STREAM_TEXT_MIN <= most)
@@ -320,19 +330,16 @@ check_stream(struct check *ck, uint64_t record)
 static void
 check_event(struct check *ck, uint64_t event)
 {
-	uint64_t record = ck->cfg->ring_arena_bytes / 4;
+	uint64_t room = config_event_room(ck->cfg);
 
-	if (record > RECORD_MAX)
-		record = RECORD_MAX;
-	check_stream(ck, record);
-	if (event + EVENT_ADDED > record)
+	check_stream(ck);
+	if (event > room)
 		wrong(ck, CONFIG_limits_event_bytes,
 		    "an event of %llu bytes (engine.max_payload, if that is "
 		    "less or this is 0) does not fit a record of the ring; "
 		    "at most %llu do: a quarter of ring.arena_bytes (and of "
 		    "4m), less 4k",
-		    (unsigned long long)event,
-		    (unsigned long long)(record - EVENT_ADDED));
+		    (unsigned long long)event, (unsigned long long)room);
 }
 
 static void
