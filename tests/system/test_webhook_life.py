@@ -36,25 +36,10 @@ def jwt(user):
                                .digest())).decode()
 
 
-class Deaths(Case):
-    OPTIONS = {"auth.webhook_timeout": "60s"}
-
-    def test_a_bridge_that_is_killed_in_the_middle(self):
-        # long enough for us to come to it
-        self.app.delay = 1.5
-        clients = [self.new() for _ in range(60)]
-        for i, c in enumerate(clients):
-            c.ask({"token": "t%d" % i})
-        until(lambda: self.app.asked)
-        old = self.kill("bridge")
-        # each is asked again, and has its answer
-        for c in clients:
-            self.assertIn("sid", c.answer())
-        self.assertNotEqual(self.daemon.children()["bridge"], old)
-        status = self.daemon.ctl("status")
-        self.assertEqual(status["bridge_restarts"], 1)
-        self.assertEqual(status["worker_restarts"], 0)
-        self.assertGreater(self.stats()["bridge_repeated"], 0)
+class DeathsInARow(Case):
+    # one that dies again and again is started again as late as after 30 s:
+    # who waits is told before that
+    OPTIONS = {"auth.webhook_timeout": "5s"}
 
     def test_bridges_that_are_killed_again_and_again(self):
         end = time.time() + 5
@@ -99,6 +84,27 @@ class Deaths(Case):
         self.assertGreater(answers["sid"], 20)
         self.assertEqual(self.daemon.ctl("status")["worker_restarts"], 0)
         self.assertTrue(until(lambda: "sid" in self.outcome("after")))
+
+
+class Deaths(Case):
+    OPTIONS = {"auth.webhook_timeout": "60s"}
+
+    def test_a_bridge_that_is_killed_in_the_middle(self):
+        # long enough for us to come to it
+        self.app.delay = 1.5
+        clients = [self.new() for _ in range(60)]
+        for i, c in enumerate(clients):
+            c.ask({"token": "t%d" % i})
+        until(lambda: self.app.asked)
+        old = self.kill("bridge")
+        # each is asked again, and has its answer
+        for c in clients:
+            self.assertIn("sid", c.answer())
+        self.assertNotEqual(self.daemon.children()["bridge"], old)
+        status = self.daemon.ctl("status")
+        self.assertEqual(status["bridge_restarts"], 1)
+        self.assertEqual(status["worker_restarts"], 0)
+        self.assertGreater(self.stats()["bridge_repeated"], 0)
 
     def test_a_worker_that_is_killed_in_the_middle(self):
         self.app.delay = 1.5
