@@ -23,8 +23,9 @@ def memory(server):
     total = 0
     for pid in server.pids():
         with open("/proc/%d/smaps_rollup" % pid) as f:
-            total += int(re.search(r"^Pss:\s+(\d+) kB", f.read(),
-                                   re.M).group(1)) * 1024
+            # of files each has more when another daemon ends
+            total += sum(map(int, re.findall(
+                r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", f.read(), re.M))) * 1024
     return total
 
 
