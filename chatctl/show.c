@@ -456,7 +456,7 @@ show_message(const char *json, size_t len, FILE *fp)
 	int64_t n;
 
 	if (json_to_int(missed, 0, (int64_t)1 << 53, &n)) {
-		(void)fprintf(fp, "... %" PRId64 " missed\n", n);
+		(void)fprintf(fp, "... at most %" PRId64 " missed\n", n);
 		return;
 	}
 	if (json_member(m, "event").kind == JSON_KIND_STRING) {

@@ -328,6 +328,21 @@ ctl_deliver(struct worker *w, const struct chat_delivery *d)
 }
 
 void
+ctl_evicted(struct worker *w, bool live, uint64_t records)
+{
+	struct ctl *c, *next;
+
+	TAILQ_FOREACH_SAFE(c, &w->ctls, entry, next) {
+		if (c->done || c->ops == NULL || records == 0 ||
+		    c->ops->ring != (live ? CTL_LIVE : CTL_LOG))
+			continue;
+		c->missed += records;
+		put_missed(c);
+		(void)ctl_flush(c);
+	}
+}
+
+void
 ctl_verdict(struct worker *w, uint32_t id, const struct chat_delivery *d)
 {
 	struct ctl *c;

@@ -40,6 +40,12 @@ struct ctl_ops {
 	void (*tick)(struct ctl *c);
 	/* The connection ends; ctl->state is its own to free. */
 	void (*free)(struct ctl *c);
+	/* Who listens is told when events of this ring passed it by. */
+	enum {
+		CTL_NO_RING,
+		CTL_LOG,
+		CTL_LIVE
+	} ring;
 };
 
 struct ctl {
@@ -58,7 +64,7 @@ struct ctl {
 	struct json_tree *request;
 	/* 0, or the room whose events it is given */
 	uint64_t room;
-	/* bytes to be written; documents that were too much for it */
+	/* bytes to be written; documents that it was not given */
 	char *buf;
 	size_t len, size, sent;
 	uint64_t missed;
@@ -98,6 +104,11 @@ bool ctl_watches(const struct worker *w, uint64_t room);
 void ctl_deliver(struct worker *w, const struct chat_delivery *d);
 /* What became of the event of the ctl with this id. */
 void ctl_verdict(struct worker *w, uint32_t id, const struct chat_delivery *d);
+/*
+ * This worker was evicted from a ring and passes by so many records of it:
+ * who listens to it is told, by {"missed":n}.
+ */
+void ctl_evicted(struct worker *w, bool live, uint64_t records);
 void ctl_tick(struct worker *w);
 void ctl_free_all(struct worker *w);
 

@@ -201,6 +201,8 @@ deliver_rejoin(struct worker *w)
 		break;
 	case RING_ACTIVE:
 		pos = ring_join_pos(w->log, w->slot);
+		if (pos > w->log_cursor)
+			ctl_evicted(w, false, pos - w->log_cursor);
 		w->log_cursor = pos;
 		w->log_active = true;
 		/* what is below is in the store: the probe came there */
@@ -248,7 +250,7 @@ static bool
 deliver_live_ring(struct worker *w)
 {
 	enum ring_result r;
-	uint64_t limit;
+	uint64_t limit, from;
 	size_t len;
 
 	limit = ring_limit(w->live, w->live_cursor);
@@ -258,7 +260,9 @@ deliver_live_ring(struct worker *w)
 		if (r == RING_GONE) {
 			WORKER_COUNT(w, EVICTIONS, 1);
 			ring_join(w->live, w->slot, w->incarnation);
+			from = w->live_cursor;
 			w->live_cursor = ring_join_pos(w->live, w->slot);
+			ctl_evicted(w, true, w->live_cursor - from);
 			chat_resync_live(w->chat);
 			return true;
 		}

@@ -23,6 +23,7 @@ on_deliver(struct ctl *c, const struct chat_delivery *d)
 
 static const struct ctl_ops events_ops = {
 	.deliver = on_deliver,
+	.ring = CTL_LIVE,
 };
 
 void

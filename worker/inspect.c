@@ -129,6 +129,7 @@ on_free(struct ctl *c)
 static const struct ctl_ops inspector_ops = {
 	.deliver = on_deliver,
 	.free = on_free,
+	.ring = CTL_LOG,
 };
 
 static unsigned

@@ -154,7 +154,7 @@ a_message_is_one_line(void **state)
 	    "{\"content\":\"x\",\"seq\":1,\"metadata\":{\"senderName\":"
 	    "\"chatd\"}}",
 	    "  1  chatd: x\n");
-	shows(show_message, "{\"missed\":12}", "... 12 missed\n");
+	shows(show_message, "{\"missed\":12}", "... at most 12 missed\n");
 	shows(show_message, "{}", ": \n");
 }
 
