@@ -382,6 +382,9 @@ pass_on(struct conn *c, const struct params *p)
 	c->pass_to = (uint8_t)slot;
 	c->pass_by_ms = w->now_ms + EXCHANGE_HEAD_MS;
 	c->client->phase = CONN_PASSING;
+	/* the deadline of its head may come while earlier answers are still
+	 * being taken: it is not to go before that */
+	conn_set_due(c, c->pass_by_ms);
 	return true;
 }
 

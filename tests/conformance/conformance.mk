@@ -23,6 +23,9 @@ $(O)/chatd-conformance: $(CONFORMANCE_OBJ) $(CONFORMANCE_CORE) \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(OPT) -o $@.new $^ $(LDLIBS) && mv $@.new $@
 
+# the same with an application that only listens
+$(O)/unit/test_worker_core: $(CONFORMANCE_CORE)
+
 $(O)/unit/test_conformance_call: $(O)/obj/tests/conformance/call.o
 $(O)/unit/test_conformance_recovery: $(O)/obj/tests/conformance/recovery.o
 $(O)/unit/test_conformance_handshake: $(O)/obj/tests/conformance/handshake.o
