@@ -487,7 +487,7 @@ sock_autoconnect(struct session *s, struct span query)
 static bool
 sock_keep_early(struct sock *so, const char *data, size_t len, bool binary)
 {
-	struct early *e, **at = &so->early;
+	struct early *e;
 
 	if (so->early_bytes + len >
 	    so->session->worker->cfg->engine_max_payload)
@@ -499,9 +499,11 @@ sock_keep_early(struct sock *so, const char *data, size_t len, bool binary)
 	e->binary = binary;
 	if (len > 0)
 		memcpy(e->data, data, len);
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = e;
+	if (so->early == NULL)
+		so->early = e;
+	else
+		so->early_last->next = e;
+	so->early_last = e;
 	so->early_bytes += len + sizeof(*e);
 	return true;
 }

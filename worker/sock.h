@@ -46,7 +46,7 @@ struct sock {
 	/* for limits, when the application counts users */
 	struct user_ref user;
 	/* packets behind a CONNECT without an answer, in order */
-	struct early *early;
+	struct early *early, *early_last;
 	size_t early_bytes;
 	char sid[21];
 	/* ids of acknowledgements that we ask for */
