@@ -72,6 +72,20 @@ poll_mark(struct session *s)
 	w->polls[w->npolls++] = s;
 }
 
+void
+poll_unmark(struct session *s)
+{
+	struct worker *w = s->worker;
+	uint32_t i = 0;
+
+	if (!s->dirty)
+		return;
+	while (w->polls[i] != s)
+		i++;
+	w->polls[i] = NULL;
+	s->dirty = false;
+}
+
 /* --- what waits for a GET -------------------------------------------------- */
 
 static bool
@@ -357,7 +371,8 @@ poll_flush(struct worker *w)
 	uint32_t i;
 
 	for (i = 0; i < w->npolls; i++) {
-		s = w->polls[i];
+		if ((s = w->polls[i]) == NULL)
+			continue;
 		s->dirty = false;
 		if (!s->dead && s->poll != NULL)
 			poll_flush_one(s);

@@ -52,6 +52,8 @@ void poll_rob(struct session *s);
 void poll_ping(struct session *s);
 /* The session may have something for its GET. */
 void poll_mark(struct session *s);
+/* It is no more. */
+void poll_unmark(struct session *s);
 /* At the end of a turn: answer those who have something. */
 void poll_flush(struct worker *w);
 

@@ -384,6 +384,9 @@ session_remove(struct session *s)
 	struct worker *w = s->worker;
 
 	s->dead = true;
+	/* it is freed before the list is looked at if it was put there while
+	 * that was flushed: others' output makes room */
+	poll_unmark(s);
 	if (s->poll != NULL)
 		wheel_clear(&s->poll->timer);
 	table_remove(w, s);

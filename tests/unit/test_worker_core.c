@@ -317,6 +317,23 @@ what_comes_before_the_answer_to_connect_is_kept_in_order(void **state)
 	assert_true(ratio < 8);
 }
 
+static void
+who_is_dead_is_in_no_list(void **state)
+{
+	struct session *s = polling_session(4);
+	const struct session *was = s;
+	uint32_t i;
+
+	/* it holds most when no chunk is left, while output is flushed */
+	poll_rob(s);
+	assert_int_equal(f.w.npolls, 1);
+	session_lost(s, COUNTER_CLOSED_PEER, "transport error");
+	session_reap(&f.w);
+	for (i = 0; i < f.w.npolls; i++)
+		assert_ptr_not_equal(f.w.polls[i], was);
+	turns();
+}
+
 #define W(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -326,6 +343,7 @@ main(void)
 		W(nothing_is_passed_before_its_answers_are_taken),
 		W(who_takes_none_is_not_waited_for),
 		W(what_comes_before_the_answer_to_connect_is_kept_in_order),
+		W(who_is_dead_is_in_no_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
