@@ -31,6 +31,8 @@ struct commit {
 	commit_done_fn *done;
 	void *arg;
 	uint64_t min_interval_ns;
+	/* whatever the interval is */
+	bool urged;
 	uint64_t patience_ns;
 
 	commit_ride_fn *ride;
@@ -135,8 +137,15 @@ commit_ballast_back(struct commit *c)
 }
 
 void
+commit_urge(struct commit *c)
+{
+	c->urged = true;
+}
+
+void
 commit_hurry(struct commit *c)
 {
+	c->min_interval_ns = 0;
 	if (c->patience_ns > HURRY_NS)
 		c->patience_ns = HURRY_NS;
 	/* it may be a while until the next try */
@@ -637,6 +646,20 @@ refusing_batch(struct commit *c, struct store_txn *t, bool probe,
 
 /* --- a turn ------------------------------------------------------------ */
 
+/*
+ * So many records are there that nobody waits for more: a batch, or half of
+ * what one publisher may have under way.
+ */
+static bool
+is_full_batch(const struct commit *c)
+{
+	uint64_t n = COMMIT_BATCH;
+
+	if (c->log.slots != 0 && c->log.slots / 8 < n)
+		n = c->log.slots / 8;
+	return c->log.waiting(c->log.ctx, c->next + n - 1);
+}
+
 /* COMMIT_WORKED: go ahead. */
 static enum commit_result
 may_begin(const struct commit *c, uint64_t now, uint64_t *again_ns_r)
@@ -646,8 +669,7 @@ may_begin(const struct commit *c, uint64_t now, uint64_t *again_ns_r)
 		if (!c->log.waiting(c->log.ctx, c->next) && !c->moving)
 			return COMMIT_IDLE;
 		*again_ns_r = c->last_begin_ns + c->min_interval_ns;
-		if (now < *again_ns_r &&
-		    !c->log.waiting(c->log.ctx, c->next + COMMIT_BATCH - 1))
+		if (now < *again_ns_r && !c->urged && !is_full_batch(c))
 			return COMMIT_WAIT;
 		return COMMIT_WORKED;
 	case COMMIT_RETRYING:
@@ -681,6 +703,7 @@ commit_turn(struct commit *c, uint64_t *again_ns_r)
 		start_refusing(c);
 	refuse = c->state == COMMIT_REFUSING;
 	c->last_begin_ns = now;
+	c->urged = false;
 	if ((t = store_begin(c->store)) == NULL)
 		return failed(c, errno, again_ns_r);
 	if (sequence_begin(c->seq, t, clock_real_ms(), refuse) == -1) {

@@ -102,7 +102,11 @@ void commit_set_rider(struct commit *c, commit_ride_fn *ride,
 void commit_set_ballast(struct commit *c, struct ballast *b);
 /* The disk has space again: messages are taken again. */
 void commit_ballast_back(struct commit *c);
-/* We are to end: do not wait long for a store that cannot be written. */
+/* Somebody waits for room in the log, which only a commit makes: the interval
+ * does not count for the next one. */
+void commit_urge(struct commit *c);
+/* We are to end: do not wait long for a store that cannot be written, and not
+ * at all between commits. */
 void commit_hurry(struct commit *c);
 
 /*

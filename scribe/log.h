@@ -38,6 +38,9 @@ struct scribe_log {
 	void (*durable)(void *ctx, uint64_t from, uint64_t next);
 	/* Up to where durable() came, in this process's or a former's life. */
 	uint64_t (*durable_pos)(void *ctx);
+	/* records that may be under way, each publisher a quarter of them; 0:
+	 * any number */
+	uint64_t slots;
 };
 
 /* The log that is a ring; 'ring' must outlive it. */

@@ -47,4 +47,5 @@ scribe_log_ring(struct scribe_log *log, struct ring *ring)
 	log->decide = ring_log_decide;
 	log->durable = ring_log_durable;
 	log->durable_pos = ring_log_durable_pos;
+	log->slots = ring_slots(ring);
 }

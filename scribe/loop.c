@@ -148,6 +148,8 @@ scribe_loop(struct scribe *s)
 	bool orphans, space;
 
 	for (;;) {
+		if (ring_space_wanted(s->ring))
+			commit_urge(s->commit);
 		rc = commit_turn(s->commit, &again_ns);
 		if (rc == COMMIT_DEAD)
 			return 1;

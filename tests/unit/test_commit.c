@@ -155,6 +155,69 @@ an_interval_between_commits_is_kept(void **state)
 	assert_int_equal(last_seq(f, room), 2);
 }
 
+/* Half an hour in which nothing is committed, unless somebody wants it. */
+static uint64_t
+long_interval(struct scribe_fixture *f, unsigned log2_slots, uint64_t *user)
+{
+	uint64_t room, again;
+
+	fix_stop(f);
+	fix_drop_ring(f);
+	assert_int_equal(fix_ring(f, log2_slots, 2, 2 * FIX_BASE), 0);
+	assert_int_equal(fix_start(f), 0);
+	room = fix_room(f, "a", user);
+	commit_set_interval(f->c, 1800 * CLOCK_S_NS);
+	assert_int_equal(commit_turn(f->c, &again), COMMIT_IDLE);
+	return room;
+}
+
+static void
+in_a_small_ring_the_interval_is_kept_too(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t user, again, room = long_interval(f, 8, &user);
+	char id[16];
+	int i;
+
+	/* half of what one publisher may have in the ring is a batch */
+	for (i = 0; i < 32; i++) {
+		assert_int_not_equal(commit_turn(f->c, &again), COMMIT_WORKED);
+		snprintf(id, sizeof(id), "m%d", i);
+		(void)fix_message(f, room, user, id, 0);
+	}
+	assert_int_equal(commit_turn(f->c, &again), COMMIT_WORKED);
+	assert_int_equal(last_seq(f, room), 32);
+}
+
+static void
+who_waits_for_room_does_not_wait_for_the_interval(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t user, again, room = long_interval(f, 12, &user);
+
+	(void)fix_message(f, room, user, "m1", 0);
+	assert_int_equal(commit_turn(f->c, &again), COMMIT_WAIT);
+	commit_urge(f->c);
+	assert_int_equal(commit_turn(f->c, &again), COMMIT_WORKED);
+	/* once */
+	(void)fix_message(f, room, user, "m2", 0);
+	assert_int_equal(commit_turn(f->c, &again), COMMIT_WAIT);
+	assert_int_equal(last_seq(f, room), 1);
+}
+
+static void
+at_the_end_nothing_waits_for_the_interval(void **state)
+{
+	struct scribe_fixture *f = *state;
+	uint64_t user, again, room = long_interval(f, 12, &user);
+
+	(void)fix_message(f, room, user, "m1", 0);
+	assert_int_equal(commit_turn(f->c, &again), COMMIT_WAIT);
+	commit_hurry(f->c);
+	assert_int_equal(commit_turn(f->c, &again), COMMIT_WORKED);
+	assert_int_equal(last_seq(f, room), 1);
+}
+
 /* --- going on ---------------------------------------------------------- */
 
 static void
@@ -544,6 +607,9 @@ main(void)
 		T(what_waits_is_one_batch_and_one_commit),
 		T(a_batch_is_bounded),
 		T(an_interval_between_commits_is_kept),
+		T(in_a_small_ring_the_interval_is_kept_too),
+		T(who_waits_for_room_does_not_wait_for_the_interval),
+		T(at_the_end_nothing_waits_for_the_interval),
 		T(killed_between_commit_and_telling_the_verdicts_stand),
 		T(killed_before_the_commit_the_batch_is_done_again),
 		T(what_was_decided_without_a_commit_stays_decided),
