@@ -178,6 +178,17 @@ ballast_used(const struct ballast *b)
 	return b->used;
 }
 
+/* None was asked for, or too little to be of use, or the disk is too small. */
+static bool
+wants_none(const struct ballast *b)
+{
+	struct disk_space space;
+
+	if (b->wanted < BALLAST_MIN)
+		return true;
+	return disk_space(&space) == 0 && size_for(b->wanted, &space) == 0;
+}
+
 bool
 ballast_turn(struct ballast *b, uint64_t now_ns)
 {
@@ -185,7 +196,7 @@ ballast_turn(struct ballast *b, uint64_t now_ns)
 		return false;
 	b->next_ns = now_ns + BALLAST_EVERY_NS;
 	fill(b);
-	if (!b->used || (b->bytes == 0 && b->wanted > 0))
+	if (!b->used || (b->bytes == 0 && !wants_none(b)))
 		return false;
 	b->used = false;
 	log_notice("the disk has space again, and some is kept bytes=%llu",

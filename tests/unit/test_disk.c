@@ -166,6 +166,20 @@ one_that_is_switched_off_while_it_is_used_is_over(void **state)
 }
 
 static void
+one_that_becomes_too_small_while_it_is_used_is_over(void **state)
+{
+	struct ballast b;
+
+	ballast_open(&b, 2 * MIB);
+	assert_true(ballast_use(&b));
+	ballast_configure(&b, MIB / 2);
+	assert_true(ballast_turn(&b, later(10)));
+	assert_false(ballast_used(&b));
+	assert_int_equal(b.bytes, 0);
+	ballast_close(&b);
+}
+
+static void
 a_sparse_file_is_no_ballast(void **state)
 {
 	struct ballast b;
@@ -238,6 +252,7 @@ main(void)
 		T(it_waits_while_there_is_no_space),
 		T(another_size_counts_from_the_next_look),
 		T(one_that_is_switched_off_while_it_is_used_is_over),
+		T(one_that_becomes_too_small_while_it_is_used_is_over),
 		T(a_sparse_file_is_no_ballast),
 		T(on_a_small_disk_it_is_a_hundredth),
 		T(without_its_directory_there_is_none_and_nothing_fails),
