@@ -375,12 +375,45 @@ user_rate_give_back(struct tables *t, const struct user_ref *u,
 
 /*
  * strikes: refusals:12 | since:26 | held until:26, in seconds of
- * CLOCK_MONOTONIC; 'since' is when the first of them was, 0: there are none.
+ * CLOCK_MONOTONIC, of which the lowest bits are there: a machine may run for
+ * longer than the 776 days that they count.  'since' is when the first of
+ * them was; 0: there never was one.
  */
 #define STRIKE_BITS 26
 #define STRIKE_MASK ((UINT64_C(1) << STRIKE_BITS) - 1)
 #define STRIKE_MAX 4095
+#define STRIKE_S 60
+/* nobody is held for longer: two days (limits.backoff_max is one at the most) */
+#define HELD_MAX_S (2 * 86400)
 #define NS_PER_S UINT64_C(1000000000)
+
+/* How long ago that was; negative if it is yet to come. */
+static int64_t
+strike_age(uint64_t now_s, uint64_t then)
+{
+	int64_t age = (int64_t)((now_s - then) & STRIKE_MASK);
+
+	return age > (int64_t)(STRIKE_MASK / 2) ? age - (int64_t)STRIKE_MASK - 1
+						: age;
+}
+
+/* Is the minute of these refusals over?  Others' clock may be a bit ahead. */
+static bool
+strikes_over(uint64_t word, uint64_t now_s)
+{
+	int64_t age = strike_age(now_s, word >> STRIKE_BITS);
+
+	return word == 0 || age >= STRIKE_S || age <= -STRIKE_S;
+}
+
+/* For so many seconds from the beginning of this one. */
+static uint64_t
+held_s(uint64_t word, uint64_t now_s)
+{
+	int64_t left = -strike_age(now_s, word);
+
+	return word == 0 || left <= 0 || left > HELD_MAX_S ? 0 : (uint64_t)left;
+}
 
 static uint64_t
 strikes_make(uint64_t count, uint64_t since, uint64_t until)
@@ -398,14 +431,14 @@ strike(_Atomic uint64_t *word, uint64_t now_s)
 	old = atomic_load_explicit(word, memory_order_relaxed);
 	do {
 		count = old >> 2 * STRIKE_BITS;
-		since = old >> STRIKE_BITS & STRIKE_MASK;
-		if (count == 0 || now_s >= since + 60) {
+		since = old >> STRIKE_BITS;
+		if (strikes_over(old, now_s)) {
 			count = 0;
 			since = now_s;
 		}
 		if (count < STRIKE_MAX)
 			count++;
-		next = strikes_make(count, since, old);
+		next = strikes_make(count, since, now_s + held_s(old, now_s));
 	} while (!atomic_compare_exchange_weak_explicit(word, &old, next,
 	    memory_order_relaxed, memory_order_relaxed));
 	return count;
@@ -413,12 +446,12 @@ strike(_Atomic uint64_t *word, uint64_t now_s)
 
 /* Held until then, unless it is for longer already. */
 static void
-hold(_Atomic uint64_t *word, uint64_t until_s)
+hold(_Atomic uint64_t *word, uint64_t now_s, uint64_t until_s)
 {
 	uint64_t old;
 
 	old = atomic_load_explicit(word, memory_order_relaxed);
-	while ((old & STRIKE_MASK) < until_s &&
+	while (now_s + held_s(old, now_s) < until_s &&
 	    !atomic_compare_exchange_weak_explicit(word, &old,
 		(old & ~STRIKE_MASK) | (until_s & STRIKE_MASK),
 		memory_order_relaxed, memory_order_relaxed))
@@ -458,7 +491,7 @@ user_refused(struct tables *t, const struct user_ref *u, enum user_rate kind,
 	}
 	if (count >= USER_STRIKES_OUT) {
 		*out_r = true;
-		hold(strikes_at(t, row),
+		hold(strikes_at(t, row), now_ns / NS_PER_S,
 		    (now_ns + wait_ns + NS_PER_S - 1) / NS_PER_S);
 	}
 	return wait_ns;
@@ -492,7 +525,7 @@ user_strikes(struct tables *t, const struct user_ref *u, uint64_t now_ns)
 	if (row == NONE)
 		return 0;
 	word = atomic_load_explicit(strikes_at(t, row), memory_order_relaxed);
-	return (word >> STRIKE_BITS & STRIKE_MASK) + 60 <= now_ns / NS_PER_S
+	return strikes_over(word, now_ns / NS_PER_S)
 	    ? 0
 	    : (uint32_t)(word >> 2 * STRIKE_BITS);
 }
@@ -501,15 +534,14 @@ uint64_t
 user_held(struct tables *t, const struct user_ref *u, uint64_t now_ns)
 {
 	uint32_t empty, row = lookup(t, u->key, &empty);
-	uint64_t until_ns;
+	uint64_t left;
 
 	if (row == NONE)
 		return 0;
-	until_ns =
-	    (atomic_load_explicit(strikes_at(t, row), memory_order_relaxed) &
-		STRIKE_MASK) *
-	    NS_PER_S;
-	return until_ns > now_ns ? until_ns - now_ns : 0;
+	left = held_s(atomic_load_explicit(strikes_at(t, row),
+			  memory_order_relaxed),
+	    now_ns / NS_PER_S);
+	return left > 0 ? left * NS_PER_S - now_ns % NS_PER_S : 0;
 }
 
 /* --- master ------------------------------------------------------------ */
@@ -545,9 +577,8 @@ row_idle(const struct tables *t, uint32_t row, uint64_t now_ns)
 			return false;
 	}
 	word = atomic_load_explicit(strikes_at(t, row), memory_order_relaxed);
-	return word == 0 ||
-	    ((word & STRIKE_MASK) * NS_PER_S <= now_ns &&
-		(word >> STRIKE_BITS & STRIKE_MASK) + 60 <= now_ns / NS_PER_S);
+	return strikes_over(word, now_ns / NS_PER_S) &&
+	    held_s(word, now_ns / NS_PER_S) == 0;
 }
 
 static bool

@@ -207,6 +207,40 @@ a_hundred_refusals_are_enough(void **state)
 }
 
 static void
+it_is_the_same_after_years(void **state)
+{
+	static const uint64_t starts[] = { (1 << 26) - 30, (1 << 26) + 1000,
+		(3 << 25) + 7, (UINT64_C(5) << 26) - 1 };
+	struct tables *t = *state;
+	struct user_ref u;
+	char id[2] = "a";
+	uint64_t wait, now;
+	unsigned i;
+	bool out;
+
+	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++, id[0]++) {
+		u = user(t, id);
+		now = starts[i] * SECOND;
+		assert_int_equal(pass(t, &u, 30, now, 30), 30);
+		(void)refuse(t, &u, now, 50, &out);
+		/* half a minute later, and perhaps in the next round */
+		now += 40 * SECOND;
+		(void)refuse(t, &u, now, 49, &out);
+		assert_false(out);
+		assert_int_equal(user_strikes(t, &u, now), 99);
+		assert_int_equal(user_held(t, &u, now), 0);
+		wait = refuse(t, &u, now, 1, &out);
+		assert_true(out);
+		assert_in_range(user_held(t, &u, now), wait, wait + SECOND);
+		assert_int_equal(user_held(t, &u, now + wait + SECOND), 0);
+		assert_int_equal(users_sweep(t, now + wait / 2, UINT32_MAX), 0);
+		now += wait + 2 * MINUTE;
+		assert_int_equal(user_strikes(t, &u, now), 0);
+		assert_int_equal(users_sweep(t, now, UINT32_MAX), 1);
+	}
+}
+
+static void
 a_quiet_minute_forgives(void **state)
 {
 	struct tables *t = *state;
@@ -418,6 +452,7 @@ main(void)
 		T(ten_refusals_double_the_time),
 		T(it_is_never_longer_than_the_longest),
 		T(a_hundred_refusals_are_enough),
+		T(it_is_the_same_after_years),
 		T(a_quiet_minute_forgives),
 		T(what_is_left_can_be_looked_at),
 		T(under_load_the_heaviest_wait_first),
