@@ -44,10 +44,9 @@ session_set_timer(struct session *s)
 
 /* Revision 3: the client's next ping must be here by then. */
 static uint64_t
-silence_due(const struct worker *w)
+silence_due(const struct session *s)
 {
-	return w->now_ms + w->cfg->engine_ping_interval +
-	    w->cfg->engine_ping_timeout;
+	return s->worker->now_ms + s->ping_interval + s->ping_timeout;
 }
 
 void
@@ -56,9 +55,9 @@ session_start(struct session *s)
 	const struct worker *w = s->worker;
 
 	if (s->revision == EIO_REVISION_3)
-		s->pong_due = silence_due(w);
+		s->pong_due = silence_due(s);
 	else
-		s->ping_due = w->now_ms + w->cfg->engine_ping_interval;
+		s->ping_due = w->now_ms + s->ping_interval;
 	if (w->app.ops->kind == APP_SOCKETIO)
 		s->connect_due = w->now_ms + w->cfg->engine_connect_timeout;
 	session_set_timer(s);
@@ -89,7 +88,7 @@ static void
 send_ping(struct session *s)
 {
 	struct worker *w = s->worker;
-	uint64_t due = s->ping_due, timeout = w->cfg->engine_ping_timeout;
+	uint64_t due = s->ping_due, timeout = s->ping_timeout;
 
 	/* counted from when it was due, not from when the wheel came by;
 	 * unless we were held up, which is not the client's fault */
@@ -122,7 +121,7 @@ session_on_timer(struct session *s)
 	if (session_expired(s))
 		return;
 	if (s->pong_due != 0 && now >= s->pong_due)
-		s->pong_due = now + w->cfg->engine_ping_timeout;
+		s->pong_due = now + s->ping_timeout;
 	if (s->ping_due != 0 && now >= s->ping_due)
 		send_ping(s);
 	if (s->poll != NULL && s->poll->upgrade_due != 0 &&
@@ -162,17 +161,16 @@ static void
 heartbeat(struct session *s, enum eio_type type)
 {
 	const struct worker *w = s->worker;
-	const struct config *cfg = w->cfg;
 
 	if (s->revision == EIO_REVISION_3) {
-		s->pong_due = silence_due(w);
+		s->pong_due = silence_due(s);
 	} else if (type == EIO_PONG) {
 		s->pong_due = 0;
-		s->ping_due = w->now_ms + cfg->engine_ping_interval;
+		s->ping_due = w->now_ms + s->ping_interval;
 	} else if (s->pong_due != 0 && !s->put_off) {
 		/* a large upload in front of the pong; once a ping */
 		s->put_off = true;
-		s->pong_due = w->now_ms + cfg->engine_ping_timeout;
+		s->pong_due = w->now_ms + s->ping_timeout;
 	} else {
 		return;
 	}

@@ -205,8 +205,8 @@ say_open(struct session *s)
 	struct eio_open open = {
 		.sid = sid,
 		.upgrade_websocket = s->conn == NULL && cfg->engine_websocket,
-		.ping_interval = (unsigned)cfg->engine_ping_interval,
-		.ping_timeout = (unsigned)cfg->engine_ping_timeout,
+		.ping_interval = s->ping_interval,
+		.ping_timeout = s->ping_timeout,
 		.max_payload = cfg->engine_max_payload,
 	};
 	size_t n;
@@ -232,6 +232,8 @@ session_open(struct worker *w, struct conn *c, const struct session_init *init)
 	s->revision = init->revision;
 	s->b64 = init->b64;
 	s->offsets = init->offsets;
+	s->ping_interval = (uint32_t)w->cfg->engine_ping_interval;
+	s->ping_timeout = (uint32_t)w->cfg->engine_ping_timeout;
 	if (init->bearer_len > 0)
 		session_extra(s)->bearer = keep(init->bearer, init->bearer_len);
 	if (w->cfg->auth_mode == AUTH_MODE_WEBHOOK && init->agent.len > 0)

@@ -99,6 +99,8 @@ struct session {
 	struct session_extra *extra;
 	TAILQ_ENTRY(session) produce_entry;
 	LIST_ENTRY(session) entry;
+	/* ms, as its client was told: a reload is for those who come later */
+	uint32_t ping_interval, ping_timeout;
 	/* CLOCK_MONOTONIC ms; 0: none */
 	uint64_t ping_due;
 	uint64_t pong_due;

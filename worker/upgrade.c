@@ -154,7 +154,7 @@ upgrade_finish(struct session *s)
 	if (s->pong_due != 0) {
 		s->pong_due = 0;
 		if (s->ping_due == 0)
-			s->ping_due = w->now_ms + w->cfg->engine_ping_interval;
+			s->ping_due = w->now_ms + s->ping_interval;
 	}
 	session_set_timer(s);
 	w->again = true;

@@ -334,6 +334,28 @@ who_is_dead_is_in_no_list(void **state)
 	turns();
 }
 
+static void
+a_session_goes_by_the_times_that_it_was_told(void **state)
+{
+	const struct eio_packet pong = { .type = EIO_PONG };
+	struct session *four = polling_session(4), *three = polling_session(3);
+	struct worker *w = &f.w;
+
+	f.cfg.engine_ping_interval = 60000;
+	f.cfg.engine_ping_timeout = 1000;
+	pass(25200);
+	turns();
+	assert_int_equal(four->ping_due, 0);
+	assert_in_range(four->pong_due, w->now_ms + 19000, w->now_ms + 20000);
+	session_packet(four, &pong);
+	assert_int_equal(four->ping_due, w->now_ms + 25000);
+	session_packet(three, &pong);
+	assert_int_equal(three->pong_due, w->now_ms + 45000);
+	/* who comes now is told others */
+	four = polling_session(4);
+	assert_int_equal(four->ping_due, w->now_ms + 60000);
+}
+
 #define W(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -344,6 +366,7 @@ main(void)
 		W(who_takes_none_is_not_waited_for),
 		W(what_comes_before_the_answer_to_connect_is_kept_in_order),
 		W(who_is_dead_is_in_no_list),
+		W(a_session_goes_by_the_times_that_it_was_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
