@@ -158,6 +158,8 @@ chat_free(struct chat **chatp)
 void
 chat_configure(struct chat *chat, const struct config *cfg)
 {
+	streams_configure(chat, cfg);
+	typing_configure(chat, cfg);
 	content_free(&chat->content);
 	chat->content = content_new(cfg);
 	chat->cfg = cfg;

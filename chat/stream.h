@@ -105,6 +105,8 @@ struct streams {
 
 void streams_new(struct chat *chat);
 void streams_free(struct chat *chat);
+/* Those that run have the time that others will have. */
+void streams_configure(struct chat *chat, const struct config *cfg);
 void streams_tick(struct chat *chat, uint64_t now_ms);
 /* Stored events were missed: verdicts may be among them. */
 void streams_resync(struct chat *chat);

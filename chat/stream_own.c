@@ -629,6 +629,16 @@ streams_new(struct chat *chat)
 }
 
 void
+streams_configure(struct chat *chat, const struct config *cfg)
+{
+	uint64_t was = chat->cfg->stream_idle_timeout;
+	struct stream *st;
+
+	TAILQ_FOREACH(st, &chat->streams->list[STREAM_RUNNING], entry)
+		st->due_ms = st->due_ms - was + cfg->stream_idle_timeout;
+}
+
+void
 streams_free(struct chat *chat)
 {
 	struct streams *ss = chat->streams;

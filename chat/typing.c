@@ -433,6 +433,16 @@ typing_user_left(struct chat *chat, struct room *room, uint64_t user,
 }
 
 void
+typing_configure(struct chat *chat, const struct config *cfg)
+{
+	uint64_t was = chat->cfg->typing_expiry;
+	struct typist *t;
+
+	TAILQ_FOREACH(t, &chat->typists, entry)
+		t->expires_ms = t->expires_ms - was + cfg->typing_expiry;
+}
+
+void
 typing_tick(struct chat *chat, uint64_t now_ms)
 {
 	uint64_t overdue = (uint64_t)chat->cfg->typing_expiry +

@@ -31,6 +31,8 @@ void typing_user_left(struct chat *chat, struct room *room, uint64_t user,
 void typing_forget(struct chat *chat, struct chat_socket *s);
 /* Nobody types any more in this room; tell (the room stays), or not. */
 void typing_clear(struct chat *chat, struct room *room, bool tell);
+/* Those who type have the time that others will have. */
+void typing_configure(struct chat *chat, const struct config *cfg);
 /* What has expired. */
 void typing_tick(struct chat *chat, uint64_t now_ms);
 

@@ -161,6 +161,36 @@ a_silent_one_is_ended(void **state)
 	expect_end(t.eve, "interrupted", "\"one \"");
 }
 
+/* Those that run do not hold up those that begin after the reload. */
+static void
+a_reload_is_for_those_that_run_too(void **state)
+{
+	static struct config cfg;
+	struct world *w = *state;
+	struct scene t;
+	int k;
+
+	w->cfg.stream_idle_timeout = 3600000;
+	t = scene(state);
+	pass(w, 10000);
+	cfg = w->cfg;
+	cfg.stream_idle_timeout = 60000;
+	for (k = 0; k < WORKERS; k++)
+		chat_configure(w->chat[k], &cfg);
+	chunk(t.bot, "m2", "two ", false);
+	run(w);
+	pass(w, 49000);
+	assert_int_equal(w->nmessages, 0);
+	pass(w, 1500);
+	assert_int_equal(w->nmessages, 1);
+	pass(w, 8000);
+	assert_int_equal(w->nmessages, 1);
+	pass(w, 2000);
+	assert_int_equal(w->nmessages, 2);
+	for (k = 0; k < WORKERS; k++)
+		chat_configure(w->chat[k], &w->cfg);
+}
+
 static void
 a_dead_workers_are_taken_over(void **state)
 {
@@ -380,6 +410,7 @@ main(void)
 		T(nobody_elses),
 		T(or_is_ended_after_a_while),
 		T(a_silent_one_is_ended),
+		T(a_reload_is_for_those_that_run_too),
 		T(a_dead_workers_are_taken_over),
 		T(its_end_is_told_when_it_died_over_that),
 		T(who_is_cancelled_and_leaves_was_cancelled),

@@ -169,6 +169,32 @@ it_expires_when_it_is_not_renewed(void **state)
 }
 
 static void
+a_reload_is_for_those_who_type_too(void **state)
+{
+	static struct config cfg;
+	struct world *w = *state;
+	struct cast t = cast(state);
+	int k;
+
+	w->cfg.typing_expiry = 600000;
+	type(t.a, ON);
+	cfg = w->cfg;
+	cfg.typing_expiry = 6000;
+	for (k = 0; k < WORKERS; k++)
+		chat_configure(w->chat[k], &cfg);
+	type(t.b, ON);
+	expect_shown(t.b, "true");
+	expect_shown(t.a, "true");
+	expect_shown(t.a2, "true");
+	pass(w, 6000);
+	expect_shown(t.b, "false");
+	expect_shown(t.a, "false");
+	expect_shown(t.a2, "false");
+	for (k = 0; k < WORKERS; k++)
+		chat_configure(w->chat[k], &w->cfg);
+}
+
+static void
 false_without_true_is_not_relayed(void **state)
 {
 	struct cast t = cast(state);
@@ -625,6 +651,7 @@ main(void)
 		T(repeating_it_within_three_seconds_is_not_told_again),
 		T(it_ends_when_nothing_more_is_heard),
 		T(it_expires_when_it_is_not_renewed),
+		T(a_reload_is_for_those_who_type_too),
 		T(false_without_true_is_not_relayed),
 		T(it_is_per_user_over_all_sockets),
 		T(two_sockets_renew_no_more_often_than_one),
