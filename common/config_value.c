@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/nearest.h"
+#include "common/utf8.h"
 
 struct unit {
 	const char *name;
@@ -352,6 +353,13 @@ config_set(struct config *cfg, enum config_option opt,
 {
 	const struct config_row *row = &config_rows[opt];
 
+	/* it is shown by those who write JSON */
+	for (size_t i = 0; i < items->n; i++) {
+		if (!utf8_valid(items->v[i], strlen(items->v[i]))) {
+			sb_adds(why, "the value is not UTF-8");
+			return -1;
+		}
+	}
 	if (row->type == CONFIG_TYPE_LIST)
 		return set_list(row, field(cfg, opt), items, why);
 	if (items->n > 1) {

@@ -96,6 +96,20 @@ every_option_is_found_by_its_name(void **state)
 }
 
 static void
+what_is_not_utf8_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_null(set(f, CONFIG_auth_issuer, "caf\xc3\xa9"));
+	assert_string_equal(set(f, CONFIG_auth_issuer, "caf\xe9"),
+	    "the value is not UTF-8");
+	assert_string_equal(f->cfg->auth_issuer, "caf\xc3\xa9");
+	assert_non_null(set(f, CONFIG_data_dir, "/srv/\xff"));
+	/* one of a list */
+	assert_non_null(set(f, CONFIG_cors_origins, "https://\xe9.example"));
+}
+
+static void
 durations_have_units(void **state)
 {
 	struct fixture *f = *state;
@@ -340,6 +354,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_default_is_written_back_as_it_stands),
 		T(every_option_is_found_by_its_name),
+		T(what_is_not_utf8_is_refused),
 		T(durations_have_units),
 		T(sizes_have_units_of_1024),
 		T(wrong_numbers_are_told_and_change_nothing),
