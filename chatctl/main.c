@@ -47,9 +47,11 @@ on_document(const char *json, size_t len, void *arg)
 		show_result(json, len, stdout);
 	else
 		show_message(json, len, stdout);
-	/* whoever reads along wants it now */
-	if (p->how == HOW_STREAM)
-		(void)fflush(stdout);
+	/* whoever reads along wants it now; a stream has no other end */
+	if (p->how == HOW_STREAM && fflush(stdout) == EOF) {
+		(void)fprintf(stderr, "chatctl: cannot write the answer\n");
+		_exit(EXIT_FAILED);
+	}
 }
 
 /* ^C is how a stream ends; all that was printed has been flushed. */

@@ -228,6 +228,16 @@ class CommandLine(unittest.TestCase):
                      "store_schema"):
             self.assertRegex(p.stdout, r"(?m)^%s +\S" % what)
 
+    def test_an_answer_that_cannot_be_written_is_a_failure(self):
+        with open("/dev/full", "w") as full:
+            for flag in ("-V", "-T"):
+                p = subprocess.run([CHATD, flag, "-c", "/dev/null",
+                                    "-o", "auth.mode=none"],
+                                   stdout=full, stderr=subprocess.PIPE,
+                                   text=True)
+                self.assertEqual(p.returncode, 1, flag)
+                self.assertIn("cannot write", p.stderr)
+
     def test_wrong_usage_is_status_2(self):
         for args in (["-x"], ["-o"], ["stray"], ["-d", "stray"]):
             p = subprocess.run([CHATD, *args], capture_output=True, text=True)
@@ -1128,6 +1138,33 @@ class Chatctl(unittest.TestCase):
             p.send_signal(signal.SIGINT)
             self.assertEqual(p.wait(60), 0)
             p.stdout.close()
+        c.close()
+
+    def test_a_stream_ends_when_nothing_can_be_written(self):
+        c = self.d.raw()
+        c.upgrade()
+        c.connect("ada")
+        c.event("chat:join-session",
+                {"sessionId": "t", "workspaceId": "w"}, 1)
+        self.assertTrue(c.wait_ack(1)["ok"])
+        with open("/dev/full", "w") as full:
+            p = subprocess.Popen([CHATCTL, "-s", self.d.sock, "-j", "tail",
+                                  "w/t"], stdout=full,
+                                 stderr=subprocess.PIPE, text=True)
+        try:
+            for n in range(10, 70):
+                if p.poll() is not None:
+                    break
+                c.event("chat:send-message", {"message": {
+                    "content": "x", "type": "user", "sessionId": "t"}}, n)
+                self.assertTrue(c.wait_ack(n)["ok"])
+                time.sleep(0.5)
+            self.assertEqual(p.poll(), 1)
+            self.assertIn("cannot write", p.stderr.read())
+        finally:
+            p.kill()
+            p.wait()
+            p.stderr.close()
         c.close()
 
     def exchange(self, data, end=True):
