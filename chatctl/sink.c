@@ -90,6 +90,11 @@ sink_open(struct sink *s, const char *path, bool named)
 		errno = 0;
 		return complain(path, "exists, and is not overwritten");
 	}
+	/* there would be nothing in the end */
+	if (path[0] == '\0' || path[strlen(path) - 1] == '/') {
+		errno = 0;
+		return complain(path, "is no name of a file");
+	}
 	if (!named)
 		s->fd = open_parent(path, O_TMPFILE | O_RDWR);
 	if (s->fd != -1)

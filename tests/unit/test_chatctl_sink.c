@@ -200,6 +200,20 @@ dies(bool named, int sig)
 	assert_int_equal(names_in_directory(), 0);
 }
 
+/* It is seen before anything is written, not after hours of it. */
+static void
+a_name_that_no_file_can_have_is_an_error(void **state)
+{
+	char slash[128];
+	struct sink s;
+
+	(void)snprintf(slash, sizeof(slash), "%s/", path);
+	assert_int_equal(sink_open(&s, slash, false), -1);
+	assert_int_equal(s.fd, -1);
+	assert_int_equal(sink_open(&s, "", false), -1);
+	assert_int_equal(names_in_directory(), 0);
+}
+
 static void
 who_is_ended_leaves_nothing(void **state)
 {
@@ -236,6 +250,7 @@ main(void)
 		T(what_is_there_is_not_overwritten),
 		T(what_comes_in_between_is_not_overwritten),
 		T(a_directory_that_is_not_there_is_an_error),
+		T(a_name_that_no_file_can_have_is_an_error),
 		T(who_is_ended_leaves_nothing),
 		T(standard_output_is_a_stream),
 	};
