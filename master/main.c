@@ -111,6 +111,16 @@ check(const struct options *opt, const struct config *cfg)
 	return good ? 0 : 1;
 }
 
+/* All of what was asked for is printed. */
+static int
+printed(void)
+{
+	if (fflush(stdout) != EOF && !ferror(stdout))
+		return 0;
+	(void)fprintf(stderr, "chatd: cannot write the answer\n");
+	return 1;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -125,13 +135,16 @@ main(int argc, char *argv[])
 		return 2;
 	if (opt.version) {
 		version_print();
+		status = printed();
 	} else if ((cfg = load(&opt)) == NULL) {
 		status = 1;
 	} else if (opt.dump || opt.check) {
-		if (opt.dump)
+		if (opt.dump) {
 			config_dump(cfg, stdout);
-		if (opt.check)
-			status = check(&opt, cfg);
+			status = printed();
+		}
+		if (opt.check && check(&opt, cfg) != 0)
+			status = 1;
 		config_free(&cfg);
 	} else {
 		status = master_main(&opt, cfg);
