@@ -8,6 +8,7 @@
 #include "master/logs.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/config.h"
@@ -17,6 +18,12 @@ const char *
 logs_target(const struct config *cfg, bool foreground)
 {
 	return foreground ? "stderr" : cfg->log_target;
+}
+
+bool
+logs_on_gone_stderr(const struct config *cfg, bool foreground)
+{
+	return !foreground && strcmp(cfg->log_target, "stderr") == 0;
 }
 
 int

@@ -15,6 +15,10 @@ struct config;
 /* The target's name under this configuration: -d logs to stderr. */
 const char *logs_target(const struct config *cfg, bool foreground);
 
+/* Is it a stderr that cannot be opened again?  In the background there is none
+ * but the one that we were started with. */
+bool logs_on_gone_stderr(const struct config *cfg, bool foreground);
+
 /* Open it; close-on-exec.  -1 with errno. */
 int logs_open(const struct config *cfg, bool foreground);
 

@@ -145,6 +145,8 @@ reopen_log(struct master *m)
 {
 	int fd;
 
+	if (logs_on_gone_stderr(m->cfg, m->opt.foreground))
+		return 0;
 	if ((fd = logs_open(m->cfg, m->opt.foreground)) == -1)
 		return -1;
 	(void)close(m->log_fd);

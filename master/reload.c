@@ -247,6 +247,12 @@ make_ready(struct reload *r)
 	const char *target = logs_target(r->next, m->opt.foreground);
 
 	if (strcmp(target, logs_target(m->cfg, m->opt.foreground)) != 0) {
+		if (logs_on_gone_stderr(r->next, m->opt.foreground)) {
+			refuse(r,
+			    "log.target: in the background there is no "
+			    "stderr; that needs a restart");
+			return -1;
+		}
 		r->next_log_fd = logs_open(r->next, m->opt.foreground);
 		if (r->next_log_fd == -1) {
 			refuse(r, "log.target: cannot open %s: %s", target,

@@ -899,6 +899,29 @@ class Reload(unittest.TestCase):
             self.assertEqual(len(json.loads(out)["changed"]), 1)
             self.assertTrue(until(d.all_ready))
 
+    def test_stderr_is_kept_in_the_background(self):
+        with Daemon(log__target="stderr") as d:
+            with open(d.dir + "/stderr", "wb") as f:
+                p = subprocess.run(d.args(), stdin=subprocess.DEVNULL,
+                                   stdout=f, stderr=f, timeout=90)
+            self.assertEqual(p.returncode, 0)
+
+            def said(what):
+                with open(d.dir + "/stderr", errors="replace") as f:
+                    return f.read().count(what)
+
+            pid = d.ask("status")["pid"]
+            os.kill(pid, signal.SIGUSR1)
+            os.kill(pid, signal.SIGUSR2)
+            self.assertTrue(until(lambda: said("upgrading in place")))
+            scribe = d.scribe()
+            os.kill(scribe, signal.SIGKILL)
+            self.assertTrue(until(lambda: d.scribe() not in (0, scribe) and
+                                  d.all_ready()))
+            self.assertTrue(until(lambda: said("scribe ready") == 2))
+            self.assertEqual(d.ctl("stop").returncode, 0)
+            self.assertTrue(said("stopped"))
+
     def test_the_log_changes_in_all_processes(self):
         with Daemon() as d:
             os.mkdir(d.dir + "/log.d")
@@ -1152,7 +1175,7 @@ class Chatctl(unittest.TestCase):
                                   "w/t"], stdout=full,
                                  stderr=subprocess.PIPE, text=True)
         try:
-            for n in range(10, 70):
+            for n in range(10, 40):
                 if p.poll() is not None:
                     break
                 c.event("chat:send-message", {"message": {

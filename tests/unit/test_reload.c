@@ -469,6 +469,16 @@ a_log_target_that_cannot_be_opened_is_refused(void **state)
 }
 
 static void
+in_the_background_there_is_no_stderr_to_log_to(void **state)
+{
+	f.m.opt.foreground = false;
+	write_file("limits.message_rate = 5\nlog.target = stderr\n");
+	reload_begin(f.m.reload, 7);
+	assert_non_null(strstr(f.failed, "stderr"));
+	assert_int_equal(f.prepared[0], 0);
+}
+
+static void
 children_get_a_new_log_target_after_the_switch(void **state)
 {
 	write_file("limits.message_rate = 5\nlog.format = json\n");
@@ -605,6 +615,7 @@ main(void)
 		T(what_is_wrong_is_told_and_asks_nobody),
 		T(nothing_new_is_no_reload),
 		T(a_log_target_that_cannot_be_opened_is_refused),
+		T(in_the_background_there_is_no_stderr_to_log_to),
 		T(children_get_a_new_log_target_after_the_switch),
 		T(before_the_start_is_over_it_waits_after_it_is_refused),
 		T(a_message_that_makes_no_sense_is_marked),
