@@ -38,14 +38,14 @@ function record(c) {
   return list;
 }
 
-/** the connection is lost; resolves when the client is back */
+/** the connection is lost; the client comes back when all that is done */
 async function cut(c, meanwhile) {
-  c.io.opts.reconnection = true;
-  c.io.reconnection(true);
-  c.io.reconnectionDelay(50);
+  const gone = next(c, "disconnect");
   c.io.engine.close();
+  await gone;
   await meanwhile?.();
-  await until(() => c.connected, 15000, "reconnected");
+  c.connect();
+  await until(() => c.connected, 20000, "reconnected");
 }
 
 test("an edit: the whole room sees it, the acknowledgement tells it", async () => {

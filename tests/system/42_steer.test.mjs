@@ -360,8 +360,17 @@ test("two at once, and many", async () => {
   assert.equal(x.answer.sockets, WORKERS);
   assert.equal(y.answer.sockets, WORKERS);
   const users = Array.from({ length: 20 }, (_, i) => `many${i}`);
+  const evicted = async () => {
+    const { log, live } = await d.ctl("ring");
+    return log.evictions + live.evictions;
+  };
+  const before = await evicted();
   const all = await Promise.all(users.map((u) => d.ctl("ban", u)));
-  assert.ok(all.every((r) => r.of_workers === WORKERS && r.workers === WORKERS));
+  // so many at once are more than the smallest rings hold: not all reports may be heard
+  const least = (await evicted()) > before ? 0 : WORKERS;
+  for (const r of all)
+    assert.ok(r.workers >= least && r.of_workers >= least,
+      `${r.result}: ${r.workers} of ${r.of_workers}`);
   const { bans } = await d.ctl("bans");
   assert.equal(bans.filter((b) => b.id.startsWith("many")).length, 20);
   await Promise.all(users.map((u) => d.ctl("unban", u)));
@@ -484,6 +493,8 @@ test("a worker that is too slow for the rings: who listens is told of the gap", 
       await join_(a, "no/id");
       return heard.events.some((e) => e.missed > 0) && heard.tail.some((e) => e.missed > 0);
     });
+    const { seq: last } = await send(a, "gap", "the end");
+    await until(() => heard.tail.some((e) => e.seq === last));
     const missed = heard.tail.reduce((n, e) => n + (e.missed ?? 0), 0);
     const unheard = [...said].filter((seq) => !heard.tail.some((e) => e.seq === seq)).length;
     assert.ok(unheard > 0 && unheard <= missed, `${unheard} of ${said.size}, ${missed}`);
@@ -567,7 +578,8 @@ test("any command, a scribe or a worker killed in the middle of it", { timeout: 
         }, 20000, args.join(" "));
         await until(async () => Object.keys(d.roles().workers).length === WORKERS &&
           d.roles().scribe !== 0 && ada.connected, 20000);
-        if (!(await join_(ada, "torn")).ok) throw new Error("cannot join again");
+        // it may have been on its way out just then
+        await until(async () => (await join_(ada, "torn").catch(() => ({}))).ok, 20000, "joined");
       }
     }
     ada.disconnect();
