@@ -185,6 +185,20 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	}
 }
 
+/* Is there anybody whose log lines nobody takes? */
+static bool
+log_lost(struct master *m)
+{
+	struct tables_child *row = m->shared.tables->state->child;
+	bool lost = log_target_lost();
+
+	for (unsigned i = 0; i < TABLES_CHILDREN; i++)
+		if (atomic_exchange_explicit(&row[i].log_lost, 0,
+			memory_order_relaxed) != 0)
+			lost = true;
+	return lost;
+}
+
 static void
 on_housekeeping(evutil_socket_t fd, short what, void *arg)
 {
@@ -196,7 +210,7 @@ on_housekeeping(evutil_socket_t fd, short what, void *arg)
 	watch_children(m);
 	/* the syslog daemon was restarted; as long as it is not there, there
 	 * is nobody to complain to */
-	if (log_target_lost() && !m->opt.foreground)
+	if (log_lost(m) && !m->opt.foreground)
 		(void)reopen_log(m);
 }
 

@@ -377,9 +377,11 @@ close_fd(int *fd)
 void
 child_beat(struct child *c)
 {
-	_Atomic uint64_t *beats = &c->tables->state->child[c->slot].beats;
+	struct tables_child *row = &c->tables->state->child[c->slot];
 
-	(void)atomic_fetch_add_explicit(beats, 1, memory_order_relaxed);
+	(void)atomic_fetch_add_explicit(&row->beats, 1, memory_order_relaxed);
+	if (log_target_lost())
+		atomic_store_explicit(&row->log_lost, 1, memory_order_relaxed);
 }
 
 void

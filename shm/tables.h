@@ -106,6 +106,8 @@ struct tables_child {
 	_Atomic uint64_t started_ms;
 	/* the child's: goes on as long as its loop does */
 	_Atomic uint64_t beats;
+	/* the child's: nobody takes its log lines; the master takes it back */
+	_Atomic uint32_t log_lost;
 };
 
 /* A table of the store, and how much is in it. */

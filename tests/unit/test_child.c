@@ -152,6 +152,8 @@ child_main(const char *want)
 		return 20;
 	(void)ipc_get_u32(&m);
 	child_end(&m);
+	log_info("stops");
+	child_beat(&c);
 	if (c.next_bundle != -1)
 		return 21;
 	child_free(&c);
@@ -374,6 +376,16 @@ stop(void)
 	return ended();
 }
 
+static void
+log_target(int fd)
+{
+	static struct ipc_msg m;
+
+	ipc_begin(&m, IPC_LOG_TARGET);
+	put_fd(&m, fd);
+	assert_int_equal(ipc_send(f.ipc, &m), 0);
+}
+
 /* --- promises --------------------------------------------------------------- */
 
 static void
@@ -414,6 +426,30 @@ a_bundle_comes_with_hello_and_with_each_reload(void **state)
 	prepare(6, 0);
 	switch_to(6, true);
 	assert_int_equal(stop(), 0);
+}
+
+/* The master has them from its children, which log when it does not. */
+static void
+that_nobody_takes_its_log_lines_is_told(void **state)
+{
+	struct tables_child *row = &f.shared.tables->state->child[SLOT];
+	int sv[2];
+
+	for (int gone = 0; gone < 2; gone++) {
+		start("-");
+		hello(WORKERS, 0);
+		(void)answer(IPC_READY);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv), 0);
+		log_target(sv[0]);
+		(void)close(sv[0]);
+		if (gone)
+			(void)close(sv[1]);
+		assert_int_equal(stop(), 0);
+		assert_int_equal(atomic_load(&row->log_lost), gone);
+		if (!gone)
+			(void)close(sv[1]);
+		ipc_free(&f.ipc);
+	}
 }
 
 static void
@@ -486,6 +522,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_worker_gets_an_inbox_and_the_ways_to_all),
 		T(a_bundle_comes_with_hello_and_with_each_reload),
+		T(that_nobody_takes_its_log_lines_is_told),
 		T(rings_that_follow_are_taken_forgotten_and_left_for),
 		T(rings_that_cannot_be_had_change_nothing),
 		T(a_worker_without_an_inbox_makes_no_sense),
