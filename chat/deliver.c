@@ -108,21 +108,30 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 	message_sent(chat, s, p->room, p->has_ack, p->ack, d);
 }
 
+static bool
+is_id_of(struct chat_str id, const struct chat_socket *s)
+{
+	return strlen(s->id) == id.len && memcmp(id.p, s->id, id.len) == 0;
+}
+
 /*
- * A message that nobody here waits for may be of a socket that has been
- * resumed here: sent on its old connection, stored behind its RESUME.
+ * A message that nobody here waits for may be of a socket that was told that
+ * it cannot be stored, when nobody decided; or of one that has been resumed
+ * here: sent on its old connection, stored behind its RESUME.
  */
 static struct chat_socket *
-resumed_sender(const struct chat *chat, struct room *room,
+late_sender(const struct chat *chat, struct room *room,
     const struct chat_delivery *d)
 {
-	struct chat_socket *s;
+	struct chat_socket *s = d->own ? d->socket : NULL;
 
-	if (chat->nresumed == 0 ||
-	    (s = socket_by_id(chat, d->ev.field[1])) == NULL || !s->resumed ||
-	    room_member(room, s) == NULL)
-		return NULL;
-	return s;
+	if (s == NULL || !is_id_of(d->ev.field[1], s)) {
+		if (chat->nresumed == 0 ||
+		    (s = socket_by_id(chat, d->ev.field[1])) == NULL ||
+		    !s->resumed)
+			return NULL;
+	}
+	return room_member(room, s) == NULL ? NULL : s;
 }
 
 static void
@@ -135,7 +144,7 @@ message_show(struct chat *chat, struct room *room,
 	if (!TAILQ_EMPTY(&room->typing))
 		typing_message_comes(chat, room, d->ev.user);
 	if (!waits)
-		sender = resumed_sender(chat, room, d);
+		sender = late_sender(chat, room, d);
 	message_send(chat, room, d, sender);
 	if (!waits && sender != NULL)
 		message_sent(chat, sender, room, false, 0, d);

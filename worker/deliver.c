@@ -70,8 +70,14 @@ deliver_own(struct worker *w, const struct record *rec, struct chat_delivery *d)
 	d->own = true;
 	if (rec->request == 0)
 		return 0;
-	if (!publisher_settle(w->publisher, rec->request, &who))
+	if (!publisher_settle(w->publisher, rec->request, &who)) {
+		/* it was told that nobody decides (publisher_abandon()) */
+		who = (struct publish_waiter){ .number = rec->client,
+			.serial = rec->generation };
+		if (rec->type == RECORD_MESSAGE)
+			d->socket = waiting_socket(w, &who);
 		return 0;
+	}
 	if (who.number == PUBLISH_CTL)
 		return who.request;
 	FAULT(DELIVER_OWN);

@@ -2,8 +2,10 @@
 """test_faults.py - clients that cost more than they should be able to."""
 import json
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 import unittest
 
@@ -13,7 +15,7 @@ from chatd import Daemon, Raw  # noqa: E402
 CHUNK = 4096
 
 
-def member(d, user, session, timeout=5):
+def member(d, user, session, timeout=20):
     c = Raw(d.port, timeout)
     c.upgrade()
     c.connect(user)
@@ -136,6 +138,57 @@ class NoChunkLeft(Case):
                     self.assertTrue(m.wait_ack(k + 1)["ok"])
             for c in hogs + members:
                 c.close()
+
+
+class NoScribe(threading.Thread):
+    """None lives for long."""
+
+    def __init__(self, d):
+        super().__init__(daemon=True)
+        self.d, self.over, self.killed = d, False, 0
+        self.start()
+
+    def run(self):
+        while not self.over:
+            pid = self.d.children().get("scribe")
+            if pid:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                    self.killed += 1
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.002)
+
+
+class NobodyDecides(Case):
+    def event(self, c):
+        op, data = c.frame()
+        while data == b"2":
+            c.text("3")
+            op, data = c.frame()
+        return json.loads(data[2:])[:2]
+
+    def test_what_is_stored_too_late_is_told_its_sender_all_the_same(self):
+        with Daemon({"workers": 1}) as d:
+            c = member(d, "ada", "s", timeout=60)
+            nobody = NoScribe(d)
+            while nobody.killed < 3:
+                time.sleep(0.01)
+            name, n = None, 0
+            # one may be quicker than the other
+            while name != "chat:send-message-error":
+                self.assertLess(n, 10)
+                n += 1
+                c.event("chat:send-message", {"message": {
+                    "id": "m%d" % n, "content": "hi", "sessionId": "s"}})
+                name, e = self.event(c)
+            self.assertEqual(e["code"], "STORE_UNAVAILABLE")
+            nobody.over = True
+            nobody.join()
+            name, e = self.event(c)
+            self.assertEqual((name, e["messageId"], e["seq"]),
+                             ("chat:message-sent", "m%d" % n, n))
+            c.close()
 
 
 if __name__ == "__main__":

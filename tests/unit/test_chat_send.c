@@ -623,6 +623,30 @@ a_verdict_finds_a_sender_that_has_left_or_gone(void **state)
 	assert_int_equal(w->nmessages, 2);
 }
 
+/* It was told that nobody decides; then somebody has decided. */
+static void
+who_was_told_too_early_is_told_again(void **state)
+{
+	struct world *w = *state;
+	struct chat_delivery lost;
+	struct conn *a, *b;
+
+	two(w, &a, &b);
+	message(a, "s1", "m1", "hi");
+	lost = w->published[w->npublished - 1]->d;
+	lost.own = true;
+	lost.outcome = CHAT_STORE_UNAVAILABLE;
+	chat_deliver(w->chat[a->worker], &lost);
+	assert_member(expect_event(a, "chat:send-message-error"), "code",
+	    "\"STORE_UNAVAILABLE\"");
+	/* nobody waits for it any more */
+	w->published[w->npublished - 1]->d.request = 0;
+	run(w);
+	assert_member(expect_event(a, "chat:message-sent"), "seq", "1");
+	expect_nothing(a);
+	assert_member(expect_event(b, "chat:message-received"), "seq", "1");
+}
+
 static void
 nothing_crosses_sessions(void **state)
 {
@@ -670,6 +694,7 @@ main(void)
 		T(the_stores_verdicts_are_told),
 		T(all_see_one_order),
 		T(a_verdict_finds_a_sender_that_has_left_or_gone),
+		T(who_was_told_too_early_is_told_again),
 		T(nothing_crosses_sessions),
 	};
 
