@@ -136,14 +136,14 @@ read_secret(const char *path, unsigned char *buf, size_t *len_r)
 		    strerror(errno));
 		return -1;
 	}
-	n = fread(buf, 1, SECRET_MAX, fp);
+	n = fread(buf, 1, SECRET_MAX + 1, fp);
 	(void)fclose(fp);
 	if (n > 0 && buf[n - 1] == '\n')
 		n--;
-	if (n < SECRET_MIN || n == SECRET_MAX) {
+	if (n < SECRET_MIN || n > SECRET_MAX) {
 		(void)fprintf(stderr,
 		    "chatctl: %s holds %zu bytes; a secret has %d to %d\n",
-		    path, n, SECRET_MIN, SECRET_MAX - 1);
+		    path, n, SECRET_MIN, SECRET_MAX);
 		return -1;
 	}
 	*len_r = n;
@@ -358,7 +358,7 @@ static int
 find_key(struct request *r, const struct settings *settings,
     struct token_key *key)
 {
-	static unsigned char secret[SECRET_MAX];
+	static unsigned char secret[SECRET_MAX + 1];
 	enum key_alg usual = KEY_HS256;
 	const char *why;
 

@@ -1344,6 +1344,22 @@ class Token(unittest.TestCase):
             "sub": "ad\"a", "name": "Ada \u00e4", "role": "agent",
             "workspaces": ["w1", {"id": "w2", "sessions": ["s1", "s2"]}]})
 
+    def test_the_longest_secret_is_the_daemon_s(self):
+        for length, status in ((65536, 0), (65537, 1)):
+            with tempfile.NamedTemporaryFile("w") as f:
+                f.write("x" * length)
+                f.flush()
+                p = subprocess.run([CHATCTL, "-s", "/nonexistent", "token",
+                                    "--user", "a", "--secret-file", f.name],
+                                   capture_output=True, text=True)
+                self.assertEqual(p.returncode, status, p.stderr)
+                p = subprocess.run([CHATD, "-t", "-c", "/dev/null", "-o",
+                                    "auth.secret_file=" + f.name, "-o",
+                                    "log.target=stderr"],
+                                   capture_output=True, text=True)
+                self.assertEqual("too long" in p.stderr, status == 1,
+                                 p.stderr)
+
     def test_secrets_that_are_too_short_or_not_there_are_refused(self):
         with tempfile.NamedTemporaryFile("w") as f:
             f.write("short\n")
