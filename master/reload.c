@@ -335,6 +335,12 @@ static void
 log_difference(const char *name, const char *old_value, const char *new_value,
     bool reloadable, void *arg)
 {
+	/* it may hold something secret */
+	if (strcmp(name, "auth.webhook_url") == 0) {
+		log_notice("configuration changed option=%s what=%s", name,
+		    what_changed(old_value, new_value));
+		return;
+	}
 	log_notice("configuration changed option=%s old=%s new=%s what=%s",
 	    name, log_text(old_value, strlen(old_value)),
 	    log_text(new_value, strlen(new_value)),

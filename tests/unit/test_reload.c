@@ -5,6 +5,8 @@
  * test_reload - what reload.h promises: everywhere or nowhere.
  */
 
+#include <sys/mman.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +25,7 @@
 #include "common/log.h"
 #include "master/child.h"
 #include "master/control.h"
+#include "master/logs.h"
 #include "master/master.h"
 #include "master/reload.h"
 #include "master/supervise.h"
@@ -489,6 +492,28 @@ children_get_a_new_log_target_after_the_switch(void **state)
 }
 
 static void
+what_the_application_is_asked_at_is_not_logged(void **state)
+{
+	char log[4096] = "";
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	assert_int_not_equal(fd, -1);
+	(void)close(f.m.log_fd);
+	f.m.log_fd = fd;
+	write_file("auth.webhook_url = \"https://app.example/?key=geheim\"\n"
+		   "limits.message_rate = 6\n");
+	logs_use(fd, f.m.cfg);
+	reload_begin(f.m.reload, 7);
+	all_agree();
+	assert_true(pread(fd, log, sizeof(log) - 1, 0) > 0);
+	assert_non_null(strstr(log, "auth.webhook_url"));
+	assert_non_null(strstr(log, "limits.message_rate"));
+	assert_null(strstr(log, "geheim"));
+	log_set(open("/dev/null", O_WRONLY), LOG_KIND_FILE, LOG_FORMAT_TEXT,
+	    LOG_LEVEL_INFO);
+}
+
+static void
 before_the_start_is_over_it_waits_after_it_is_refused(void **state)
 {
 	f.m.state = MASTER_STARTING;
@@ -617,6 +642,7 @@ main(void)
 		T(a_log_target_that_cannot_be_opened_is_refused),
 		T(in_the_background_there_is_no_stderr_to_log_to),
 		T(children_get_a_new_log_target_after_the_switch),
+		T(what_the_application_is_asked_at_is_not_logged),
 		T(before_the_start_is_over_it_waits_after_it_is_refused),
 		T(a_message_that_makes_no_sense_is_marked),
 		T(a_new_bundle_is_a_reload_and_goes_to_the_workers),
