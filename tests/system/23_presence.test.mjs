@@ -157,7 +157,8 @@ test("below the border they are told one by one again", async () => {
   await until(async () => {
     await b.emitWithAck("chat:update-presence",
       { sessionId: s, status: n++ % 2 ? "active" : "idle" });
-    await sleep(1000);
+    // a delta ends with a second in which nothing comes
+    await sleep(2500);
     return updated.length > 0;
   });
   assert.equal(updated[0].socketId, b.id);

@@ -103,6 +103,9 @@ test("what was lost with the connection is joined again for nothing",
     for (let i = 0; i < 8; i++) assert.ok((await join_(s, `lost${i}`)).ok);
     for (let round = 0; round < 3; round++) {
       s.io.engine.close();
+      // until its worker knows
+      await until(async () =>
+        (await d.ctl("presence", "w1/lost0")).presence.length === 0);
       s = await d.client(name);
       for (let i = 0; i < 8; i++)
         assert.ok((await join_(s, `lost${i}`)).ok, `${round} ${i}`);
