@@ -329,6 +329,18 @@ leave_deliver(struct chat *chat, const struct chat_delivery *d)
 	}
 }
 
+/* Is the member of that id in the room, or even this one? */
+static bool
+is_here(struct room *room, const struct chat_socket *s, struct chat_str id)
+{
+	if (room == NULL)
+		return false;
+	if (s != NULL && strlen(s->id) == id.len &&
+	    memcmp(s->id, id.p, id.len) == 0 && room_member(room, s) != NULL)
+		return true;
+	return room_has_socket(room, id);
+}
+
 /*
  * The store's writer is not sure about a member of ours.  Who is not here
  * has left, whatever became of that.
@@ -347,7 +359,8 @@ ask_deliver(struct chat *chat, const struct chat_delivery *d)
 		.reason = chat_cstr("transport close"),
 	};
 
-	if (!d->own || (room != NULL && room_has_socket(room, l.socket_id)))
+	/* all of a large room may be asked about, one after the other */
+	if (!d->own || is_here(room, d->socket, l.socket_id))
 		return;
 	/* its join may have been decided while we did not listen, and be under
 	 * way once more: then it is about to be here */
