@@ -24,6 +24,8 @@
 struct entry {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(entry) entry;
+	/* of those with a text, or of those that have left */
+	TAILQ_ENTRY(entry) of_kind;
 	/* position of its last change; and of its last joins and leaves in
 	 * turn, the oldest first */
 	uint64_t last, turn[TURNS];
@@ -32,6 +34,8 @@ struct entry {
 	unsigned nturns;
 	/* is it there, as all have been told, and is it now? */
 	bool told, now;
+	/* in the list of those that have left */
+	bool gone;
 	bool pending;
 	/* its ChatPresence; NULL: it has left, or there are too many */
 	char *text;
@@ -42,9 +46,11 @@ struct entry {
 struct delta {
 	TAILQ_ENTRY(delta) entry;
 	struct room *room;
-	/* by id; by 'last' */
+	/* by id; by 'last', all of them, those with a text, and those that
+	 * have left: each member may be told something else of these, and of
+	 * all there may be as many as there are members */
 	struct entry *by_id;
-	TAILQ_HEAD(, entry) entries;
+	TAILQ_HEAD(, entry) entries, texts, gone;
 	size_t nentries, npending, ntexts;
 	/* the first change that not all have been told of */
 	uint64_t from;
@@ -72,6 +78,8 @@ delta_get(struct chat *chat, struct room *room)
 	room->delta = d = chat_alloc(sizeof(*d));
 	d->room = room;
 	TAILQ_INIT(&d->entries);
+	TAILQ_INIT(&d->texts);
+	TAILQ_INIT(&d->gone);
 	TAILQ_INSERT_TAIL(&chat->deltas, d, entry);
 	return d;
 }
@@ -79,15 +87,27 @@ delta_get(struct chat *chat, struct room *room)
 static void
 text_free(struct delta *d, struct entry *e)
 {
-	d->ntexts -= e->text != NULL;
+	if (e->text == NULL)
+		return;
+	TAILQ_REMOVE(&d->texts, e, of_kind);
+	d->ntexts--;
 	free(e->text);
 	e->text = NULL;
+}
+
+static void
+gone_remove(struct delta *d, struct entry *e)
+{
+	if (e->gone)
+		TAILQ_REMOVE(&d->gone, e, of_kind);
+	e->gone = false;
 }
 
 static void
 entry_free(struct delta *d, struct entry *e)
 {
 	text_free(d, e);
+	gone_remove(d, e);
 	HASH_DELETE(hh, d->by_id, e);
 	TAILQ_REMOVE(&d->entries, e, entry);
 	d->nentries--;
@@ -131,7 +151,17 @@ entry_render(struct chat *chat, struct delta *d, struct entry *e,
 	e->text = chat_alloc(o->len);
 	memcpy(e->text, o->p, o->len);
 	e->len = o->len;
+	TAILQ_INSERT_TAIL(&d->texts, e, of_kind);
 	d->ntexts++;
+}
+
+/* It is told as one that has left. */
+static void
+entry_gone(struct delta *d, struct entry *e)
+{
+	text_free(d, e);
+	TAILQ_INSERT_TAIL(&d->gone, e, of_kind);
+	e->gone = true;
 }
 
 /* It has come, or gone. */
@@ -186,10 +216,11 @@ delta_add(struct chat *chat, struct room *room, enum delta_kind kind,
 		entry_turn(e, gseq);
 	else if (kind != DELTA_CHANGED)
 		e->forgotten = gseq;
+	gone_remove(d, e);
 	if (e->now)
 		entry_render(chat, d, e, m);
 	else
-		text_free(d, e);
+		entry_gone(d, e);
 	if (except != NULL && (own = room_member(room, except)) != NULL &&
 	    own->delta == MEMBER_AS_ALL)
 		own->delta = MEMBER_IN_IT;
@@ -229,9 +260,8 @@ put_texts(struct json_out *o, struct telling *t, const struct delta *d,
 	unsigned n = 0;
 
 	json_out_array(o);
-	TAILQ_FOREACH(e, &d->entries, entry) {
-		if (!concerns(t, e) || !e->now || e->text == NULL ||
-		    knows(t, e) != before)
+	TAILQ_FOREACH(e, &d->texts, of_kind) {
+		if (!concerns(t, e) || knows(t, e) != before)
 			continue;
 		if (n++ == DELTA_MAX)
 			break;
@@ -250,8 +280,8 @@ put_left(struct json_out *o, struct telling *t, const struct delta *d)
 	unsigned n = 0;
 
 	json_out_array(o);
-	TAILQ_FOREACH(e, &d->entries, entry) {
-		if (!concerns(t, e) || e->now || !knows(t, e))
+	TAILQ_FOREACH(e, &d->gone, of_kind) {
+		if (!concerns(t, e) || !knows(t, e))
 			continue;
 		if (n++ == DELTA_LEFT_MAX)
 			break;

@@ -270,6 +270,20 @@ assert_linear(void (*what)(void))
 /* --- promises -------------------------------------------------------------------- */
 
 static void
+tell_all(void)
+{
+	f.now_ms += 1000;
+	chat_tick(f.chat);
+	assert_true(f.sent >= 500);
+}
+
+static void
+those_who_come_at_once_are_told_of_each_other(void **state)
+{
+	assert_linear(tell_all);
+}
+
+static void
 ask_all(void)
 {
 	struct chat_delivery d;
@@ -298,6 +312,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(those_who_come_at_once_are_told_of_each_other),
 		cmocka_unit_test(a_new_scribe_asks_for_all_of_them),
 	};
 
