@@ -173,6 +173,28 @@ room_has_socket(const struct room *room, struct chat_str socket_id)
 	return false;
 }
 
+/* An event with an offset that is not all members'. */
+struct own {
+	bool made;
+	struct chat_frame frame;
+	char offset[OFFSET_TEXT_SIZE];
+};
+
+/* After a gap thousands have a replay, and most of them lack the same. */
+static struct chat_frame
+own_frame(struct chat *chat, const char *event, const struct json_out *o,
+    const struct chat_socket *s, struct own *own)
+{
+	const char *offset = socket_offset(chat, s);
+
+	if (own->made && strcmp(own->offset, offset) == 0)
+		return own->frame;
+	own->frame = chat_encode(chat, event, o, offset);
+	own->made = true;
+	memcpy(own->offset, offset, strlen(offset) + 1);
+	return own->frame;
+}
+
 void
 room_send_message(struct chat *chat, struct room *room, const char *event,
     const struct json_out *o, const struct chat_socket *except)
@@ -180,13 +202,15 @@ room_send_message(struct chat *chat, struct room *room, const char *event,
 	const struct member *m = room->members, *end = m + room->nmembers;
 	struct chat_frame shared[MEMBER_OWN], frame;
 	bool made[MEMBER_OWN] = { false };
+	struct own own;
+
+	own.made = false;
 
 	for (; m < end; m++) {
 		if (m->replay != NULL || m->s == except)
 			continue;
 		if (m->frame == MEMBER_OWN) {
-			frame = chat_encode(chat, event, o,
-			    socket_offset(chat, m->s));
+			frame = own_frame(chat, event, o, m->s, &own);
 		} else {
 			if (!made[m->frame])
 				shared[m->frame] = chat_encode(chat, event, o,

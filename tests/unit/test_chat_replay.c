@@ -452,6 +452,46 @@ after_a_gap_each_member_gets_what_it_missed(void **state)
 	expect_nothing(c);
 }
 
+/* After a gap all who are in two sessions have such a replay. */
+static void
+those_who_lack_the_same_share_one_encoding(void **state)
+{
+	struct world *w = *state;
+	struct conn *a = client(w, 0, "ada"), *c[4];
+	const char *offset;
+	int i, encodes;
+
+	join(a, "w1", "s1");
+	say_messages(a, 1, 3, "x");
+	run(w);
+	for (i = 0; i < 4; i++) {
+		c[i] = client(w, 1, "bob");
+		join(c[i], "w1", "s2");
+		join_after(c[i], 0, 0);
+		c[i]->slow = true;
+		run(w);
+	}
+	join(a, "w1", "s2");
+	for (i = 0; i < 4; i++)
+		skip_all(c[i]);
+	skip_all(a);
+	encodes = w->encodes;
+	message(a, "s2", "m9", "hi");
+	run(w);
+	/* the sender's answer, and one for all of them */
+	assert_int_equal(w->encodes, encodes + 2);
+	offset = c[0]->offset[c[0]->next];
+	assert_non_null(strchr(offset, ':'));
+	for (i = 0; i < 4; i++) {
+		assert_string_equal(c[i]->offset[c[i]->next], offset);
+		(void)expect_event(c[i], "chat:message-received");
+		c[i]->slow = false;
+	}
+	run(w);
+	for (i = 0; i < 4; i++)
+		expect_seqs(c[i], 1, 3);
+}
+
 int
 main(void)
 {
@@ -469,6 +509,7 @@ main(void)
 		T_NOW(leaving_ends_the_replay),
 		T(a_store_that_cannot_be_read_is_asked_again),
 		T_NOW(after_a_gap_each_member_gets_what_it_missed),
+		T_NOW(those_who_lack_the_same_share_one_encoding),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
