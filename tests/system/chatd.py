@@ -2,6 +2,7 @@
 import itertools
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -25,6 +26,11 @@ UNLIMITED = {
 CONFIGURATION = dict(o.split("=", 1) for o in
                      os.environ.get("CHATD_TEST_OPTIONS", "").split())
 
+
+# some tests have a thousand clients
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+if soft < 4096 <= hard:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
 
 ports = itertools.count(os.getpid() * 61)
 

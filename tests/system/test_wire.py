@@ -607,10 +607,10 @@ class Heartbeat(unittest.TestCase):
 
     def test_who_does_not_answer_is_closed(self):
         with Daemon(self.OPTIONS) as d:
+            began = time.time()
             r = Raw(d.port, 20)
             r.upgrade()
             r.connect("mute")
-            began = time.time()
             self.assertEqual(r.frame(), (1, b"2"))
             self.assertGreater(time.time() - began, 0.9)
             self.assertIn(r.close_code(), (1005, None))
@@ -627,11 +627,11 @@ class Heartbeat(unittest.TestCase):
 
     def test_case_88_connect_timeout(self):
         with Daemon(self.OPTIONS) as d:
+            began = time.time()
             r = Raw(d.port, 20)
             r.upgrade()
             r.text("40/nope")
             r.frame()
-            began = time.time()
             while True:
                 try:
                     op, data = r.frame()

@@ -9,6 +9,8 @@ import ssl
 import threading
 import time
 
+from chatd import free_port
+
 
 class Connection(threading.Thread):
     """One kept-alive connection, request by request."""
@@ -77,7 +79,8 @@ class Application:
         self.tokens = {}
         self.accepted = 0
         self.listener = None
-        self.port = 0
+        # nobody else is given it while nobody listens there
+        self.port = free_port()
         self.open()
 
     @property
@@ -92,7 +95,6 @@ class Application:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", self.port))
         s.listen(512)
-        self.port = s.getsockname()[1]
         self.listener = s
         threading.Thread(target=self.accept, args=(s,), daemon=True).start()
 
