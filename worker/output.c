@@ -206,11 +206,20 @@ output_bytes(struct conn *c, const void *bytes, size_t len,
 	output_send(c, output_commit(c->worker), prio);
 }
 
+/*
+ * Nobody is sent more in a turn than is encoded in it: who reads all the time
+ * is not to be found slow before the kernel has been asked to take it.
+ */
 bool
 output_full(const struct worker *w)
 {
+	uint64_t queue = w->cfg->limits_send_queue / 2;
+	size_t full = w->io.encode_size / 2;
+
+	if (queue > 0 && queue < full)
+		full = (size_t)queue;
 	return w->out.nrefs >= FULL_REFS || w->out.nspill > 0 ||
-	    w->io.encode_used > w->io.encode_size / 2;
+	    w->io.encode_used > full;
 }
 
 /* Not writev(): a socket's own call spares the file's position. */

@@ -356,6 +356,30 @@ a_session_goes_by_the_times_that_it_was_told(void **state)
 	assert_int_equal(four->ping_due, w->now_ms + 60000);
 }
 
+/* As much as there is for it, turn by turn, and all of it is taken. */
+static void
+who_takes_what_comes_in_a_turn_is_not_slow(void **state)
+{
+	const size_t len = 512;
+	int peer, turn;
+	struct conn *c = connection(&peer);
+	char buf[65536];
+
+	f.cfg.limits_send_queue = 4096;
+	for (turn = 0; turn < 20; turn++) {
+		while (!output_full(&f.w)) {
+			memset(output_reserve(&f.w, len), 'x', len);
+			output_send(c, output_commit(&f.w), CHAT_EVENT);
+		}
+		assert_false(c->doomed);
+		turns();
+		while (read(peer, buf, sizeof(buf)) > 0)
+			turns();
+	}
+	assert_ptr_equal(LIST_FIRST(&f.w.conns), c);
+	(void)close(peer);
+}
+
 #define W(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -367,6 +391,7 @@ main(void)
 		W(what_comes_before_the_answer_to_connect_is_kept_in_order),
 		W(who_is_dead_is_in_no_list),
 		W(a_session_goes_by_the_times_that_it_was_told),
+		W(who_takes_what_comes_in_a_turn_is_not_slow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
