@@ -15,6 +15,7 @@
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "worker/ctl.h"
 #include "worker/worker.h"
 
 void
@@ -74,7 +75,11 @@ worker_pass_log(struct worker *w)
 		if (!ring_closed(w->log, &end))
 			return;
 		FAULT(RINGS_PASS_LOG);
+		/* positions have a gap where the next ring begins */
+		if (end > w->log_cursor)
+			ctl_evicted(w, false, end - w->log_cursor);
 		w->log = w->child.next_log;
+		w->log_cursor = ring_base(w->log);
 		w->log_active = false;
 		ring_join(w->log, w->slot, w->incarnation);
 	}
