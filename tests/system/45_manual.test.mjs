@@ -38,6 +38,9 @@ function sign(sub, seconds = 600) {
   return `${head}.${createHmac("sha256", secret).update(head).digest("base64url")}`;
 }
 
+/** What it has asked is answered: who leaves before that is told so. */
+const answered = (socket) => until(() => Object.keys(socket.acks).length === 0);
+
 /** The examples of the manual that hold this. */
 function example(word) {
   const all = MANUAL.split("\n.Bd -literal -offset indent\n").slice(1)
@@ -61,11 +64,13 @@ test("the README's client joins, sends, hears, and comes back", async () => {
   await open.ctl("broadcast", "--workspace", "demo", "to all");
   await until(() => said.length === 2);
   // for good: it has to join again, and is told what it missed
+  await answered(socket);
   socket.disconnect();
   await send(bob, "lobby", "while you were away");
   socket.connect();
   await until(() => said.length === 3);
   assert.deepEqual(said[2], [3, "while you were away"]);
+  await answered(socket);
   socket.disconnect();
 });
 
@@ -103,6 +108,7 @@ test("the manual's client misses nothing and sends nothing twice", async () => {
   const all = await jwt.ctl("history", "demo/lobby");
   assert.deepEqual(all.map((m) => m.content).filter((s) => s.startsWith("late")),
     ["late 0", "late 1", "late 2", "late 3"]);
+  await answered(socket);
   socket.disconnect();
 });
 
