@@ -12,6 +12,7 @@
 #include "chat/render.h"
 #include "chat/replay.h"
 #include "chat/request.h"
+#include "chat/socket.h"
 #include "chat/stream.h"
 #include "chat/typing.h"
 
@@ -108,12 +109,6 @@ message_verdict(struct chat *chat, struct chat_socket *s,
 	message_sent(chat, s, p->room, p->has_ack, p->ack, d);
 }
 
-static bool
-is_id_of(struct chat_str id, const struct chat_socket *s)
-{
-	return strlen(s->id) == id.len && memcmp(id.p, s->id, id.len) == 0;
-}
-
 /*
  * A message that nobody here waits for may be of a socket that was told that
  * it cannot be stored, when nobody decided; or of one that has been resumed
@@ -125,7 +120,7 @@ late_sender(const struct chat *chat, struct room *room,
 {
 	struct chat_socket *s = d->own ? d->socket : NULL;
 
-	if (s == NULL || !is_id_of(d->ev.field[1], s)) {
+	if (s == NULL || !socket_is(s, d->ev.field[1])) {
 		if (chat->nresumed == 0 ||
 		    (s = socket_by_id(chat, d->ev.field[1])) == NULL ||
 		    !s->resumed)

@@ -15,6 +15,7 @@
 #include "chat/replay.h"
 #include "chat/request.h"
 #include "chat/roster.h"
+#include "chat/socket.h"
 #include "chat/typing.h"
 #include "common/fault.h"
 
@@ -335,10 +336,9 @@ is_here(struct room *room, const struct chat_socket *s, struct chat_str id)
 {
 	if (room == NULL)
 		return false;
-	if (s != NULL && strlen(s->id) == id.len &&
-	    memcmp(s->id, id.p, id.len) == 0 && room_member(room, s) != NULL)
-		return true;
-	return room_has_socket(room, id);
+	return (s != NULL && socket_is(s, id) &&
+		   room_member(room, s) != NULL) ||
+	    room_has_socket(room, id);
 }
 
 /*

@@ -161,15 +161,11 @@ room_member(struct room *room, const struct chat_socket *s)
 bool
 room_has_socket(const struct room *room, struct chat_str socket_id)
 {
-	const char *id;
 	uint32_t i;
 
-	for (i = 0; i < room->nmembers; i++) {
-		id = room->members[i].s->id;
-		if (strlen(id) == socket_id.len &&
-		    memcmp(id, socket_id.p, socket_id.len) == 0)
+	for (i = 0; i < room->nmembers; i++)
+		if (socket_is(room->members[i].s, socket_id))
 			return true;
-	}
 	return false;
 }
 

@@ -70,6 +70,12 @@ socket_unname(struct chat *chat, struct chat_socket *s)
 	s->id[0] = s->pid[0] = '\0';
 }
 
+bool
+socket_is(const struct chat_socket *s, struct chat_str id)
+{
+	return strlen(s->id) == id.len && memcmp(s->id, id.p, id.len) == 0;
+}
+
 struct chat_socket *
 socket_by_id(const struct chat *chat, struct chat_str id)
 {

@@ -159,6 +159,8 @@ void socket_free(struct chat *chat, struct chat_socket *s, const char *reason);
 void socket_name(struct chat *chat, struct chat_socket *s, const char *id,
     const char *pid);
 void socket_unname(struct chat *chat, struct chat_socket *s);
+/* Is that its id? */
+bool socket_is(const struct chat_socket *s, struct chat_str id);
 /* Of those that can be resumed; NULL if there is none. */
 struct chat_socket *socket_by_id(const struct chat *chat, struct chat_str id);
 /*

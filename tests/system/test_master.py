@@ -1131,13 +1131,18 @@ class Chatctl(unittest.TestCase):
         times.sort()
         self.assertLess(times[len(times) // 2], 0.010)
 
-    def test_tail_shows_messages_as_they_come(self):
+    def member_of_t(self):
+        """ada's connection, in the session w/t."""
         c = self.d.raw()
         c.upgrade()
         c.connect("ada")
         c.event("chat:join-session",
                 {"sessionId": "t", "workspaceId": "w"}, 1)
         self.assertTrue(c.wait_ack(1)["ok"])
+        return c
+
+    def test_tail_shows_messages_as_they_come(self):
+        c = self.member_of_t()
         for flag in ([], ["-j"]):
             p = subprocess.Popen([CHATCTL, "-s", self.d.sock, *flag, "tail",
                                   "w/t"], stdout=subprocess.PIPE, text=True)
@@ -1164,12 +1169,7 @@ class Chatctl(unittest.TestCase):
         c.close()
 
     def test_a_stream_ends_when_nothing_can_be_written(self):
-        c = self.d.raw()
-        c.upgrade()
-        c.connect("ada")
-        c.event("chat:join-session",
-                {"sessionId": "t", "workspaceId": "w"}, 1)
-        self.assertTrue(c.wait_ack(1)["ok"])
+        c = self.member_of_t()
         with open("/dev/full", "w") as full:
             p = subprocess.Popen([CHATCTL, "-s", self.d.sock, "-j", "tail",
                                   "w/t"], stdout=full,

@@ -15,12 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "chat/chat.h"
 #include "common/config.h"
+#include "tests/unit/cpu_time.h"
 
 #define FEW 2000
 #define MANY 8000
@@ -212,15 +212,6 @@ join_all(void)
 		d.ev.field[5] = d.ev.field[6] = d.ev.field[7] = str("");
 		chat_deliver(f.chat, &d);
 	}
-}
-
-static double
-cpu_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
 /* What 'what' takes, of so many who have just joined. */

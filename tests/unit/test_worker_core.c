@@ -17,13 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/clock.h"
 #include "shm/client.h"
+#include "tests/unit/cpu_time.h"
 #include "tests/unit/tables_fixture.h"
 #include "worker/core.h"
 #include "worker/poll.h"
@@ -264,16 +264,6 @@ who_takes_none_is_not_waited_for(void **state)
 	turns();
 	assert_true(LIST_EMPTY(&f.w.conns));
 	(void)close(peer);
-}
-
-/* ms of this process. */
-static double
-cpu_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
 /* How much longer the last packets take than the first. */
